@@ -1,0 +1,1 @@
+"""Multi-agent LLM workflows that know what they cost."""
