@@ -45,7 +45,7 @@ def tracked_text() -> list[tuple[str, str]]:
         file = ROOT / path
         data = file.read_bytes() if file.is_file() else b""
         if b"\0" not in data:
-            found.append((path, data.decode("utf-8")))
+            found.append((path, data.decode("utf-8", "replace")))
     return found
 
 
