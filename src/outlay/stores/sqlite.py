@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from outlay.protocols.store import Row
-from outlay.stores.database import connect, open_database, unusable
+from outlay.stores.database import SEQ_BITS, connect, open_database, unusable
 from outlay.stores.writer import Writer
 
 #: Bytes in the queue above which no new effect should start.
@@ -81,17 +81,20 @@ class _Reader:
         return self._connection
 
     def events(self, run: str | None, kinds: Sequence[str]) -> list[Row]:
-        where = ["TRUE"]
+        where: list[str] = []
         values: list[str] = []
         if run is not None:
-            where.append("r.run = ?")
+            # The range, and not the computed column, so that SQLite reads only these rows.
+            where.append(f"r.run = ? AND e.id >= r.id << {SEQ_BITS} AND e.id < (r.id + 1) << {SEQ_BITS}")
             values.append(run)
+        else:
+            where.append("r.id = e.run")
         if kinds:
             where.append(f"e.kind IN ({', '.join('?' * len(kinds))})")
             values.extend(kinds)
         query = (
-            "SELECT r.run, e.seq, e.time, e.kind, e.body FROM events e JOIN runs r ON r.id = e.run "  # noqa: S608
-            f"WHERE {' AND '.join(where)} ORDER BY e.run, e.seq"
+            "SELECT r.run, e.seq, e.time, e.kind, e.body FROM events e JOIN runs r "  # noqa: S608
+            f"WHERE {' AND '.join(where)} ORDER BY e.id"
         )
         with self._lock:
             try:

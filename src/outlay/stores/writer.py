@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from outlay.errors import ConfigError, Conflict, OutlayError
 from outlay.protocols.store import Row
-from outlay.stores.database import error_name, failed
+from outlay.stores.database import SEQ_BITS, error_name, failed
 
 #: Seconds that a row without a waiter may stay in memory.
 LINGER = 0.005
@@ -30,7 +30,7 @@ BATCH_BYTES = 8 * 2**20
 _ROW_BYTES = 200
 
 Blob: TypeAlias = tuple[bytes, bytes]
-_INSERT_EVENT = "INSERT INTO events (run, seq, time, kind, body) VALUES (?, ?, ?, ?, ?)"
+_INSERT_EVENT = "INSERT INTO events (id, time, kind, body) VALUES (?, ?, ?, ?)"
 _INSERT_BLOB = "INSERT OR IGNORE INTO blobs (digest, content) VALUES (?, ?)"
 
 
@@ -69,7 +69,8 @@ class Writer:
         self._error: BaseException | None = None
         self._fenced: dict[str, int] = {}
         self._run_ids: dict[str, int] = {}
-        self._inode = _inode(path)
+        self._name = str(path)
+        self._inode = _inode(self._name)
         self._thread = threading.Thread(target=self._work, name="outlay-store", daemon=True)
         self._thread.start()
 
@@ -77,6 +78,8 @@ class Writer:
         weight = 0
         for row in rows:
             weight += len(row.body) + _ROW_BYTES
+            if row.seq >> SEQ_BITS:
+                raise ValueError(f"an event's seq must be from 0 to 2**{SEQ_BITS} - 1, not {row.seq}")
         with self._lock:
             self._check()
             if self._fenced:
@@ -175,8 +178,10 @@ class Writer:
                     room: list[asyncio.Future[None]] = []
                     if self._room and self._weight * 2 <= self._high_water:
                         room, self._room = self._room, room
-                _release([(waiter.future, self._fence_of(waiter.run)) for waiter in batch.waiters])
-                _release([(future, None) for future in room])
+                if batch.waiters or room:
+                    outcomes: list[_Outcome] = [(future, None) for future in room]
+                    outcomes += [(waiter.future, self._fence_of(waiter.run)) for waiter in batch.waiters]
+                    _release(outcomes)
         except BaseException as error:
             self._fail(error)
         finally:
@@ -188,16 +193,16 @@ class Writer:
             self._bell.acquire()
             with self._lock:
                 self._rung = False
-                hurry = self._waiting or self._stopping or self._room or len(self._queue) >= BATCH_ROWS
-                idle = not self._queue
-            if not hurry and not idle and self._bell.acquire(timeout=LINGER):
-                with self._lock:
-                    self._rung = False
-            with self._lock:
-                if self._queue:
+                if not self._queue:
+                    if self._stopping:
+                        return None
+                    continue
+                if self._waiting or self._stopping or self._room or len(self._queue) >= BATCH_ROWS:
                     return self._take()
-                if self._stopping:
-                    return None
+            rung = self._bell.acquire(timeout=LINGER)
+            with self._lock:
+                self._rung = self._rung and not rung
+                return self._take()
 
     def _take(self) -> _Batch:
         batch = _Batch()
@@ -224,7 +229,7 @@ class Writer:
             rows = [row for row in rows if row.run not in self._fenced]
         if not rows and not batch.blobs:
             return
-        if _inode(self._path) != self._inode:
+        if _inode(self._name) != self._inode:
             raise FileNotFoundError("the file was removed or replaced while it was in use")
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
@@ -243,12 +248,12 @@ class Writer:
 
     def _insert(self, rows: Sequence[Row]) -> None:
         ids = self._run_ids
-        values: list[tuple[int, int, float, str, bytes]] = []
+        values: list[tuple[int, float, str, bytes]] = []
         for row in rows:
             number = ids.get(row.run)
             if number is None:
                 number = self._number(row.run)
-            values.append((number, row.seq, row.time, row.kind, row.body))
+            values.append((number << SEQ_BITS | row.seq, row.time, row.kind, row.body))
         if len(values) == 1:
             self._connection.execute(_INSERT_EVENT, values[0])
         elif values:
@@ -294,7 +299,7 @@ def _is_taken(error: sqlite3.Error) -> bool:
     return error_name(error) == "SQLITE_CONSTRAINT_PRIMARYKEY"
 
 
-def _inode(path: Path) -> tuple[int, int] | None:
+def _inode(path: str) -> tuple[int, int] | None:
     """Which file the name stands for; SQLite itself would go on writing into a file that was removed."""
     try:
         found = os.stat(path)
