@@ -183,3 +183,7 @@ def failed(path: Path, error: BaseException) -> StoreFailed:
     raised = StoreFailed(f"cannot write to the store {path}: {what}", hint=hint)
     raised.__cause__ = error
     return raised
+
+
+def closed(path: Path) -> ConfigError:
+    return ConfigError(f"the store {path} is closed", hint="keep it open until the last run that uses it is done")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from outlay.protocols.store import Row
-from outlay.stores.database import SEQ_BITS, connect, open_database, unusable
+from outlay.stores.database import SEQ_BITS, closed, connect, open_database, unusable
 from outlay.stores.writer import Writer
 
 #: Bytes in the queue above which no new effect should start.
@@ -73,8 +73,11 @@ class _Reader:
         self._path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
 
     def _open(self) -> sqlite3.Connection:
+        if self._closed:
+            raise closed(self._path)
         if self._connection is None:
             self._connection = connect(self._path)
             self._connection.execute("PRAGMA query_only = TRUE")
@@ -117,6 +120,7 @@ class _Reader:
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None

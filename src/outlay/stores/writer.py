@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from outlay.errors import ConfigError, Conflict, OutlayError
+from outlay.errors import Conflict, OutlayError
 from outlay.protocols.store import Row
-from outlay.stores.database import SEQ_BITS, error_name, failed
+from outlay.stores.database import SEQ_BITS, closed, error_name, failed
 
 #: Seconds that a row without a waiter may stay in memory.
 LINGER = 0.005
@@ -149,9 +149,7 @@ class Writer:
         if self._error is not None:
             raise failed(self._path, self._error)
         if self._stopping:
-            raise ConfigError(
-                f"the store {self._path} is closed", hint="keep it open until the last run that uses it is done"
-            )
+            raise closed(self._path)
 
     def _conflict(self, run: str) -> Conflict:
         return Conflict(
