@@ -21,6 +21,7 @@
     ├── InDoubt               an effect may or may not have happened
     ├── JournalMismatch       a resumed run is not the run that was recorded
     ├── Conflict              a stale write
+    ├── StoreFailed           the store can no longer write: nothing more may start
     └── Stopped               the run was told to end: not a failure of a worker
         ├── BudgetExceeded
         ├── DeadlineExceeded
@@ -198,6 +199,10 @@ class Conflict(OutlayError):
         super().__init__(message, path=path, hint=hint)
         self.mine = mine
         self.theirs = theirs
+
+
+class StoreFailed(OutlayError):
+    """A commit failed (disk full, removed file, I/O error). Every later call on the store fails the same way."""
 
 
 class Stopped(OutlayError):
