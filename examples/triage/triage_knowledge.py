@@ -47,7 +47,7 @@ SYNONYMS: Final = (
     ("close", "delete", "terminate"),
     ("delivery", "shipping", "deliver"),
     ("recognise", "unknown", "strange", "unauthorised"),
-    ("transfer", "send", "sent"),
+    ("send", "sent"),
     ("duplicate", "twice", "double"),
     ("withdrawal", "withdraw", "withdrew"),
     ("salary", "wage", "payroll", "paycheck"),

@@ -33,7 +33,7 @@ PHRASES: Final = Path(__file__).with_name("phrases.csv")
 SMOOTHING: Final = 0.3
 """Added to the count of every term in every class, so that an unseen one is unlikely, not impossible."""
 
-TEMPERATURE: Final = 0.85
+TEMPERATURE: Final = 0.75
 """Makes confidences mean something: naive Bayes counts dependent words as independent and is far too sure.
 Chosen as the best log-loss when each phrase is classified by the others; no message of a test set was
 used."""
@@ -59,6 +59,9 @@ MAX_WORDS: Final = 150
 
 MIN_OVERLAP: Final = 0.3
 """Share of a message's weight of words that a passage must have in common with it to count as help."""
+
+MAX_WEIGHT: Final = 20.0
+"""Weight above which a message counts as no longer: a long story asks about five or six rare words of it."""
 
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _LEANS_BACK: Final = re.compile(
@@ -183,7 +186,7 @@ def found_passages(request: Request) -> list[Passage] | None:
 def helpful(message: str, passages: Sequence[Passage]) -> list[Passage]:
     """The passages that share enough of the message's rare words, in their order."""
     wanted = content_stems(message)
-    total = _rarity(wanted)
+    total = min(_rarity(wanted), MAX_WEIGHT)
     if not total:
         return []
     return [
