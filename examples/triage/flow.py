@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from outlay.checkers import length
 from outlay.patterns import Pipeline, Router
@@ -28,8 +28,9 @@ THRESHOLD = 0.7
 MAX_WORDS = 200
 
 
-@dataclass(frozen=True)
-class Models:
+class Models(NamedTuple):
+    """The two sizes of model that the flow needs."""
+
     small: str
     """Sorts and searches."""
     large: str

@@ -21,7 +21,7 @@ from triage_types import Passage
 ARTICLES: Final = Path(__file__).with_name("articles")
 
 MAX_TERMS: Final = 40
-"""Words of one query. A long complaint repeats itself; SQLite's expression tree has a depth limit."""
+"""Words of one query, before synonyms. SQLite's expression tree has a depth limit, and more words say less."""
 
 _TITLE_WEIGHT: Final = 2.0
 _TEXT_WEIGHT: Final = 1.0
@@ -145,6 +145,13 @@ def content_words(text: str) -> list[str]:
     )
 
 
+def key_words(text: str) -> list[str]:
+    """The content words that a search is made of: all of them, or both ends of a long story, where the point is."""
+    words = content_words(text)
+    half = MAX_TERMS // 2
+    return words if len(words) <= MAX_TERMS else words[:half] + words[-half:]
+
+
 def content_stems(text: str) -> set[str]:
     """Stems of the content words; synonyms count as one, amounts and dates do not count."""
     found = {stem(word) for word in content_words(text)}
@@ -157,7 +164,7 @@ def fts_query(text: str) -> str:
     Each word is a quoted string of letters and digits, so quotes, operators and column filters in the text
     are inert.
     """
-    words = content_words(text)[:MAX_TERMS]
+    words = key_words(text)
     terms = dict.fromkeys(term for word in words for term in (word, *_GROUP.get(stem(word), ())))
     return " OR ".join(f'"{term}"' for term in terms)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pydantic import TypeAdapter, ValidationError
-from triage_knowledge import content_stems, library
+from triage_knowledge import content_stems, key_words, library
 from triage_prompts import NO_ANSWER, read_brief, unquote
 from triage_text import features, stem, stems
 from triage_types import LABELS, Findings, Intent, Label, Passage
@@ -158,14 +158,14 @@ def route(request: Request) -> Intent:
 
 
 def look_up(request: Request) -> Reply | Findings:
-    """Stands in for the knowledge agent: one search with the message as it is, then what it found."""
+    """Stands in for the knowledge agent: one search with the message's own words, then what helps of its result."""
     message = _message(request)
     found = found_passages(request)
     if found is None:
         # Imported here so that the stand-ins can be used and tested by themselves.
         from outlay.testing import Reply
 
-        return Reply(tool_calls=[("search_docs", {"query": message})])
+        return Reply(tool_calls=[("search_docs", {"query": " ".join(key_words(message))})])
     return Findings(passages=helpful(message, found))
 
 

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -313,13 +313,13 @@ def test_the_stand_ins_take_any_text(text: str) -> None:
 def test_the_temperature_is_the_best_for_phrases_that_were_left_out() -> None:
     """Confidences are calibrated by leave-one-out: a phrase's label is predicted from all other phrases."""
     phrases = read_phrases()
+    others = [Bayes.fit([*phrases[:n], *phrases[n + 1 :]]) for n in range(len(phrases))]
 
     def loss(temperature: float) -> float:
-        total = 0.0
-        for index, (phrase, label) in enumerate(phrases):
-            others = Bayes.fit([*phrases[:index], *phrases[index + 1 :]], temperature)
-            total -= math.log(others.probabilities(phrase)[LABELS.index(label)])
-        return total / len(phrases)
+        return -sum(
+            math.log(replace(bayes, temperature=temperature).probabilities(phrase)[LABELS.index(label)])
+            for bayes, (phrase, label) in zip(others, phrases, strict=True)
+        )
 
     ours = loss(TEMPERATURE)
     assert ours < loss(TEMPERATURE * 0.8)
