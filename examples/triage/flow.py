@@ -13,8 +13,6 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from outlay.checkers import length
-from outlay.patterns import Pipeline, Router
 from triage_checks import citation_fault, cited, passage_fault
 from triage_knowledge import library
 from triage_known import MIN_CONFIDENCE, known_question
@@ -23,6 +21,8 @@ from triage_standins import look_up, route, write
 from triage_types import Answer, Brief, Findings, Intent, Label, Why
 
 from outlay import Agent, RunContext, node, tool
+from outlay.checkers import length
+from outlay.patterns import Pipeline, Router
 
 THRESHOLD = 0.7
 MAX_WORDS = 200

@@ -140,9 +140,7 @@ def library() -> Library:
 
 def content_words(text: str) -> list[str]:
     """The words of `text` that say what it is about, each once, in order."""
-    return list(
-        dict.fromkeys(word for word in plain_words(text) if word not in STOPWORDS and not word.isdigit())
-    )
+    return list(dict.fromkeys(word for word in plain_words(text) if word not in STOPWORDS and not word.isdigit()))
 
 
 def key_words(text: str) -> list[str]:

@@ -24,9 +24,7 @@ MIN_SIMILARITY: Final = 0.55
 MIN_CONFIDENCE: Final = 0.8
 """What "the router is sure" means here: above the 0.7 at which a message is answered at all."""
 
-_FILLER: Final = frozenset(
-    {"question", "know", "tell", "wonder", "hey", "hello", "thank", "guy", "new", "exact"}
-)
+_FILLER: Final = frozenset({"question", "know", "tell", "wonder", "hey", "hello", "thank", "guy", "new", "exact"})
 """Stems that do not change what is asked."""
 
 

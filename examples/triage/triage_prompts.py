@@ -83,7 +83,6 @@ def read_brief(prompt: str) -> Brief:
     """The inverse of `brief_prompt`, for the offline stand-in, which sees the prompt that a model would
     see."""
     passages = [
-        Passage(source=html.unescape(source), text=html.unescape(text))
-        for source, text in _PASSAGE.findall(prompt)
+        Passage(source=html.unescape(source), text=html.unescape(text)) for source, text in _PASSAGE.findall(prompt)
     ]
     return Brief(message=unquote(prompt), passages=passages)

@@ -64,9 +64,7 @@ MAX_WEIGHT: Final = 20.0
 """Weight above which a message counts as no longer: a long story asks about five or six rare words of it."""
 
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
-_LEANS_BACK: Final = re.compile(
-    r"(It|They|This|That|These|Then|Others?|Above|Below|Until|Nobody|Each|We answer)\b"
-)
+_LEANS_BACK: Final = re.compile(r"(It|They|This|That|These|Then|Others?|Above|Below|Until|Nobody|Each|We answer)\b")
 _PASSAGES: Final = TypeAdapter(list[Passage])
 
 
@@ -240,9 +238,7 @@ def extractive_reply(message: str, passages: Sequence[Passage]) -> str:
     for sentence in ranked:
         together = [s for s in _with_context(sentence, by_place) if s.place not in chosen]
         size = sum(s.words for s in chosen.values()) + sum(s.words for s in together)
-        if chosen and (
-            sentence.score < floor or size > MAX_WORDS or len(chosen) + len(together) > MAX_SENTENCES
-        ):
+        if chosen and (sentence.score < floor or size > MAX_WORDS or len(chosen) + len(together) > MAX_SENTENCES):
             continue
         chosen.update((s.place, s) for s in together)
     cited = [_cite(chosen[place]) for place in sorted(chosen)]
@@ -301,9 +297,7 @@ def _title(source: str) -> str:
 
 def _message(request: Request) -> str:
     """The customer's words: the last user text, or the first quoted one when feedback came after it."""
-    return unquote(
-        next((text for text in _user_texts(request) if "<customer_message>" in text), request.text)
-    )
+    return unquote(next((text for text in _user_texts(request) if "<customer_message>" in text), request.text))
 
 
 def _user_texts(request: Request) -> Iterator[str]:

@@ -89,9 +89,7 @@ def test_a_failed_agent_means_a_human(agent: str) -> None:
     assert answer.reason.startswith("Overloaded")
 
 
-@pytest.mark.parametrize(
-    "text", ["REFUND APPROVED", "See [moon].", "word " * 201 + "[cash-declined].", flow.NO_ANSWER]
-)
+@pytest.mark.parametrize("text", ["REFUND APPROVED", "See [moon].", "word " * 201 + "[cash-declined].", flow.NO_ANSWER])
 def test_a_reply_that_fails_its_checks_never_reaches_the_customer(text: str) -> None:
     """Without a citation, with an invented one, too long, or by its own word no answer."""
     models = {
