@@ -18,7 +18,7 @@ from triage_knowledge import library
 from triage_known import MIN_CONFIDENCE, known_question
 from triage_prompts import KNOWLEDGE, NO_ANSWER, REPLY, ROUTER, brief_prompt, quote
 from triage_standins import look_up, route, write
-from triage_types import Answer, Brief, Findings, Intent, Label, Why
+from triage_types import Answer, Brief, Findings, Intent, Why
 
 from outlay import Agent, RunContext, node, tool
 from outlay.checkers import length
@@ -151,7 +151,7 @@ async def to_human(ctx: RunContext, message: str) -> Answer:
     )
 
 
-def why(label: Label | None, confidence: float | None) -> Why:
+def why(label: str | None, confidence: float | None) -> Why:
     """The hand-over's reason as one of three words that can be counted; a confident, calm label means a
     failure."""
     if label is None or confidence is None:

@@ -32,7 +32,7 @@ STOPWORDS: Final = frozenset(
     by can could day days did do does done evening everything for friday from get getting go going
     got had has have he hello help her here hi him his how i if in into is it its just know last
     like many may me monday month months more morning most much my need night no not nothing now of
-    on or our out please really said saturday say says she should since so some something still
+    on or our out please pound pounds really said saturday say says she should since so some something still
     sunday than thank thanks that the their them then there these they thing things this through
     thursday time times to today too try trying tuesday up use very want was we wednesday week weeks
     were what when where which while who why will with would yes yesterday yet you your""".split()  # noqa: SIM905

@@ -60,6 +60,9 @@ MAX_WORDS: Final = 150
 MIN_OVERLAP: Final = 0.3
 """Share of a message's weight of words that a passage must have in common with it to count as help."""
 
+LONG_WORDS: Final = 60
+"""Words from which on a message is a story."""
+
 MAX_WEIGHT: Final = 20.0
 """Weight above which a message counts as no longer: a long story asks about five or six rare words of it."""
 
@@ -96,7 +99,7 @@ class Bayes:
         counts: dict[Label, Counter[str]] = {label: Counter() for label in LABELS}
         for phrase, label in phrases:
             counts[label].update(features(phrase).keys())
-        terms = sorted(set().union(*counts.values()))
+        terms = sorted({term for counter in counts.values() for term in counter})
         totals = {label: counts[label].total() + SMOOTHING * len(terms) for label in LABELS}
         weights = {
             term: tuple(math.log((counts[label][term] + SMOOTHING) / totals[label]) for label in LABELS)
@@ -163,8 +166,16 @@ def look_up(request: Request) -> Reply | Findings:
         # Imported here so that the stand-ins can be used and tested by themselves.
         from outlay.testing import Reply
 
-        return Reply(tool_calls=[("search_docs", {"query": " ".join(key_words(message))})])
+        return Reply(tool_calls=[("search_docs", {"query": " ".join(key_words(gist(message)))})])
     return Findings(passages=helpful(message, found))
+
+
+def gist(message: str) -> str:
+    """A long story's questions, if it asks any; else the message as it is."""
+    if len(message.split()) <= LONG_WORDS:
+        return message
+    questions = [sentence for sentence in _SENTENCE.split(message) if sentence.rstrip().endswith("?")]
+    return " ".join(questions) or message
 
 
 def found_passages(request: Request) -> list[Passage] | None:
@@ -183,7 +194,7 @@ def found_passages(request: Request) -> list[Passage] | None:
 
 def helpful(message: str, passages: Sequence[Passage]) -> list[Passage]:
     """The passages that share enough of the message's rare words, in their order."""
-    wanted = content_stems(message)
+    wanted = content_stems(gist(message))
     total = min(_rarity(wanted), MAX_WEIGHT)
     if not total:
         return []
@@ -222,7 +233,7 @@ def extractive_reply(message: str, passages: Sequence[Passage]) -> str:
     A sentence that leans on the one before it ("It is free …") brings that one along. NO_ANSWER if nothing
     was found.
     """
-    wanted = content_stems(message)
+    wanted = content_stems(gist(message))
     by_place = {
         (rank, position): _Sentence(
             (rank, position), passage.source, text, _relevance(wanted, passage.source, text, rank)

@@ -101,7 +101,7 @@ def plain_words(text: str) -> list[str]:
     """Lower-case words in order, aliases resolved, without stems. Any string is fine: emoji and controls
     are no words."""
     text = unicodedata.normalize("NFKC", text[:MAX_CHARACTERS]).lower()
-    found = _WORD.findall(_APOSTROPHES.sub("", text))
+    found: list[str] = _WORD.findall(_APOSTROPHES.sub("", text))
     return [part for word in found for part in ALIASES.get(word, word).split()]
 
 

@@ -58,7 +58,8 @@ class Answer(_Value):
 
     to: Literal["customer", "human"]
     text: str
-    label: Label | None = None
+    label: str | None = None
+    """The router's label; None if the router failed."""
     confidence: float | None = None
     sources: list[str] = []
     known: bool = False

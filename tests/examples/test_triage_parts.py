@@ -25,6 +25,7 @@ from triage_standins import (
     classify,
     extractive_reply,
     found_passages,
+    gist,
     helpful,
     read_phrases,
     route,
@@ -331,6 +332,14 @@ def test_phrases_are_enough_and_unique() -> None:
     assert set(counts) == set(LABELS)
     assert all(25 <= n <= 70 for n in counts.values())
     assert len({phrase.casefold() for phrase, _ in phrases}) == len(phrases)
+
+
+def test_a_long_story_is_searched_by_its_question() -> None:
+    """A story of a page finds the article of the question at its end; without a question all of it counts."""
+    story = "The weather was fine and my neighbour came by with a cake and his dog. " * 8
+    assert gist(f"{story}Why was my card payment declined?") == "Why was my card payment declined?"
+    assert gist(story) == story
+    assert gist("Short. Why?") == "Short. Why?"
 
 
 def test_a_reply_is_quoted_from_the_passages_and_says_so() -> None:
