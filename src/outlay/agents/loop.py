@@ -22,6 +22,7 @@ from outlay.errors import (
 )
 from outlay.protocols.context import RunContext
 from outlay.protocols.effects import ToolEffect
+from outlay.values.critique import Feedback
 from outlay.values.content import Text, ToolCall, ToolResult
 from outlay.values.message import Message
 from outlay.values.request import ModelRequest, ModelResponse, Prelude
@@ -43,7 +44,9 @@ _PREVIEW_CHARS = 2_000
 async def converse(agent: Agent[Out], ctx: RunContext[Any], input: Any) -> Out:
     """Run an agent on one input. Raises ModelError, ToolError, OutputInvalid, Stopped."""
     prelude = agent.fixed_prelude or agent.prelude_of(await _instructions(agent, ctx))
-    prompt = input if agent.prompt is None else await call(agent.prompt, ctx, input)
+    prompt = input
+    if agent.prompt is not None and not isinstance(input, Feedback):
+        prompt = await call(agent.prompt, ctx, input)
     transcript = ctx.transcript.append(Message("user", as_parts(prompt), ctx.label))
     hand = _Hand(agent, ctx)
     refusals = 0

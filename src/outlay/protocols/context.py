@@ -73,6 +73,16 @@ class RunContext(Protocol[Deps]):
         ...
 
     @property
+    def source(self) -> str:
+        """The path of the node that made this node's input; empty where it came from outside."""
+        ...
+
+    @property
+    def last_finished(self) -> str:
+        """The path of the child of this node that finished last."""
+        ...
+
+    @property
     def route(self) -> Routed:
         """The nearest router's decision. Raises ConfigError outside a router."""
         ...
@@ -157,6 +167,7 @@ class RunContext(Protocol[Deps]):
         index: int | None = None,
         route: Routed | None = None,
         origin: Any = ...,
+        source: str = "",
         transcript: Transcript | None = None,
         finishing: bool = False,
     ) -> Any:

@@ -77,6 +77,7 @@ class Context:
         "parent",
         "path",
         "routed",
+        "source",
         "state",
     )
 
@@ -86,6 +87,7 @@ class Context:
         self.path = path
         self.input = input
         self.parent = parent
+        self.source = "" if parent is None else parent.source
         self.finished: list[tuple[str, Any]] = []
         self._counts: dict[str, int] = {}
         self._conversations: dict[Node[Any, Any], Transcript] = {}
@@ -127,6 +129,10 @@ class Context:
         if self.routed is None:
             raise ConfigError(f"{self.path}: ctx.route has a value below a Router only")
         return self.routed
+
+    @property
+    def last_finished(self) -> str:
+        return self.finished[-1][0] if self.finished else ""
 
     @property
     def tool_results(self) -> tuple[ToolResult, ...]:
@@ -172,6 +178,7 @@ class Context:
         index: int | None = None,
         route: Routed | None = None,
         origin: Any = _UNSET,
+        source: str = "",
         transcript: Transcript | None = None,
         finishing: bool = False,
     ) -> Any:
@@ -181,6 +188,7 @@ class Context:
             raise state.closed
         child = Context(state, node, self._child_path(node, key, index), input, self)
         child._place = f"{self._place}/{node.name}"
+        child.source = source
         if origin is not _UNSET:
             child.origin = origin
         if route is not None:
