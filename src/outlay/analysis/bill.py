@@ -166,7 +166,8 @@ class BillFold:
             self._checks.update(event.checks)
             self._refused += bool(event.problem)
         elif isinstance(event, RunStarted):
-            self._head(event, flow=event.flow)
+            # A resumed run has no outcome until it ends again.
+            self._head(event, flow=event.flow, outcome="", seconds=None, degraded=False)
         elif isinstance(event, RunFinished):
             self._head(event, outcome=event.stop_reason, seconds=event.seconds, degraded=event.degraded)
 
