@@ -103,7 +103,8 @@ async def test_a_taken_place_is_a_conflict_of_that_run_only(store: Store):
         store.append([row("a", 2)])
     store.append([row("b", 2)])
     await store.flush("b")
-    assert [r.body for r in await store.events("a")][0] == b"first"
+    first, *_ = await store.events("a")
+    assert first.body == b"first"
     assert len(await store.events("b")) == 3
 
 
@@ -115,7 +116,7 @@ async def test_closing_twice_is_safe_and_use_after_it_is_a_config_error(store: S
     store.append([row("a", 0)])
     await store.close()
     await store.close()
-    with pytest.raises(ConfigError, match="closed.*\n.*next: keep it open"):
+    with pytest.raises(ConfigError, match=r"closed.*\n.*next: keep it open"):
         store.append([row("a", 1)])
     with pytest.raises(ConfigError, match="closed"):
         store.keep([(b"1", b"one")])

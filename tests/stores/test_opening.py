@@ -34,7 +34,7 @@ async def test_an_address_with_three_slashes_is_relative(tmp_path: Path, monkeyp
 
 
 def test_postgresql_comes_later():
-    with pytest.raises(ConfigError, match="PostgreSQL store comes later, with the fleet\n.*SQLite file"):
+    with pytest.raises(ConfigError, match=r"PostgreSQL store comes later, with the fleet\n.*SQLite file"):
         store_at("postgresql://localhost/outlay")
 
 
@@ -61,13 +61,13 @@ async def test_the_missing_folder_is_made_and_only_the_owner_may_read(tmp_path: 
 
 
 def test_a_folder_is_refused(tmp_path: Path):
-    with pytest.raises(ConfigError, match="is a folder, not a file\n.*outlay.db"):
+    with pytest.raises(ConfigError, match=r"is a folder, not a file\n.*outlay.db"):
         store_at(tmp_path)
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path):
     path.write_text("id,text\n" * 200)
-    with pytest.raises(ConfigError, match="cannot open the store .*: it is not an Outlay store.*\n.*name another"):
+    with pytest.raises(ConfigError, match=r"cannot open the store .*: it is not an Outlay store.*\n.*name another"):
         store_at(path)
     assert path.read_text().startswith("id,text\n")
 
@@ -89,13 +89,13 @@ async def test_a_newer_schema_is_refused(path: Path):
     newer.execute("UPDATE meta SET value = '2' WHERE name = 'schema'")
     newer.commit()
     newer.close()
-    with pytest.raises(ConfigError, match="has schema 2, this Outlay reads 1\n.*update Outlay"):
+    with pytest.raises(ConfigError, match=r"has schema 2, this Outlay reads 1\n.*update Outlay"):
         store_at(path)
 
 
 def test_a_parent_that_is_a_file_is_refused(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be opened.*\n.*a folder that can be made"):
+    with pytest.raises(ConfigError, match=r"cannot be opened.*\n.*a folder that can be made"):
         store_at(tmp_path / "file" / "outlay.db")
 
 
@@ -122,7 +122,7 @@ def test_a_read_only_file_is_refused(ordinary_user: Path):
     path = ordinary_user / "outlay.db"
     path.write_bytes(b"")
     path.chmod(0o400)
-    with pytest.raises(ConfigError, match="cannot be written: Permission denied\n.*make the file and its folder"):
+    with pytest.raises(ConfigError, match=r"cannot be written: Permission denied\n.*make the file and its folder"):
         store_at(path)
 
 
@@ -130,5 +130,5 @@ def test_a_read_only_folder_is_refused(ordinary_user: Path):
     path = ordinary_user / "outlay.db"
     path.write_bytes(b"")
     ordinary_user.chmod(0o500)
-    with pytest.raises(ConfigError, match="make .*folder writable"):
+    with pytest.raises(ConfigError, match=r"make .*folder writable"):
         store_at(path)

@@ -21,6 +21,8 @@ from outlay.events import (
     RunStarted,
     ToolFinished,
 )
+from outlay.protocols.prices import PriceBook
+from outlay.values.price import MILLION
 
 _GROUPS = ("agent", "model", "path", "purpose")
 
@@ -30,13 +32,14 @@ class Bill:
     """Money in US dollars, exact; tokens in four disjoint buckets.
 
     `in_doubt` is held for the `doubtful` attempts whose fate is unknown (sent, and no answer seen): it is outside
-    `total`, and a lower bound if the price of one of them is unknown. `checks` are the names of the checkers that
+    `total`, and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). `checks` are the names of the checkers that
     outputs met, `refused` how many outputs they refused.
     """
 
     lines: tuple[BillLine, ...] = ()
     in_doubt: Decimal = ZERO
     doubtful: int = 0
+    doubtful_unpriced: int = 0
     runs: tuple[RunHead, ...] = ()
     checks: tuple[str, ...] = ()
     refused: int = 0
@@ -60,6 +63,7 @@ class Bill:
             tuple(grouped((line for bill in all_bills for line in bill.lines), *_GROUPS).values()),
             sum((bill.in_doubt for bill in all_bills), ZERO),
             sum(bill.doubtful for bill in all_bills),
+            sum(bill.doubtful_unpriced for bill in all_bills),
             tuple(heads.values()),
             tuple(sorted({check for bill in all_bills for check in bill.checks})),
             sum(bill.refused for bill in all_bills),
@@ -86,9 +90,28 @@ class Bill:
             raise ConfigError(f"a bill has no {name!r} to group by", hint=f"use one of {', '.join(_GROUPS)}")
         return {key: line for (key,), line in grouped(self.lines, name).items()}
 
-    def render(self) -> str:
-        """The receipt: aligned plain text without colour."""
-        return receipt.text(self._receipt())
+    def saved_by_cache(self, prices: PriceBook) -> Decimal | None:
+        """What the same tokens would have cost more without a prompt cache, in US dollars; negative where writing
+        the cache cost more than reading saved. None if a price or a usage is unknown.
+
+        At list prices without the dearer rates of long contexts and of one-hour writes, so it is an estimate.
+        """
+        saved = ZERO
+        for line in self.lines:
+            read, written = line.cache_read_tokens, line.cache_write_tokens
+            if read == 0 and written == 0:
+                continue
+            provider, _, model = line.model.rpartition(":")
+            price = prices.find(provider, model)
+            if price is None or read is None or written is None:
+                return None
+            rates = price.rates
+            saved += (read * (rates.input - rates.cache_read) - written * (rates.cache_write - rates.input)) / MILLION
+        return saved
+
+    def render(self, prices: PriceBook | None = None) -> str:
+        """The receipt: aligned plain text without colour. With prices it says what the cache saved."""
+        return receipt.text(self._receipt(prices))
 
     def __str__(self) -> str:
         return self.render()
@@ -97,12 +120,14 @@ class Bill:
         """The receipt in a notebook."""
         return receipt.html(self._receipt())
 
-    def _receipt(self) -> receipt.Receipt:
+    def _receipt(self, prices: PriceBook | None = None) -> receipt.Receipt:
         return receipt.Receipt(
             self.lines,
             self.runs,
+            saved=None if prices is None else self.saved_by_cache(prices),
             in_doubt=self.in_doubt,
             doubtful=self.doubtful,
+            doubtful_unpriced=self.doubtful_unpriced,
             checks=self.checks,
             refused=self.refused,
             tools=self.tools,
@@ -166,7 +191,8 @@ class BillFold:
             self._checks.update(event.checks)
             self._refused += bool(event.problem)
         elif isinstance(event, RunStarted):
-            self._head(event, flow=event.flow)
+            # A resumed run has no outcome until it ends again.
+            self._head(event, flow=event.flow, outcome="", seconds=None, degraded=False)
         elif isinstance(event, RunFinished):
             self._head(event, outcome=event.stop_reason, seconds=event.seconds, degraded=event.degraded)
 
@@ -178,6 +204,7 @@ class BillFold:
             tuple(_frozen(key, line) for key, line in found),
             sum((held for held in self._open.values() if held is not None), self._in_doubt),
             self._doubtful + len(self._open),
+            sum(held is None for held in self._open.values()),
             tuple(head for _, head in heads),
             tuple(sorted(self._checks)),
             self._refused,

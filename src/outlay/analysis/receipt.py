@@ -33,8 +33,10 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Notes:
+    saved: Decimal | None = None
     in_doubt: Decimal = ZERO
     doubtful: int = 0
+    doubtful_unpriced: int = 0
     checks: tuple[str, ...] = ()
     refused: int = 0
     tools: int = 0
@@ -139,12 +141,12 @@ def _bare(model: str) -> str:
 
 def _notes(shown: Receipt) -> list[str]:
     first: list[str] = []
-    if shown.doubtful:
-        held = f"${shown.in_doubt:,.4f}" if shown.in_doubt else "an unknown amount"
-        first.append(f"in doubt {held} of {_count(shown.doubtful, 'call')} without a seen end, not in the total")
-    read = [line for line in shown.lines if line.cache_read_tokens]
-    if read and (share := _cached_share(shown.lines)) is not None:
+    if shown.saved:
+        first.append(f"saved ${shown.saved:,.2f} by cache" if shown.saved > 0 else f"cache cost ${-shown.saved:,.2f}")
+    if (share := _cached_share(shown.lines)) is not None:
         first.append(f"{share:.0%} of input read from cache".replace("%", " %"))
+    if shown.doubtful:
+        first.append(_doubt(shown))
     second: list[str] = []
     if shown.tools:
         failed = f", {shown.failed_tools:,} failed" if shown.failed_tools else ""
@@ -155,15 +157,23 @@ def _notes(shown: Receipt) -> list[str]:
     return [" · ".join(notes) for notes in (first, second) if notes]
 
 
+def _doubt(shown: Receipt) -> str:
+    calls = f"{_count(shown.doubtful, 'call')} without an answer, outside the total"
+    if shown.doubtful == shown.doubtful_unpriced:
+        return f"in doubt: {calls}, unpriced"
+    least = "≥ " if shown.doubtful_unpriced else ""
+    return f"in doubt {least}${shown.in_doubt:,.4f}: {calls}"
+
+
 def _cached_share(lines: Sequence[BillLine]) -> float | None:
-    """Of all input tokens, the part that was read from a cache."""
+    """Of all input tokens, the part that was read from a cache; None if it is unknown or nothing was."""
     read = whole = 0
     for line in lines:
         if line.input_tokens is None or line.cache_read_tokens is None or line.cache_write_tokens is None:
             return None
         read += line.cache_read_tokens
         whole += line.input_tokens + line.cache_read_tokens + line.cache_write_tokens
-    return read / whole if whole else None
+    return read / whole if read else None
 
 
 def _count(number: int, noun: str) -> str:
