@@ -28,6 +28,7 @@ class Agent(Node[Any, Out]):
     `instructions` is text, a function, or a list of both; fixed text is sent first, as the prefix that providers
     cache. `prompt` makes the first user message of the input. `max_turns` bounds the model calls of a run,
     `output_retries` how often a refused output is fed back. `max_output_tokens` includes thinking;
+    near the end of a budget it may be clipped, down to `min_output_tokens` where that is given.
     `max_input_tokens` refuses a longer input before it is paid for. `cheaper` is the model to go on with once 80 %
     of a money budget is gone. `offline` stands in for the model under `models="offline"`.
 
@@ -45,6 +46,7 @@ class Agent(Node[Any, Out]):
     max_turns: int = field(default=8, kw_only=True)
     output_retries: int = field(default=2, kw_only=True)
     max_output_tokens: int = field(default=1024, kw_only=True)
+    min_output_tokens: int | None = field(default=None, kw_only=True)
     max_input_tokens: int | None = field(default=None, kw_only=True)
     settings: ModelSettings = field(default_factory=ModelSettings, kw_only=True)
     history: bool = field(default=False, kw_only=True)

@@ -80,5 +80,6 @@ def as_node(thing: Any) -> Node[Any, Any]:
     if callable(thing) and not isinstance(thing, type):
         return FunctionNode(thing)
     raise ConfigError(
-        f"not a node: {thing!r}", hint="give an Agent, a pattern, a @node function, or a plain function (input) -> output"
+        f"not a node: {thing!r}",
+        hint="give an Agent, a pattern, a @node function, or a plain function (input) -> output",
     )

@@ -22,8 +22,8 @@ from outlay.errors import (
 )
 from outlay.protocols.context import RunContext
 from outlay.protocols.effects import ToolEffect
-from outlay.values.critique import Feedback
 from outlay.values.content import Text, ToolCall, ToolResult
+from outlay.values.critique import Feedback
 from outlay.values.message import Message
 from outlay.values.request import ModelRequest, ModelResponse, Prelude
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 Out = TypeVar("Out")
 
-#: A budget may clip the output cap to a quarter; less would pay for answers that break off.
-LEAST_OUTPUT_SHARE = 4
 #: From here on an agent with a `cheaper` model uses it, and optional nodes are skipped.
 SHORT_OF_MONEY = 80
 FAILURES_IN_A_ROW = 3
@@ -55,7 +53,7 @@ async def converse(agent: Agent[Out], ctx: RunContext[Any], input: Any) -> Out:
         response = await ctx.call_model(
             _model(agent, ctx),
             _request(agent, ctx, prelude, transcript),
-            least_output_tokens=max(1, agent.max_output_tokens // LEAST_OUTPUT_SHARE),
+            least_output_tokens=agent.min_output_tokens,
             max_input_tokens=agent.max_input_tokens,
         )
         transcript = transcript.append(response.message)
@@ -83,7 +81,9 @@ async def converse(agent: Agent[Out], ctx: RunContext[Any], input: Any) -> Out:
             )
         refusals += 1
         transcript = transcript.append(
-            Message("user", (Text(f"Your answer cannot be used: {problem}\nGive the corrected answer only."),), ctx.label)
+            Message(
+                "user", (Text(f"Your answer cannot be used: {problem}\nGive the corrected answer only."),), ctx.label
+            )
         )
     raise TurnLimit(
         f"agent {agent.name} used all its {agent.max_turns} turns without a final answer",

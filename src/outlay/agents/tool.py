@@ -49,7 +49,8 @@ class Tool:
             raise ConfigError(f"tool {self.name!r}: {self.function!r} is not a function")
         if not NAME.match(self.name):
             raise ConfigError(
-                f"tool name {self.name!r} is not allowed", hint="use 1 to 64 letters, digits, '_' and '-', or Tool('name', f)"
+                f"tool name {self.name!r} is not allowed",
+                hint="use 1 to 64 letters, digits, '_' and '-', or Tool('name', f)",
             )
         if self.timeout is not None and not self.timeout > 0:
             raise ConfigError(f"tool {self.name!r}: timeout must be positive, not {self.timeout!r}")

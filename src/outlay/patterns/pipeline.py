@@ -6,9 +6,7 @@ import inspect
 import typing
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeVar, get_args, get_origin, overload
-
-from typing_extensions import Self
+from typing import Any, Self, TypeVar, get_args, get_origin, overload
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node

@@ -117,9 +117,7 @@ class Refine(Pattern[In, Out]):
             return await ctx.child(self.generator, input)
         if isinstance(self.generator, Agent):
             feedback = Feedback(f"Your answer is not good enough yet: {draft.feedback}\nGive the better answer only.")
-            return await ctx.child(
-                self.generator, feedback, origin=input, transcript=ctx.transcript_of(self.generator)
-            )
+            return await ctx.child(self.generator, feedback, origin=input, transcript=ctx.transcript_of(self.generator))
         return await ctx.child(self.generator, Revision(input, draft.output, draft.feedback), origin=input)
 
     async def _judge(self, ctx: RunContext[Any], input: In, output: Any) -> Version:
@@ -141,11 +139,9 @@ class Refine(Pattern[In, Out]):
 def _as_critique(value: Any, critic: Node[Any, Any]) -> Critique:
     if isinstance(value, Critique):
         return value
-    if value is None or isinstance(value, str) and not isinstance(critic, Agent):
+    if value is None or (isinstance(value, str) and not isinstance(critic, Agent)):
         return Critique(value is None, value or "")  # a checker that was made a node
     raise ConfigError(
         f"the critic {critic.name} gave {type(value).__name__}, not a Critique",
         hint=f"Agent({critic.name!r}, …, output_type=Critique)",
     )
-
-

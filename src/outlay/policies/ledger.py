@@ -34,15 +34,20 @@ ALERTS = (50, 80, 95)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One attempt's need. `input_tokens` is an upper bound; the output cap may shrink to `least_output_tokens`.
+    """One attempt's need. `input_tokens` is an upper bound; the output cap may shrink to what `least` says.
 
-    `price` is None for a model whose price is unknown.
+    `price` is None for a model whose price is unknown. `least` is asked when it comes to clipping, because what an
+    agent's answers need is learned while others wait.
     """
 
     price: Price | None
     input_tokens: int
     output_tokens: int
-    least_output_tokens: int = 1
+    least: Callable[[], int] | None = None
+
+    @property
+    def least_output_tokens(self) -> int:
+        return self.output_tokens if self.least is None else min(self.least(), self.output_tokens)
 
     def worst_usd(self, output_tokens: int) -> Decimal:
         return ZERO if self.price is None else self.price.worst(self.input_tokens, output_tokens)
@@ -92,7 +97,11 @@ class Account:
 
     @property
     def tokens_left(self) -> int | None:
-        return None if self.tokens_limit is None else self.tokens_limit - self.tokens - self.held_tokens - self.aside_tokens
+        return (
+            None
+            if self.tokens_limit is None
+            else self.tokens_limit - self.tokens - self.held_tokens - self.aside_tokens
+        )
 
     @property
     def calls_left(self) -> int | None:

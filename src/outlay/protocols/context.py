@@ -184,12 +184,13 @@ class RunContext(Protocol[Deps]):
         model: Model,
         request: ModelRequest,
         *,
-        least_output_tokens: int = 1,
+        least_output_tokens: int | None = None,
         max_input_tokens: int | None = None,
     ) -> ModelResponse:
         """One logical call on the path of SEMANTICS 3: reserved, retried, settled and recorded.
 
-        The output cap may be clipped to what is left, down to `least_output_tokens`; an input over
+        The output cap may be clipped to what is left, down to `least_output_tokens` (None: to a quarter, and not
+        below this agent's longest answer so far); an input over
         `max_input_tokens` is refused before it is paid for. Raises ModelError, Stopped.
         """
         ...

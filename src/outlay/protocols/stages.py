@@ -1,6 +1,6 @@
 """The stages of a call's path that are optional: each is a seam, None where nothing is plugged in (SEMANTICS 3).
 
-    label policy → journal → response cache → for each attempt: breaker → rate permit → reserve → …
+label policy → journal → response cache → for each attempt: breaker → rate permit → reserve → …
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
 
 _THINKING_SHOWN = 400
+#: Where an agent declares no `min_output_tokens`, a budget may clip its output cap to a quarter.
+_LEAST_SHARE = 4
 _LIST_PRICE = frozenset(("", "standard", "default", "auto"))
 
 
@@ -59,7 +61,7 @@ class Call:
         self._streamed = False
 
     async def answer(
-        self, least_output_tokens: int, max_input_tokens: int | None, draw: Callable[[], float]
+        self, least_output_tokens: int | None, max_input_tokens: int | None, draw: Callable[[], float]
     ) -> ModelResponse:
         """The model's answer. Raises ModelError, Stopped, UnpricedModel, PolicyViolation."""
         run, stages = self._run, self._run.stages
@@ -110,10 +112,18 @@ class Call:
             )
         return counted
 
-    async def _reserve(self, price: Price | None, bound: int, least: int) -> tuple[Hold, int]:
+    async def _reserve(self, price: Price | None, bound: int, declared: int | None) -> tuple[Hold, int]:
         """A reservation, after asking for the exact token count where only the bound is too coarse to fit."""
         cap = self._request.max_output_tokens
-        ask = Ask(price, bound, cap, min(least, cap))
+        longest = self._run.longest_answers
+
+        def least() -> int:
+            if declared is not None:
+                return declared
+            # a clip below what this agent's answers have needed would pay for one that breaks off
+            return max(cap // _LEAST_SHARE, longest.get(self._request.agent, 0), 1)
+
+        ask = Ask(price, bound, cap, least)
         try:
             hold = await self._run.budgets.reserve(
                 self._chain, ask, self._request.path, self._model.id, self._open_finish()
@@ -125,7 +135,7 @@ class Call:
             if exact is None or exact >= bound:
                 raise self._run.stopped(refused) from None
             bound = exact
-            ask = Ask(price, bound, cap, min(least, cap))
+            ask = Ask(price, bound, cap, least)
             try:
                 hold = await self._run.budgets.reserve(self._chain, ask, self._request.path, self._model.id)
             except BudgetExceeded as still:
@@ -183,9 +193,7 @@ class Call:
         self._settle(attempt, price, hold, response, run.loop.time() - sent)
         return response
 
-    def _settle(
-        self, attempt: int, price: Price | None, hold: Hold, response: ModelResponse, seconds: float
-    ) -> None:
+    def _settle(self, attempt: int, price: Price | None, hold: Hold, response: ModelResponse, seconds: float) -> None:
         run, request, usage = self._run, self._request, response.usage
         if response.tier not in _LIST_PRICE and price is not None:
             price = run.directory.price_at(self._model, response.tier)
@@ -193,6 +201,8 @@ class Call:
         if usage is None:
             run.budgets.doubt(hold)  # unreported is unknown: the reservation is the only figure there is
         else:
+            longest = run.longest_answers.get(request.agent, 0)
+            run.longest_answers[request.agent] = max(longest, usage.output_tokens)
             cost = None if price is None else price.cost(usage)
             run.budgets.settle(hold, cost, usage.total_tokens)
             if cost is not None and cost > hold.usd:
@@ -237,7 +247,9 @@ class Call:
         if isinstance(error, TimeoutError) and not isinstance(error, ModelError):
             raised = run.stopped(deadline_exceeded(request.path))
         in_doubt = sent is not None and (
-            error.may_be_billed if isinstance(error, ModelError) else not isinstance(error, Exception) or raised is not error
+            error.may_be_billed
+            if isinstance(error, ModelError)
+            else not isinstance(error, Exception) or raised is not error
         )
         if in_doubt:
             run.budgets.doubt(hold)

@@ -350,7 +350,7 @@ class Context:
         model: Model,
         request: ModelRequest,
         *,
-        least_output_tokens: int = 1,
+        least_output_tokens: int | None = None,
         max_input_tokens: int | None = None,
     ) -> ModelResponse:
         state = self.state
@@ -641,4 +641,3 @@ def _shape_error(resource: str, limit: int, needed: int, holder: Context, child:
         path=child.path,
         hint=f"raise {resource}= of the budget, or flatten the flow",
     )
-

@@ -77,7 +77,6 @@ class Directory:
             found = self._prices[id(model)] = (model, model.price(self.book))
         return found[1]
 
-
     def price_at(self, model: Model, tier: str) -> Price | None:
         """The price under a provider's condition (batch, priority, …), None where that is not known."""
         return self.book.find(model.provider, model.name, tier)
@@ -86,9 +85,9 @@ class Directory:
 @cache
 def default_prices() -> PriceBook:
     """The list prices that everybody shares, with what `outlay.toml` overrides."""
-    from outlay.models.prices import configured
+    from outlay.models.price_file import default_book
 
-    return configured()
+    return default_book()
 
 
 _transports: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Transport, Any]] = WeakKeyDictionary()

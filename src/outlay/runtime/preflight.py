@@ -84,4 +84,3 @@ def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budge
         strict = next((b for b in limits if b.usd is not None and not b.allow_unpriced), None)
         if strict is not None and directory.price(model) is None:
             raise unpriced(model.id, agent.name)
-

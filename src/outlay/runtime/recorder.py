@@ -23,7 +23,12 @@ class Recorder:
     __slots__ = ("_kept", "_listeners", "_seq", "_wall", "answered", "events", "run_id", "store", "streaming")
 
     def __init__(
-        self, run_id: str, wall: Callable[[], float], store: Store | None, listeners: Iterable[Listener], streaming: bool
+        self,
+        run_id: str,
+        wall: Callable[[], float],
+        store: Store | None,
+        listeners: Iterable[Listener],
+        streaming: bool,
     ) -> None:
         self.run_id = run_id
         self.store = store

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
 from outlay.analysis.bill import Bill
-from outlay.errors import OutlayError, Stopped
+from outlay.errors import Stopped
 from outlay.events.records import Event, Fact
 from outlay.values.transcript import EMPTY, Transcript
 

@@ -281,9 +281,7 @@ async def stream(
     )
     limits = as_budgets(budget)
     preflight.check(root, host.directory, limits)
-    task = asyncio.create_task(
-        _run_one(host, root, input, limits, run_id, seed, history or EMPTY, streaming=True)
-    )
+    task = asyncio.create_task(_run_one(host, root, input, limits, run_id, seed, history or EMPTY, streaming=True))
     task.add_done_callback(lambda _: queue.put_nowait(None))
     try:
         yield Stream(task, queue, segment(root.name))
@@ -324,7 +322,9 @@ async def _run_one(
         loop,
         wall,
         recorder,
-        BudgetTree(host.ledger, host.shared + accounts_for(root.name, limits), _alert_to(recorder, host.on_alert, path)),
+        BudgetTree(
+            host.ledger, host.shared + accounts_for(root.name, limits), _alert_to(recorder, host.on_alert, path)
+        ),
         host.directory,
         flight,
         parking,
@@ -494,9 +494,7 @@ def _limits(budget: Budget) -> dict[str, str]:
     return {name: str(value) for name in names if (value := getattr(budget, name)) is not None}
 
 
-def _alert_to(
-    recorder: Recorder, on_alert: Callable[[BudgetAlert], Any] | None, path: str
-) -> Callable[[Alert], None]:
+def _alert_to(recorder: Recorder, on_alert: Callable[[BudgetAlert], Any] | None, path: str) -> Callable[[Alert], None]:
     def alert(found: Alert) -> None:
         recorder.emit(
             BudgetAlert,

@@ -45,6 +45,8 @@ class RunState:
     skipped: list[SkippedPart] = field(default_factory=list[SkippedPart])
     #: One at a time per tool with side effects, across all agents.
     tool_locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
+    #: Output tokens of the longest answer so far, by agent.
+    longest_answers: dict[str, int] = field(default_factory=dict[str, int])
     transcript: Transcript = EMPTY
     closed: Stopped | None = None
 

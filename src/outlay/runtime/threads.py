@@ -13,7 +13,6 @@ from contextvars import copy_context
 from typing import Any
 
 
-
 async def in_thread(function: Callable[[], Awaitable[Any]]) -> Any:
     """Run a coroutine function that never really awaits (a synchronous call in disguise) in a thread of its own."""
     loop = asyncio.get_running_loop()
