@@ -6,6 +6,7 @@ import inspect
 import typing
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import Any, Self, TypeVar, get_args, get_origin, overload
 
 from outlay.agents.agent import Agent
@@ -152,7 +153,7 @@ class Pipeline(Pattern[In, Out]):
         for key, value in (("name", name), ("budget", budget), ("optional", optional), ("stages", nodes)):
             object.__setattr__(self, key, value)
         self.__post_init__()
-        for before, after in zip(nodes, nodes[1:], strict=False):
+        for before, after in pairwise(nodes):
             _must_fit(before, after)
 
     def replace(self, **changes: Any) -> Self:
@@ -208,9 +209,10 @@ def _class_of(hint: Any) -> type | None:
     """The plain class that a hint surely is, None where there is any doubt."""
     origin = get_origin(hint)
     if origin is typing.Literal:
-        kinds = {type(value) for value in get_args(hint)}
+        kinds: set[Any] = {type(value) for value in get_args(hint)}
         return kinds.pop() if len(kinds) == 1 else None
-    kind = hint if origin is None else origin
-    if not isinstance(kind, type) or kind is object or typing.is_typeddict(kind) or issubclass(kind, Enum):
+    kind: Any = hint if origin is None else origin
+    if not isinstance(kind, type) or kind is object or typing.is_typeddict(kind):
         return None
-    return None if getattr(kind, "_is_protocol", False) else kind
+    plain = cast("type[Any]", kind)
+    return None if issubclass(plain, Enum) or getattr(plain, "_is_protocol", False) else plain

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from outlay.agents.content import as_text
@@ -63,7 +63,7 @@ class Host:
     on_ask: Callable[[Pending], Any] | None
     listeners: tuple[Listener, ...]
     deps: Any = None
-    stages: Stages = Stages()
+    stages: Stages = field(default_factory=Stages)
 
 
 @overload
@@ -264,7 +264,7 @@ async def stream(
     on_ask: Callable[[Pending], Any] | None = None,
     seed: int | None = None,
     history: Transcript | None = None,
-) -> AsyncIterator[Stream[Out]]:
+) -> AsyncGenerator[Stream[Out]]:
     """Run a flow and see its events as they happen; leaving the block cancels what is still going."""
     root = as_node(node)
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -364,7 +364,7 @@ class _End:
 
 
 async def _flow(state: RunState, context: Context) -> _End:
-    """Run the root in a task of its own and drain what is in flight. Raises CancelledError when cancelled from outside."""
+    """Run the root in a task of its own and drain what is in flight. Raises CancelledError when cancelled outside."""
     variables = copy_context()
     variables.run(current_scope.set, Scope(b"root"))
     task: asyncio.Task[Any] = asyncio.Task(context.live(), loop=state.loop, context=variables)
@@ -517,7 +517,9 @@ def _alert_on_stderr(alert: BudgetAlert) -> None:
         amount = f"{show_usd(alert.spent)} of {show_usd(alert.limit, places=2)}"
     else:
         amount = f"{alert.spent:,} of {alert.limit:,} {alert.resource}"
-    print(f"outlay: budget of {alert.scope} at {alert.percent} % ({amount})", file=sys.stderr)
+    print(  # noqa: T201 - budget alerts go to stderr unless on_alert= takes them
+        f"outlay: budget of {alert.scope} at {alert.percent} % ({amount})", file=sys.stderr
+    )
 
 
 async def _new_id(store: Store | None, run_id: str | None) -> str:
