@@ -7,7 +7,7 @@ import typing
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
-from typing import Any, Self, TypeVar, get_args, get_origin, overload
+from typing import Any, Self, TypeVar, cast, get_args, get_origin, overload
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node
