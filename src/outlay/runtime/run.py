@@ -23,6 +23,7 @@ from outlay.errors import (
     Stopped,
 )
 from outlay.events.records import BudgetAlert, Event, RunFinished, RunStarted, TextDelta
+from outlay.policies.admission import Admission
 from outlay.policies.ledger import Alert, Ledger
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import loop_factory, wall_clock
@@ -172,8 +173,9 @@ async def run_many(
 ) -> AsyncGenerator[tuple[Id, Result[Out]]]:
     """Run a flow on many rows of `(id, input)`, `concurrency` at a time; results as they finish.
 
-    The budget covers all rows together. Once it is used up no further row is started; rows in flight end as they
-    can, and the generator ends.
+    The budget covers all rows together. Near its end fewer rows are started, so that it is not used up by rows that
+    are half done; once it is used up no further row is started, rows in flight end as they can, and the generator
+    ends.
     """
     if concurrency < 1:
         raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
@@ -196,9 +198,10 @@ async def run_many(
     pending: dict[asyncio.Task[Result[Any]], Id] = {}
     source = _each(rows)
     open_ended = True
+    admissions = [Admission(a.usd_limit) for a in host.shared if a.usd_limit is not None]
     try:
         while True:
-            while open_ended and len(pending) < concurrency:
+            while open_ended and len(pending) < concurrency and _admitted(host, admissions, len(pending)):
                 try:
                     id, input = await anext(source)
                 except StopAsyncIteration:
@@ -211,6 +214,8 @@ async def run_many(
             for task in [task for task in pending if task in done]:
                 id = pending.pop(task)
                 result = task.result()
+                for admission in admissions:
+                    admission.record(result.bill.at_least)
                 if result.stop_reason == "budget" and _is_shared(result, host):
                     open_ended = False
                 yield id, result
@@ -471,6 +476,14 @@ def _raises(state: RunState, error: BudgetExceeded) -> bool:
         if account.name == error.scope and account.budget.on_exhausted == "raise":
             return True
     return False
+
+
+def _admitted(host: Host, admissions: Sequence[Admission], in_flight: int) -> bool:
+    limited = [account for account in host.shared if account.usd_limit is not None]
+    return all(
+        admission.admits(in_flight, account.spent + account.doubt)
+        for admission, account in zip(admissions, limited, strict=True)
+    )
 
 
 def _is_shared(result: Result[Any], host: Host) -> bool:
