@@ -279,6 +279,8 @@ def test_a_mere_mention_in_a_tools_text_makes_no_source():
 def test_citations_refuse_a_pattern_without_one_group():
     with pytest.raises(ConfigError, match="one group"):
         checkers.citations(["a"], pattern=r"\[\w+\]")
+    with pytest.raises(ConfigError, match="citations"):
+        checkers.citations(["a"], pattern=r"(?i)\[(\w+)")
     with pytest.raises(ConfigError, match="list of ids"):
         checkers.citations("a1")
 

@@ -66,6 +66,7 @@ def citations(
     """
     try:
         compiled = re.compile(pattern)
+        several = re.compile(rf"(?:(?:{pattern})[\s.]*)+")
     except re.error as error:
         raise ConfigError(f"citations(pattern={pattern!r}): {error}") from error
     if compiled.groups != 1:
@@ -80,7 +81,7 @@ def citations(
             text = text_of(output)
             if (long := too_long(text)) is not None:
                 return long
-            claims = [(claim, _ids(compiled, claim)) for claim in _claims(text, per, compiled)]
+            claims = [(claim, _ids(compiled, claim)) for claim in _claims(text, per, compiled, several)]
         return _problem(claims, known)
 
     if sources is not None:
@@ -123,28 +124,27 @@ def _ids(pattern: re.Pattern[str], text: str) -> list[str]:
     return [id.strip() for found in pattern.findall(text) for id in re.split(r"[,;]", found) if id.strip()]
 
 
-def _claims(text: str, per: Per, pattern: re.Pattern[str]) -> Iterator[str]:
+def _claims(text: str, per: Per, pattern: re.Pattern[str], several: re.Pattern[str]) -> Iterator[str]:
     if per == "answer":
         yield text
         return
-    cited_first = re.compile(rf"(?:(?:{pattern.pattern})[\s.]*)+", pattern.flags)
     blocks = re.split(r"\n\s*\n", text) if per == "paragraph" else text.splitlines()
     for block in blocks:
         line = block.strip().lstrip("-*•> ").strip()
         if line.startswith("#") or line.endswith(":"):
             continue
-        for claim in [line] if per == "paragraph" else _sentences(line, cited_first):
+        for claim in [line] if per == "paragraph" else _sentences(line, several):
             # What claims has at least one word beside its citations, and does not only ask.
             bare = pattern.sub("", claim).strip()
             if re.search(r"[^\W\d_]{2,}", bare) and not bare.endswith("?"):
                 yield claim
 
 
-def _sentences(line: str, cited_first: re.Pattern[str]) -> Iterator[str]:
+def _sentences(line: str, several: re.Pattern[str]) -> Iterator[str]:
     """The sentences of a line; a citation that follows a full stop belongs to the sentence before it."""
     begun: list[str] = []  # the pieces of a sentence whose end has not come
     for piece in _SENTENCE_END.split(line):
-        leading = cited_first.match(piece)
+        leading = several.match(piece)
         if begun and leading is not None:
             yield " ".join([*begun, leading.group()])
             begun, piece = [], piece[leading.end() :]
