@@ -27,7 +27,8 @@ class Node(ABC, Generic[In, Out]):
     skipped when money runs short or it fails, and passes its input on.
     """
 
-    name: str = field(default="", kw_only=True)
+    # a factory, because a plain default would become the default of every subclass's own `name`
+    name: str = field(default_factory=str, kw_only=True)
     budget: Budget | tuple[Budget, ...] | None = field(default=None, kw_only=True)
     optional: bool = field(default=False, kw_only=True)
 
