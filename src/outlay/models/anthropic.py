@@ -658,8 +658,8 @@ class _Event(msgspec.Struct):
     type: str
     index: int = 0
     message: _Start | None = None
-    content_block: msgspec.Raw | None = None
-    delta: msgspec.Raw | None = None
+    content_block: msgspec.Raw = msgspec.Raw(b"")
+    delta: msgspec.Raw = msgspec.Raw(b"")
     usage: Any = None
     error: _Error | None = None
 
@@ -697,10 +697,10 @@ class _Draft:
         found = _event_of(event.data.encode())
         match found.type:
             case "content_block_delta":
-                if found.delta is not None:
+                if bytes(found.delta):
                     self._delta(found.index, found.delta)
             case "content_block_start":
-                if found.content_block is not None:
+                if bytes(found.content_block):
                     self._blocks[found.index] = _Growing(found.content_block)
             case "message_start":
                 self.started = True
@@ -709,7 +709,7 @@ class _Draft:
                     self._report(found.message.usage)
             case "message_delta":
                 self._report(found.usage)
-                if found.delta is not None:
+                if bytes(found.delta):
                     self.stop = _delta_of(found.delta).stop_reason or self.stop
             case "message_stop":
                 self.done = self.started
