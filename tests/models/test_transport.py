@@ -139,9 +139,9 @@ async def test_connections_are_kept_and_cookies_are_not() -> None:
 
 async def test_redirects_are_not_followed() -> None:
     """A key must not travel to where a redirect points."""
-    async with server(says(b"HTTP/1.1 307 Go\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n")) as url:
-        async with transport() as http:
-            assert (await http.post(url, {}, b"{}")).status == 307
+    away = b"HTTP/1.1 307 Go\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"
+    async with server(says(away)) as url, transport() as http:
+        assert (await http.post(url, {}, b"{}")).status == 307
 
 
 async def test_a_stream_arrives_in_pieces() -> None:
@@ -365,7 +365,7 @@ def test_each_loop_has_its_own_connections() -> None:
 async def test_an_address_that_is_none_is_a_config_error(url: str) -> None:
     """Found before anything is sent."""
     async with transport() as http:
-        with pytest.raises(ConfigError, match="base_url|address"):
+        with pytest.raises(ConfigError, match=r"base_url|address"):
             await http.post(url, {}, b"{}")
 
 
