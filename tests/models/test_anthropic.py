@@ -394,6 +394,12 @@ def test_a_setting_that_the_model_lacks(model: str, settings: ModelSettings, sai
             1024,
             "mapping with free keys",
         ),
+        (
+            "claude-haiku-4-5",
+            Prelude((), (), OutputSpec("o", '{"type":"object","properties":{"x":{"title":"X"}}}')),
+            1024,
+            "output_type.x may be anything",
+        ),
     ],
 )
 def test_a_prelude_that_the_model_cannot_take(model: str, prelude: Prelude, cap: int, said: str) -> None:
@@ -558,7 +564,7 @@ async def test_usage(usage: Any, expected: Usage | None, tier: str) -> None:
 
 async def test_new_fields_and_blocks_never_break_an_answer() -> None:
     """What was paid for is read; blocks that we do not know are kept and sent back."""
-    block = {"type": "hologram", "depth": 3}
+    block = {"type": "hologram", "depth": 3, "text": {"not": "text"}, "id": None}
     body = {**ANSWER, "content": [block, {"type": "text", "text": "x", "new": [1]}], "new": {"a": 1}, "model": None}
     response = await HAIKU.send(ask(), Fake(json.dumps(body).encode()))
     assert response.message.text == "x"

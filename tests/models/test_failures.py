@@ -10,6 +10,7 @@ import pytest
 from outlay.errors import (
     AuthFailed,
     BadRequest,
+    BadResponse,
     ContextTooLong,
     ModelError,
     ModelTimeout,
@@ -166,6 +167,18 @@ def test_openais_rate_limit_headers(text: str, seconds: float | None) -> None:
     assert found == RateLimitFacts(requests_left=9, requests_reset=seconds)
 
 
+def test_a_429_without_retry_after_waits_for_the_limit_that_is_used_up() -> None:
+    """The headers name the limit and when it is whole again."""
+    used_up = {
+        "x-ratelimit-remaining-tokens": "0",
+        "x-ratelimit-reset-tokens": "8s",
+        "x-ratelimit-reset-requests": "1h",
+    }
+    assert failure("openai", 429, used_up, body("slow"), now=NOW).retry_after == 8
+    left = {"x-ratelimit-remaining-tokens": "5", "x-ratelimit-reset-tokens": "8s"}
+    assert failure("openai", 429, left, body("slow"), now=NOW).retry_after is None
+
+
 def test_no_headers_no_facts() -> None:
     """Unknown is not zero."""
     assert rate_limits({"content-type": "application/json"}, NOW) is None
@@ -218,6 +231,7 @@ def test_a_200_that_is_no_answer() -> None:
     assert page.retryable
     disguised = unreadable("openai", 200, {}, b'{"error": {"message": "model overloaded"}}')
     assert "model overloaded" in str(disguised)
+    assert isinstance(fail(204), BadResponse)
 
 
 @pytest.mark.parametrize(
