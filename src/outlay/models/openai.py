@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import msgspec
 
-from outlay.errors import ConfigError, ModelError
+from outlay.errors import BadRequest, ConfigError, ModelError
 from outlay.models import failures
 from outlay.models.openai_common import (
     BASE_URL,
     DOCUMENT_TOKENS,
     OVERHEAD_TOKENS,
+    UNBOUNDED,
     UNREADABLE,
     Problem,
     broken,
@@ -28,10 +29,11 @@ from outlay.models.openai_common import (
     check_tools,
     data_url,
     encode,
+    limits_of,
     media_bound,
     output_name,
+    refusal,
     reported,
-    server_time,
     usage_of,
 )
 from outlay.models.openai_family import check_sampling, effort_of, family
@@ -48,8 +50,6 @@ from outlay.values.settings import ModelSettings
 DIALECT: Final = "openai"
 #: The API refuses a smaller `max_output_tokens`.
 MIN_OUTPUT: Final = 16
-#: Input tokens where nothing bounds them: history kept at OpenAI, or server tools without `max_tool_calls`.
-UNBOUNDED: Final = 2**31
 
 #: Members of the body that `extra` may not touch; `background` because its answer comes elsewhere.
 _OURS: Final = frozenset(
@@ -132,27 +132,38 @@ class OpenAI:
         return once + calls * DOCUMENT_TOKENS if isinstance(calls, int) else UNBOUNDED
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
-        """OpenAI's own count, free of charge; None at a server that has none."""
-        url = f"{self._base}/responses/input_tokens"
-        reply = await transport.post(url, self._headers, self._count_body(request), self.timeouts)
-        if reply.status in (404, 405, 501) and self._base != BASE_URL:
+        """OpenAI's own count, free of charge; None where there is none, or where the input grows as tools run."""
+        extra = request.settings.extra or {}
+        if extra.get("tools") or extra.get("prompt"):
             return None
-        self._raise_for(reply)
+        url = f"{self._base}/responses/input_tokens"
         try:
-            return msgspec.json.decode(reply.body, type=_Count).input_tokens
+            reply = await transport.post(url, self._headers, self._count_body(request), self.timeouts)
+        except ModelError:
+            return None
+        if reply.status in (401, 403):
+            raise refusal("openai", reply, self._key)
+        try:
+            return msgspec.json.decode(reply.body, type=_Count).input_tokens if reply.status == 200 else None
         except UNREADABLE:
-            error = failures.unreadable("openai", reply.status, reply.headers, reply.body, secret=self._key)
-            error.may_be_billed = False
-            raise error from None
+            return None
 
     async def send(
         self, request: ModelRequest, transport: Transport, on_text: Callable[[str], None] | None = None
     ) -> ModelResponse:
+        """One attempt. Raises BadRequest, without asking, for an output cap that was clipped below OpenAI's least."""
+        if request.max_output_tokens < MIN_OUTPUT:
+            raise BadRequest(
+                f"only {request.max_output_tokens} output tokens are left, and OpenAI takes no cap below {MIN_OUTPUT}",
+                provider="openai",
+                hint="raise the budget",
+            )
         url, body = f"{self._base}/responses", self._body(request, stream=on_text is not None)
         if on_text is not None:
             return await self._stream(url, body, transport, on_text)
         reply = await transport.post(url, self._headers, body, self.timeouts)
-        self._raise_for(reply)
+        if not 200 <= reply.status < 300:
+            raise refusal("openai", reply, self._key)
         try:
             answer = _decode_answer(reply.body)
             said = _read(answer.output)
@@ -170,7 +181,7 @@ class OpenAI:
         async with transport.stream(url, self._headers, body, self.timeouts) as answer:
             headers = answer.headers
             if not 200 <= answer.status < 300:
-                self._raise_for(HttpReply(answer.status, headers, await answer.read()))
+                raise refusal("openai", HttpReply(answer.status, headers, await answer.read()), self._key)
             async for _, data in events(answer.chunks()):
                 if data == "[DONE]":
                     continue
@@ -212,18 +223,13 @@ class OpenAI:
             model=answer.model or "",
             request_id=failures.request_id(headers),
             first_token=first,
-            limits=failures.rate_limits(headers, server_time(headers)),
+            limits=limits_of(headers),
             tier=answer.service_tier or "",
             raw_stop=why or answer.status,
         )
 
     def _reported(self, problem: Problem, headers: Mapping[str, str], *, billed: bool) -> ModelError:
         return reported("openai", problem, headers, billed=billed, secret=self._key)
-
-    def _raise_for(self, reply: HttpReply) -> None:
-        if not 200 <= reply.status < 300:
-            now = server_time(reply.headers)
-            raise failures.failure("openai", reply.status, reply.headers, reply.body, now=now, secret=self._key)
 
     @property
     def _key(self) -> str:

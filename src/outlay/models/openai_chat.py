@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
@@ -22,6 +21,7 @@ from outlay.models import failures
 from outlay.models.openai_common import (
     BASE_URL,
     OVERHEAD_TOKENS,
+    UNBOUNDED,
     UNREADABLE,
     Problem,
     broken,
@@ -29,10 +29,11 @@ from outlay.models.openai_common import (
     check_tools,
     data_url,
     encode,
+    limits_of,
     media_bound,
     output_name,
+    refusal,
     reported,
-    server_time,
     usage_of,
 )
 from outlay.models.openai_family import Family, check_sampling, effort_of, family
@@ -113,11 +114,13 @@ class OpenAIChat:
         check_tools(self.id, prelude, settings)
 
     def price(self, book: PriceBook) -> Price | None:
-        """OpenAI's list price at OpenAI; elsewhere what the book knows of the server's host, which may be nothing."""
-        return book.find("openai" if self._official else self._host, self.name)
+        """What the book has under `openai-chat`, else OpenAI's list price at OpenAI, else what it knows of the host."""
+        return book.find(DIALECT, self.name) or book.find("openai" if self._official else self._host, self.name)
 
     def bound(self, request: ModelRequest) -> int:
         """Every token of text is at least one of its bytes, so the body's length bounds them; media have formulas."""
+        if (request.settings.extra or {}).get("web_search_options") is not None:
+            return UNBOUNDED  # what the search finds counts as input
         once = len(self._body(request, stream=False)) + OVERHEAD_TOKENS
         return once + media_bound(request.messages, self._family.image)
 
@@ -133,7 +136,8 @@ class OpenAIChat:
             said, headers, first = await self._stream(url, body, transport, on_text)
         else:
             reply = await transport.post(url, self._headers, body, self.timeouts)
-            self._raise_for(reply)
+            if not 200 <= reply.status < 300:
+                raise refusal(self.provider, reply, self._key)
             headers, first = reply.headers, None
             said = _Said()
             try:
@@ -159,7 +163,7 @@ class OpenAIChat:
         async with transport.stream(url, self._headers, body, self.timeouts) as answer:
             headers = answer.headers
             if not 200 <= answer.status < 300:
-                self._raise_for(HttpReply(answer.status, headers, await answer.read()))
+                raise refusal(self.provider, HttpReply(answer.status, headers, await answer.read()), self._key)
             try:
                 async for _, data in events(answer.chunks()):
                     if data == "[DONE]":
@@ -190,8 +194,6 @@ class OpenAIChat:
         if said.reason in _FAILED:
             raise broken(self.provider, f"an answer that ends with {said.reason!r}", headers)
         parts = said.parts(len(request.transcript))
-        if self.structured == "prompt" and request.prelude.output is not None:
-            parts = tuple(Text(_unfenced(part.text)) if isinstance(part, Text) else part for part in parts)
         return ModelResponse(
             message=Message("assistant", parts),
             stop=_stop(said),
@@ -199,7 +201,7 @@ class OpenAIChat:
             model=said.model,
             request_id=failures.request_id(headers),
             first_token=first,
-            limits=failures.rate_limits(headers, server_time(headers)),
+            limits=limits_of(headers),
             tier=said.tier,
             raw_stop=said.reason,
         )
@@ -207,11 +209,6 @@ class OpenAIChat:
     def _reported(self, problem: Problem | str, headers: Mapping[str, str], *, billed: bool) -> ModelError:
         problem = Problem(message=problem) if isinstance(problem, str) else problem
         return reported(self.provider, problem, headers, billed=billed, secret=self._key)
-
-    def _raise_for(self, reply: HttpReply) -> None:
-        if not 200 <= reply.status < 300:
-            now = server_time(reply.headers)
-            raise failures.failure(self.provider, reply.status, reply.headers, reply.body, now=now, secret=self._key)
 
     @property
     def _base(self) -> str:
@@ -569,9 +566,3 @@ def _stop(said: _Said) -> StopKind:
     if said.reason in _LENGTH:
         return "length"
     return "tool" if said.calls else "end"
-
-
-def _unfenced(text: str) -> str:
-    """A JSON answer without the Markdown fence that models like to put around it."""
-    found = re.fullmatch(r"\s*```(?:json)?[ \t]*\n(.*?)\n?```\s*", text, re.DOTALL | re.IGNORECASE)
-    return found[1] if found else text

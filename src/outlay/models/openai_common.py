@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
 
 import msgspec
 
-from outlay.errors import BadResponse, ConfigError, ModelError
+from outlay.errors import AuthFailed, BadResponse, ConfigError, ModelError
 from outlay.models import failures
+from outlay.protocols.clock import wall_clock
+from outlay.protocols.transport import HttpReply
 from outlay.values.content import File, Image
 from outlay.values.message import Message
-from outlay.values.request import Prelude
+from outlay.values.request import Prelude, RateLimitFacts
 from outlay.values.settings import ModelSettings
 from outlay.values.usage import Usage
 
@@ -23,6 +25,8 @@ BASE_URL: Final = "https://api.openai.com/v1"
 DOCUMENT_TOKENS: Final = 1_050_000
 #: Tokens that a provider may add around a request (roles, the rendering of tools and schemas).
 OVERHEAD_TOKENS: Final = 256
+#: Input tokens where nothing bounds them: history kept at the provider, or server tools without a limit.
+UNBOUNDED: Final = 2**31
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -133,12 +137,17 @@ def usage_of(raw: dict[str, Any] | None, inputs: str, outputs: str, details: str
     )
 
 
-def server_time(headers: Mapping[str, str]) -> float:
-    """Seconds since the epoch by the server's own clock, to read its dates with; 0 where it does not say."""
-    try:
-        return parsedate_to_datetime(headers.get("date", "")).timestamp()
-    except (ValueError, IndexError, OverflowError):
-        return 0.0
+def refusal(provider: str, reply: HttpReply, secret: str) -> ModelError:
+    """The error for an answer that is not a 2xx."""
+    now = wall_clock(asyncio.get_running_loop())()
+    error = failures.failure(provider, reply.status, reply.headers, reply.body, now=now, secret=secret)
+    if isinstance(error, AuthFailed) and reply.status == 401:
+        error.hint = "check OPENAI_API_KEY, or the key given as api_key="
+    return error
+
+
+def limits_of(headers: Mapping[str, str]) -> RateLimitFacts | None:
+    return failures.rate_limits(headers, wall_clock(asyncio.get_running_loop())())
 
 
 def reported(
