@@ -50,6 +50,8 @@ def strict_schema(schema: str, *, narrow: bool) -> str | None:
     if not isinstance(found, dict):
         return None
     root = cast("dict[str, Any]", found)
+    if str(root.get("$ref", "")).startswith("#/$defs/"):  # how pydantic writes a type that contains itself
+        root = {**root.get("$defs", {}).get(root["$ref"][8:], {}), "$defs": root.get("$defs", {})}
     if root.get("type") != "object" or "anyOf" in root or "oneOf" in root:
         return None
     try:
@@ -59,7 +61,7 @@ def strict_schema(schema: str, *, narrow: bool) -> str | None:
 
 
 def _strict(node: Any, narrow: bool, depth: int) -> dict[str, Any]:
-    if not isinstance(node, dict) or depth > MAX_DEPTH:
+    if not isinstance(node, dict):
         raise _Loose
     given = {key: value for key, value in cast("dict[str, Any]", node).items() if key not in _DROPPED}
     out: dict[str, Any] = {}
@@ -98,6 +100,8 @@ def _shape(given: dict[str, Any], out: dict[str, Any], narrow: bool, depth: int)
     """Move what makes an object or an array from `given` to `out`."""
     kinds = given.get("type")
     kinds = cast("list[Any]", kinds) if isinstance(kinds, list) else [kinds]
+    if depth > MAX_DEPTH and ("object" in kinds or "array" in kinds):
+        raise _Loose
     properties = given.pop("properties", None)
     required = given.pop("required", [])
     if given.pop("additionalProperties", False) is not False:
