@@ -123,7 +123,7 @@ class OpenAI:
         extra = request.settings.extra or {}
         if any(extra.get(name) for name in _HISTORY):
             return UNBOUNDED
-        once = len(self._body(request, stream=False)) + OVERHEAD_TOKENS
+        once = sum(map(len, self._body(request, stream=False))) + OVERHEAD_TOKENS
         once += media_bound(request.messages, family(self.name).image)
         if not extra.get("tools"):
             return once
@@ -158,7 +158,7 @@ class OpenAI:
                 provider="openai",
                 hint="raise the budget",
             )
-        url, body = f"{self._base}/responses", self._body(request, stream=on_text is not None)
+        url, body = f"{self._base}/responses", b"".join(self._body(request, stream=on_text is not None))
         if on_text is not None:
             return await self._stream(url, body, transport, on_text)
         reply = await transport.post(url, self._headers, body, self.timeouts)
@@ -245,9 +245,9 @@ class OpenAI:
 
     # Request out: what never changes first, the conversation next, what one call decides last.
 
-    def _body(self, request: ModelRequest, *, stream: bool) -> bytes:
+    def _body(self, request: ModelRequest, *, stream: bool) -> list[bytes]:
         extra = dict(request.settings.extra or {})
-        body = self._head(request, extra)
+        pieces = self._head(request, extra)
         settings = request.settings
         last: dict[str, Any] = {"max_output_tokens": request.max_output_tokens, "stream": stream}
         last["store"] = extra.pop("store", False)
@@ -261,15 +261,16 @@ class OpenAI:
         if include:
             last["include"] = include
         last.update(extra)
-        return body + b"," + encode(last)[1:]
+        pieces += [b",", encode(last)[1:]]
+        return pieces
 
     def _count_body(self, request: ModelRequest) -> bytes:
         extra = dict(request.settings.extra or {})
-        body = self._head(request, extra)
+        pieces = self._head(request, extra)
         last = {name: extra[name] for name in ("conversation", "previous_response_id", "truncation") if name in extra}
-        return body + (b"," + encode(last)[1:] if last else b"}")
+        return b"".join([*pieces, b",", encode(last)[1:]] if last else [*pieces, b"}"])
 
-    def _head(self, request: ModelRequest, extra: dict[str, Any]) -> bytes:
+    def _head(self, request: ModelRequest, extra: dict[str, Any]) -> list[bytes]:
         """The body up to what only generation needs, without its closing brace. Takes what it uses out of `extra`."""
         prelude, settings = request.prelude, request.settings
         pieces = [b'{"model":', encode(self.name), prelude.wire("openai instructions", _instructions)]
@@ -290,7 +291,7 @@ class OpenAI:
         if (parallel := extra.pop("parallel_tool_calls", None)) is not None:
             pieces += [b',"parallel_tool_calls":', encode(parallel)]
         pieces += [b',"input":[', request.transcript.wire(DIALECT, _items), b"]"]
-        return b"".join(pieces)
+        return pieces
 
 
 def _instructions(prelude: Prelude) -> bytes:

@@ -121,7 +121,7 @@ class OpenAIChat:
         """Every token of text is at least one of its bytes, so the body's length bounds them; media have formulas."""
         if (request.settings.extra or {}).get("web_search_options") is not None:
             return UNBOUNDED  # what the search finds counts as input
-        once = len(self._body(request, stream=False)) + OVERHEAD_TOKENS
+        once = sum(map(len, self._body(request, stream=False))) + OVERHEAD_TOKENS
         return once + media_bound(request.messages, self._family.image)
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
@@ -131,7 +131,7 @@ class OpenAIChat:
     async def send(
         self, request: ModelRequest, transport: Transport, on_text: Callable[[str], None] | None = None
     ) -> ModelResponse:
-        url, body = f"{self._base}/chat/completions", self._body(request, stream=on_text is not None)
+        url, body = f"{self._base}/chat/completions", b"".join(self._body(request, stream=on_text is not None))
         if on_text is not None:
             said, headers, first = await self._stream(url, body, transport, on_text)
         else:
@@ -243,7 +243,7 @@ class OpenAIChat:
 
     # Request out: what never changes first, the conversation next, what one call decides last.
 
-    def _body(self, request: ModelRequest, *, stream: bool) -> bytes:
+    def _body(self, request: ModelRequest, *, stream: bool) -> list[bytes]:
         prelude, settings, official = request.prelude, request.settings, self._official
         extra = dict(settings.extra or {})
         pieces = [b'{"model":', encode(self.name)]
@@ -260,7 +260,8 @@ class OpenAIChat:
         said = request.transcript.wire(
             f"{DIALECT} at OpenAI" if official else DIALECT, _official_messages if official else _messages
         )
-        pieces += [b',"messages":[', b",".join(filter(None, (system, said))), b"]"]
+        between = b"," if system and said else b""
+        pieces += [b',"messages":[', system, between, said, b"]"]
         last: dict[str, Any] = {
             "max_completion_tokens" if official else "max_tokens": request.max_output_tokens,
             "stream": stream,
@@ -279,7 +280,8 @@ class OpenAIChat:
         if settings.stop:
             last["stop"] = settings.stop
         last.update(extra)
-        return b"".join(pieces) + b"," + encode(last)[1:]
+        pieces += [b",", encode(last)[1:]]
+        return pieces
 
 
 def _strict_tools(prelude: Prelude) -> bytes:
