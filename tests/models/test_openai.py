@@ -499,6 +499,17 @@ class TestBounds:
         by_address = model.bound(asking(Message("user", (Image(url="https://x.example/a.png"),))))
         assert by_address > 1445
 
+    def test_a_picture_cut_into_patches_costs_by_its_size(self) -> None:
+        """A small picture is bounded by its own patches, a huge one by its family's budget."""
+
+        def bound(width: int, height: int) -> int:
+            png = b"\x89PNG\r\n\x1a\n" + bytes(8) + width.to_bytes(4, "big") + height.to_bytes(4, "big")
+            return MODEL.bound(asking(Message("user", (Image(data=png),))))
+
+        assert bound(64, 32) < 600
+        assert 1024 < bound(1024, 1024) < 3500
+        assert bound(100_000, 100_000) == bound(50_000, 90_000) < 26_000
+
     def test_documents_have_a_declared_cap(self) -> None:
         """A PDF counts as the largest window; plain text as its bytes."""
         pdf = MODEL.bound(asking(Message("user", (File(data=b"%PDF"),))))

@@ -124,7 +124,7 @@ class OpenAI:
         if any(extra.get(name) for name in _HISTORY):
             return UNBOUNDED
         once = sum(map(len, self._body(request, stream=False))) + OVERHEAD_TOKENS
-        once += media_bound(request.messages, family(self.name).image)
+        once += media_bound(request.messages, family(self.name).picture)
         if not extra.get("tools"):
             return once
         # Each call of a server tool is one more pass over the input, and its result may fill the window.

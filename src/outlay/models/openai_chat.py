@@ -122,7 +122,7 @@ class OpenAIChat:
         if (request.settings.extra or {}).get("web_search_options") is not None:
             return UNBOUNDED  # what the search finds counts as input
         once = sum(map(len, self._body(request, stream=False))) + OVERHEAD_TOKENS
-        return once + media_bound(request.messages, self._family.image)
+        return once + media_bound(request.messages, self._family.picture)
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """None: the protocol has no count."""

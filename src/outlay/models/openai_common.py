@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 import msgspec
 
 from outlay.errors import AuthFailed, BadResponse, ConfigError, ModelError
 from outlay.models import failures
+from outlay.models.media import image_size
+from outlay.models.openai_family import Picture
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.transport import HttpReply
 from outlay.values.content import File, Image
@@ -64,22 +66,19 @@ def output_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:64] or "output"
 
 
-def media_bound(messages: Iterable[Message], image_tokens: int) -> int:
+def media_bound(messages: Iterable[Message], picture: Picture) -> int:
     """What the pictures and documents add to a bound by body bytes: their tokens, less their base64 text.
 
     OpenAI reads a PDF as text and pictures of its pages, so its bytes bound nothing; plain text is bounded by them.
     """
-    return sum(_medium(part, image_tokens) for part in _media(messages))
+    media = (part for message in messages for part in message.parts if isinstance(part, Image | File))
+    return sum(_medium(part, picture) for part in media)
 
 
-def _media(messages: Iterable[Message]) -> Iterator[Image | File]:
-    return (part for message in messages for part in message.parts if isinstance(part, Image | File))
-
-
-def _medium(part: Image | File, image_tokens: int) -> int:
+def _medium(part: Image | File, picture: Picture) -> int:
     encoded = 0 if part.data is None else (len(part.data) + 2) // 3 * 4
     if isinstance(part, Image):
-        return image_tokens - encoded
+        return picture.tokens(image_size(part.data) if part.data is not None else None) - encoded
     plain = part.media_type.startswith("text/") or part.media_type == "application/json"
     if plain and part.data is not None:
         return len(part.data) - encoded

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from outlay.errors import ConfigError
 from outlay.values.settings import ModelSettings
@@ -21,23 +21,42 @@ _LHM = ("low", "medium", "high")
 _ALL = ("none", "minimal", *_LHM, "xhigh", "max")
 
 
-def _tiles(base: int, tile: int) -> int:
-    """The dearest picture in 512 px tiles: it is fitted into 2048 x 768, which is 4 x 2 of them."""
-    return base + 8 * tile
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a picture costs: at most `most` tokens, and `per_patch` tokens a patch of 32 pixels where it is cut so."""
+
+    most: int
+    per_patch: float = 0.0
+
+    def tokens(self, size: tuple[int, int] | None) -> int:
+        """An upper bound for a picture of this width and height in pixels; None where they are not known."""
+        if size is None or not self.per_patch:
+            return self.most
+        patches = math.ceil(size[0] / 32) * math.ceil(size[1] / 32)
+        return min(self.most, math.ceil(patches * self.per_patch))
 
 
-def _patches(budget: int, multiplier: float) -> int:
-    """The dearest picture in 32 px patches."""
-    return math.ceil(budget * multiplier)
+def _tiles(base: int, tile: int) -> Picture:
+    """In tiles of 512 pixels: the dearest is fitted into 2048 x 768, which is 4 x 2 of them."""
+    return Picture(base + 8 * tile)
+
+
+def _patches(budget: int, per_patch: float) -> Picture:
+    """In patches: a picture of more than `budget` is made smaller until it has so many."""
+    return Picture(math.ceil(budget * per_patch), per_patch)
+
+
+#: The dearest of all; for models that the table does not price.
+_LARGE: Final = _patches(10_000, 2.46)
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """`efforts` in ascending order, empty where the model does not reason; `image` is tokens a picture at most."""
+    """`efforts` in ascending order, empty where the model does not reason; `picture` is what a picture costs."""
 
     thinks: Thinks
     efforts: tuple[str, ...] = ()
-    image: int = _patches(10_000, 2.46)
+    picture: Picture = _LARGE
 
     @property
     def reasons(self) -> bool:
