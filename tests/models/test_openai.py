@@ -207,7 +207,7 @@ class TestRequests:
         """The key and address come from the environment where they are not given; repr shows no key."""
         monkeypatch.setenv("OPENAI_API_KEY", "from-env")
         monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:1/v1/")
-        model = OpenAI("gpt-5.4", headers={"x-team": "a"})
+        model = OpenAI("gpt-5.4", headers={"X-Team": "a"})
         transport = answering(completed(message("ok")))
         asyncio.run(model.send(asking(), transport))
         url, headers, _ = transport.sent[0]
@@ -366,6 +366,15 @@ class TestStops:
             received([{"type": "response.failed", "response": body}] if streamed else body, streamed=streamed)
         assert type(caught.value) is error
 
+    def test_a_failure_after_the_first_words_may_be_billed(self) -> None:
+        """A response that fails once the model had begun keeps its reservation."""
+        body = {"status": "failed", "error": {"code": "server_error", "message": "m"}, "output": [], "usage": None}
+        begun = {"type": "response.output_text.delta", "delta": "a"}
+        for events, billed in (([], False), ([begun], True)):
+            with pytest.raises(ServerError) as caught:
+                received([*events, {"type": "response.failed", "response": body}], streamed=True)
+            assert caught.value.may_be_billed is billed
+
     @pytest.mark.parametrize("usage", [None, {}, {"input_tokens": 5}])
     def test_missing_usage_is_unknown_and_not_zero(self, usage: Any) -> None:
         """Without both figures there is no usage."""
@@ -522,6 +531,8 @@ class TestBounds:
         tools = [{"type": "web_search"}]
         assert MODEL.bound(asking(extra={"conversation": "conv_1"})) == UNBOUNDED
         assert MODEL.bound(asking(extra={"tools": tools})) == UNBOUNDED
+        own = {"type": "function", "name": "f", "parameters": {}, "strict": False}
+        assert MODEL.bound(asking(extra={"tools": [own]})) < 1000
         limited = MODEL.bound(asking(extra={"tools": tools, "max_tool_calls": 2}))
         assert 2 * DOCUMENT_TOKENS < limited < UNBOUNDED
 

@@ -84,6 +84,11 @@ class TestRequests:
         """Without asking, a stream would not say what it cost."""
         assert sent(asking(), streamed=True)["stream_options"] == {"include_usage": True}
 
+    def test_a_server_that_takes_no_stream_options_gets_none(self) -> None:
+        """extra may leave the member out."""
+        assert "stream_options" not in sent(asking(extra={"stream_options": None}), LOCAL, streamed=True)
+        assert "stream_options" not in sent(asking(extra={"stream_options": None}), LOCAL)
+
     def test_settings_reach_the_body(self) -> None:
         """Each setting goes out under OpenAI's name."""
         body = sent(asking(temperature=0.1, top_p=0.2, seed=3, stop=("a", "b"), extra={"logit_bias": {"1": 2}}))
@@ -412,7 +417,15 @@ class TestStreams:
 
     @pytest.mark.parametrize(
         "body",
-        [b"", b"<html></html>", b"{}", b'{"choices":[]}', b"[]", b'{"choices":[{"message":{"content":"\xff"}}]}'],
+        [
+            b"",
+            b"<html></html>",
+            b"{}",
+            b'{"choices":[]}',
+            b'{"choices":null}',
+            b"[]",
+            b'{"choices":[{"message":{"content":"\xff"}}]}',
+        ],
     )
     @pytest.mark.parametrize("streamed", [False, True])
     def test_a_body_that_is_no_answer_was_probably_billed(self, body: bytes, streamed: bool) -> None:

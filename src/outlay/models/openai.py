@@ -8,7 +8,6 @@ https://developers.openai.com/api/docs/api-reference/responses
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,17 +17,19 @@ import msgspec
 from outlay.errors import BadRequest, ConfigError, ModelError
 from outlay.models import failures
 from outlay.models.openai_common import (
-    BASE_URL,
     DOCUMENT_TOKENS,
     OVERHEAD_TOKENS,
     UNBOUNDED,
     UNREADABLE,
     Problem,
+    base_of,
     broken,
     check_extra,
     check_tools,
     data_url,
     encode,
+    environment_key,
+    headers_for,
     limits_of,
     media_bound,
     output_name,
@@ -108,7 +109,9 @@ class OpenAI:
         check_extra(self.id, extra, _OURS)
         for name, kind in _MERGED:
             if not isinstance(extra.get(name, kind()), kind):
-                raise ConfigError(f"{self.id}: extra[{name!r}] must be a {kind.__name__}")
+                raise ConfigError(f"{self.id}: extra[{name!r}] must be a {kind.__name__}", hint="see the API reference")
+        if not all(isinstance(tool, dict) for tool in extra.get("tools", [])):
+            raise ConfigError(f"{self.id}: each of extra['tools'] must be a dict", hint='as in {"type": "web_search"}')
         if prelude.output is not None and "format" in extra.get("text", {}):
             raise ConfigError(f"{self.id}: extra['text']['format'] and output_type exclude each other", hint="drop one")
         if "effort" in extra.get("reasoning", {}):
@@ -125,7 +128,7 @@ class OpenAI:
             return UNBOUNDED
         once = sum(map(len, self._body(request, stream=False))) + OVERHEAD_TOKENS
         once += media_bound(request.messages, family(self.name).picture)
-        if not extra.get("tools"):
+        if not _server_tools(extra):
             return once
         # Each call of a server tool is one more pass over the input, and its result may fill the window.
         calls = extra.get("max_tool_calls")
@@ -134,7 +137,7 @@ class OpenAI:
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """OpenAI's own count, free of charge; None where there is none, or where the input grows as tools run."""
         extra = request.settings.extra or {}
-        if extra.get("tools") or extra.get("prompt"):
+        if _server_tools(extra) or extra.get("prompt"):
             return None
         url = f"{self._base}/responses/input_tokens"
         try:
@@ -166,7 +169,7 @@ class OpenAI:
             raise refusal("openai", reply, self._key)
         try:
             answer = _decode_answer(reply.body)
-            said = _read(answer.output)
+            said = _read(answer.output or [])
         except UNREADABLE:
             raise failures.unreadable("openai", reply.status, reply.headers, reply.body, secret=self._key) from None
         return self._response(answer, said, reply.headers, None)
@@ -212,7 +215,8 @@ class OpenAI:
 
     def _response(self, answer: _Answer, said: _Said, headers: Mapping[str, str], first: float | None) -> ModelResponse:
         if answer.status == "failed" or (answer.error is not None and not said.parts):
-            raise self._reported(answer.error or Problem(), headers, billed=bool(said.parts or answer.usage))
+            begun = first is not None or bool(said.parts or answer.usage)
+            raise self._reported(answer.error or Problem(), headers, billed=begun)
         if answer.status not in ("completed", "incomplete"):
             raise broken("openai", f"a response that is {failures.clean(answer.status) or 'no response'}", headers)
         why = answer.incomplete_details.reason if answer.incomplete_details else None
@@ -233,15 +237,15 @@ class OpenAI:
 
     @property
     def _key(self) -> str:
-        return self.api_key or os.environ.get("OPENAI_API_KEY", "")
+        return self.api_key or environment_key()
 
     @property
     def _base(self) -> str:
-        return (self.base_url or os.environ.get("OPENAI_BASE_URL") or BASE_URL).rstrip("/")
+        return base_of(self.base_url)
 
     @property
     def _headers(self) -> dict[str, str]:
-        return {"authorization": f"Bearer {self._key}", "content-type": "application/json", **(self.headers or {})}
+        return headers_for(self._key, self.headers)
 
     # Request out: what never changes first, the conversation next, what one call decides last.
 
@@ -292,6 +296,12 @@ class OpenAI:
             pieces += [b',"parallel_tool_calls":', encode(parallel)]
         pieces += [b',"input":[', request.transcript.wire(DIALECT, _items), b"]"]
         return pieces
+
+
+def _server_tools(extra: Mapping[str, Any]) -> bool:
+    """Whether OpenAI may run tools by itself, and read their results at your cost."""
+    tools: list[dict[str, Any]] = extra.get("tools", [])
+    return any(tool.get("type") not in ("function", "custom") for tool in tools)
 
 
 def _instructions(prelude: Prelude) -> bytes:
@@ -404,7 +414,7 @@ class _Details(msgspec.Struct):
 class _Answer(msgspec.Struct):
     status: str = ""
     model: str | None = None
-    output: list[msgspec.Raw] = []
+    output: list[msgspec.Raw] | None = None
     usage: dict[str, Any] | None = None
     error: Problem | None = None
     incomplete_details: _Details | None = None

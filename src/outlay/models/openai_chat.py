@@ -8,7 +8,6 @@ https://developers.openai.com/api/docs/api-reference/chat
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
@@ -19,16 +18,18 @@ import msgspec
 from outlay.errors import BadResponse, ConfigError, ModelError, ModelTimeout
 from outlay.models import failures
 from outlay.models.openai_common import (
-    BASE_URL,
     OVERHEAD_TOKENS,
     UNBOUNDED,
     UNREADABLE,
     Problem,
+    base_of,
     broken,
     check_extra,
     check_tools,
     data_url,
     encode,
+    environment_key,
+    headers_for,
     limits_of,
     media_bound,
     output_name,
@@ -66,7 +67,8 @@ class OpenAIChat:
     The address is `base_url` or `OPENAI_BASE_URL`, with its `/v1`; only OpenAI's own needs a key. `OPENAI_API_KEY` is
     sent to OpenAI and to the server that `OPENAI_BASE_URL` names, never to a `base_url=` of yours: pass `api_key=`.
     `structured` is how the server is asked for an output type: by `json_schema`, by `json_object` with the schema in
-    the prompt, or in the `prompt` alone. `settings.extra` goes into the body; its `tools` are added to the agent's.
+    the prompt, or in the `prompt` alone. `settings.extra` goes into the body; its `tools` are added to the agent's, and
+    `stream_options` of None is for servers that do not take it (the cost of a stream is unknown then).
     """
 
     name: str
@@ -142,7 +144,7 @@ class OpenAIChat:
             said = _Said()
             try:
                 chunk = _decode(reply.body)
-                for choice in chunk.choices[:1]:
+                for choice in (chunk.choices or [])[:1]:
                     said.add(choice.message or _Delta())
                 said.note(chunk)
             except UNREADABLE:
@@ -174,7 +176,7 @@ class OpenAIChat:
                         raise broken(self.provider, "an event that cannot be read", headers) from None
                     if chunk.error is not None:
                         raise self._reported(chunk.error, headers, billed=first is not None)
-                    for choice in chunk.choices[:1]:
+                    for choice in (chunk.choices or [])[:1]:
                         piece = said.add(choice.delta or choice.message or _Delta())
                         if first is None and said.started:
                             first = clock() - sent
@@ -212,7 +214,7 @@ class OpenAIChat:
 
     @property
     def _base(self) -> str:
-        return (self.base_url or os.environ.get("OPENAI_BASE_URL") or BASE_URL).rstrip("/")
+        return base_of(self.base_url)
 
     @property
     def _host(self) -> str:
@@ -234,12 +236,11 @@ class OpenAIChat:
     def _key(self) -> str:
         if self.api_key is not None:
             return self.api_key
-        return os.environ.get("OPENAI_API_KEY", "") if self._official or self.base_url is None else ""
+        return environment_key() if self._official or self.base_url is None else ""
 
     @property
     def _headers(self) -> dict[str, str]:
-        key = {"authorization": f"Bearer {self._key}"} if self._key else {}
-        return {**key, "content-type": "application/json", **(self.headers or {})}
+        return headers_for(self._key, self.headers)
 
     # Request out: what never changes first, the conversation next, what one call decides last.
 
@@ -266,8 +267,9 @@ class OpenAIChat:
             "max_completion_tokens" if official else "max_tokens": request.max_output_tokens,
             "stream": stream,
         }
-        if stream:
-            last["stream_options"] = {"include_usage": True, **extra.pop("stream_options", {})}
+        options = extra.pop("stream_options", {})
+        if stream and options is not None:
+            last["stream_options"] = {"include_usage": True, **options}
         choice = settings.tool_choice
         if choice is not None:
             plain = choice in ("auto", "required", "none")
@@ -444,7 +446,7 @@ class _Choice(msgspec.Struct):
 
 class _Chunk(msgspec.Struct):
     model: str | None = None
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     usage: dict[str, Any] | None = None
     service_tier: str | None = None
     error: Problem | str | None = None
@@ -483,7 +485,7 @@ class _Said:
         return bool(self.text or self.thinking or self.calls)
 
     def note(self, chunk: _Chunk) -> None:
-        for choice in chunk.choices[:1]:
+        for choice in (chunk.choices or [])[:1]:
             self.reason = choice.finish_reason or self.reason
         self.usage = chunk.usage or self.usage
         self.model = chunk.model or self.model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
@@ -55,6 +56,25 @@ class Problem(msgspec.Struct):
     code: str | int | None = None
     message: str | None = None
     type: str | None = None
+
+
+def headers_for(key: str, more: Mapping[str, str] | None) -> dict[str, str]:
+    """The headers of a request; the caller's own win over ours."""
+    found = {"content-type": "application/json"}
+    if key:
+        found["authorization"] = f"Bearer {key}"
+    for name, value in (more or {}).items():
+        found[name.lower()] = value
+    return found
+
+
+def environment_key() -> str:
+    return os.environ.get("OPENAI_API_KEY", "").strip()
+
+
+def base_of(given: str | None) -> str:
+    """The address that paths are put behind."""
+    return (given or os.environ.get("OPENAI_BASE_URL") or BASE_URL).strip().rstrip("/")
 
 
 def data_url(media_type: str, data: bytes) -> str:
