@@ -277,7 +277,7 @@ def _report(body: bytes) -> tuple[str, str, str]:
     """
     try:
         found: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "", "", ""
     if isinstance(found, list) and found:  # Gemini's compatible endpoint wraps it in a list
         found = cast("list[Any]", found)[0]
@@ -309,7 +309,7 @@ def _text(value: object) -> str:
 def _body_request_id(body: bytes) -> str:
     try:
         found: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     return clean(_word(cast("dict[str, Any]", found).get("request_id")))[:128] if isinstance(found, dict) else ""
 
