@@ -32,8 +32,8 @@ class Bill:
     """Money in US dollars, exact; tokens in four disjoint buckets.
 
     `in_doubt` is held for the `doubtful` attempts whose fate is unknown (sent, and no answer seen): it is outside
-    `total`, and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). `checks` are the names of the checkers that
-    outputs met, `refused` how many outputs they refused.
+    `total`, and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). `checks` are the names
+    of the checkers that outputs met, `refused` how many outputs they refused.
     """
 
     lines: tuple[BillLine, ...] = ()

@@ -37,10 +37,14 @@ SEQ_BITS = 32
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that any one thread at a time may use, with durable commits."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    # FULL: a commit that returned survives a power cut, not only a killed process.
-    connection.execute("PRAGMA synchronous = FULL")
-    # A short log is overwritten in place, which costs the file system less than growing it (1,000 is the default).
-    connection.execute("PRAGMA wal_autocheckpoint = 500")
+    try:
+        # FULL: a commit that returned survives a power cut, not only a killed process.
+        connection.execute("PRAGMA synchronous = FULL")
+        # A short log is overwritten in place, which costs the file system less than growing it (default: 1,000).
+        connection.execute("PRAGMA wal_autocheckpoint = 500")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

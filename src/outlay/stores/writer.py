@@ -7,7 +7,6 @@ at once, and what arrives during that commit shares the next.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sqlite3
 import threading
@@ -17,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from outlay.errors import Conflict, OutlayError
+from outlay.errors import ConfigError, Conflict, OutlayError
 from outlay.protocols.store import Row
 from outlay.stores.database import SEQ_BITS, closed, error_name, failed
+from outlay.stores.waking import Outcome, release
 
 #: Seconds that a row without a waiter may stay in memory.
 LINGER = 0.005
@@ -55,7 +55,8 @@ class Writer:
         self._connection = connection
         self._path = path
         self._high_water = high_water
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may find the store in this very thread, and stop it.
+        self._lock = threading.RLock()
         # A lock as a binary semaphore: held means nothing to do. Half the CPU of a Condition.
         self._bell = threading.Lock()
         self._bell.acquire()
@@ -70,6 +71,7 @@ class Writer:
         self._fenced: dict[str, int] = {}
         self._run_ids: dict[str, int] = {}
         self._name = str(path)
+        self._process = os.getpid()
         self._inode = _inode(self._name)
         self._thread = threading.Thread(target=self._work, name="outlay-store", daemon=True)
         self._thread.start()
@@ -150,6 +152,12 @@ class Writer:
             raise failed(self._path, self._error)
         if self._stopping:
             raise closed(self._path)
+        if os.getpid() != self._process:
+            # Threads do not survive a fork: without this, a flush would wait for ever.
+            raise ConfigError(
+                f"the store {self._path} was opened before this process was forked",
+                hint="open it in each process; they may share the file",
+            )
 
     def _conflict(self, run: str) -> Conflict:
         return Conflict(
@@ -177,9 +185,9 @@ class Writer:
                     if self._room and self._weight * 2 <= self._high_water:
                         room, self._room = self._room, room
                 if batch.waiters or room:
-                    outcomes: list[_Outcome] = [(future, None) for future in room]
+                    outcomes: list[Outcome] = [(future, None) for future in room]
                     outcomes += [(waiter.future, self._fence_of(waiter.run)) for waiter in batch.waiters]
-                    _release(outcomes)
+                    release(outcomes)
         except BaseException as error:
             self._fail(error)
         finally:
@@ -290,7 +298,7 @@ class Writer:
             futures = [waiter.future for waiter in waiters] + self._room
             self._queue.clear()
             self._room = []
-        _release([(future, failed(self._path, error)) for future in futures])
+        release([(future, failed(self._path, error)) for future in futures])
 
 
 def _is_taken(error: sqlite3.Error) -> bool:
@@ -304,27 +312,3 @@ def _inode(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-_Outcome: TypeAlias = tuple[asyncio.Future[None], OutlayError | None]
-
-
-def _release(outcomes: Sequence[_Outcome]) -> None:
-    """Wake every waiter, with one call into each loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
-    for outcome in outcomes:
-        by_loop.setdefault(outcome[0].get_loop(), []).append(outcome)
-    for loop, mine in by_loop.items():
-        # A loop that was closed meanwhile has nobody left to tell.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle, mine)
-
-
-def _settle(outcomes: Sequence[_Outcome]) -> None:
-    for future, error in outcomes:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
