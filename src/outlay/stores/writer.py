@@ -122,6 +122,7 @@ class Writer:
         """A future of the moment when the queue has fallen to half the mark; None below the mark."""
         with self._lock:
             self._check()
+            # An empty queue has room whatever the mark: nobody would ever wake the waiter.
             if self._weight < self._high_water or not self._weight:
                 return None
             future = loop.create_future()
@@ -277,9 +278,18 @@ class Writer:
                     raise
                 self._connection.execute("ROLLBACK TO apart")
                 self._run_ids.pop(run, None)
+                taken = self._first_taken(run, mine)
                 with self._lock:
-                    self._fenced[run] = mine[0].seq
+                    self._fenced[run] = taken
             self._connection.execute("RELEASE apart")
+
+    def _first_taken(self, run: str, rows: Sequence[Row]) -> int:
+        query = "SELECT e.seq FROM events e JOIN runs r ON r.id = e.run WHERE r.run = ? AND e.id = r.id << ? | ?"
+        for row in rows:
+            if self._connection.execute(query, (run, SEQ_BITS, row.seq)).fetchone():
+                return row.seq
+        # The rows themselves name one place twice.
+        return rows[-1].seq
 
     def _number(self, run: str) -> int:
         if len(self._run_ids) >= 10_000:
