@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from outlay.errors import ConfigError, Conflict, OutlayError
 from outlay.protocols.store import Row
-from outlay.stores.database import SEQ_BITS, closed, error_name, failed
+from outlay.stores.database import SEQ_BITS, closed, failed
+from outlay.stores.inserts import Blob, Inserts
 from outlay.stores.waking import Outcome, release
 
 #: Seconds that a row without a waiter may stay in memory.
@@ -28,10 +28,6 @@ BATCH_ROWS = 512
 BATCH_BYTES = 8 * 2**20
 #: What a row weighs in memory beside its body, in bytes.
 _ROW_BYTES = 200
-
-Blob: TypeAlias = tuple[bytes, bytes]
-_INSERT_EVENT = "INSERT INTO events (id, time, kind, body) VALUES (?, ?, ?, ?)"
-_INSERT_BLOB = "INSERT OR IGNORE INTO blobs (digest, content) VALUES (?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +49,7 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection, path: Path, high_water: int) -> None:
         self._connection = connection
+        self._inserts = Inserts(connection)
         self._path = path
         self._high_water = high_water
         # Reentrant: the garbage collector may find the store in this very thread, and stop it.
@@ -69,7 +66,6 @@ class Writer:
         self._room: list[asyncio.Future[None]] = []
         self._error: BaseException | None = None
         self._fenced: dict[str, int] = {}
-        self._run_ids: dict[str, int] = {}
         self._name = str(path)
         self._process = os.getpid()
         self._inode = _inode(self._name)
@@ -238,66 +234,10 @@ class Writer:
             return
         if _inode(self._name) != self._inode:
             raise FileNotFoundError("the file was removed or replaced while it was in use")
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        try:
-            self._insert(rows)
-        except sqlite3.IntegrityError as error:
-            if not _is_taken(error):
-                raise
-            execute("ROLLBACK")
-            self._run_ids.clear()
-            execute("BEGIN IMMEDIATE")
-            self._insert_apart(rows)
-        if batch.blobs:
-            self._connection.executemany(_INSERT_BLOB, batch.blobs)
-        execute("COMMIT")
-
-    def _insert(self, rows: Sequence[Row]) -> None:
-        ids = self._run_ids
-        values: list[tuple[int, float, str, bytes]] = []
-        for row in rows:
-            number = ids.get(row.run)
-            if number is None:
-                number = self._number(row.run)
-            values.append((number << SEQ_BITS | row.seq, row.time, row.kind, row.body))
-        if len(values) == 1:
-            self._connection.execute(_INSERT_EVENT, values[0])
-        elif values:
-            self._connection.executemany(_INSERT_EVENT, values)
-
-    def _insert_apart(self, rows: Sequence[Row]) -> None:
-        """Run by run, so that one whose place is taken does not fail its neighbours."""
-        for run in dict.fromkeys(row.run for row in rows):
-            mine = [row for row in rows if row.run == run]
-            self._connection.execute("SAVEPOINT apart")
-            try:
-                self._insert(mine)
-            except sqlite3.IntegrityError as error:
-                if not _is_taken(error):
-                    raise
-                self._connection.execute("ROLLBACK TO apart")
-                self._run_ids.pop(run, None)
-                taken = self._first_taken(run, mine)
-                with self._lock:
-                    self._fenced[run] = taken
-            self._connection.execute("RELEASE apart")
-
-    def _first_taken(self, run: str, rows: Sequence[Row]) -> int:
-        query = "SELECT e.seq FROM events e JOIN runs r ON r.id = e.run WHERE r.run = ? AND e.id = r.id << ? | ?"
-        for row in rows:
-            if self._connection.execute(query, (run, SEQ_BITS, row.seq)).fetchone():
-                return row.seq
-        # The rows themselves name one place twice.
-        return rows[-1].seq
-
-    def _number(self, run: str) -> int:
-        if len(self._run_ids) >= 10_000:
-            self._run_ids.clear()
-        self._connection.execute("INSERT OR IGNORE INTO runs (run) VALUES (?)", (run,))
-        (number,) = self._connection.execute("SELECT id FROM runs WHERE run = ?", (run,)).fetchone()
-        self._run_ids[run] = number
-        return number
+        taken = self._inserts.commit(rows, batch.blobs)
+        if taken:
+            with self._lock:
+                self._fenced.update(taken)
 
     def _fail(self, error: BaseException) -> None:
         """Nothing is tried again: every waiter, and every later call, gets the error."""
@@ -309,10 +249,6 @@ class Writer:
             self._queue.clear()
             self._room = []
         release([(future, failed(self._path, error)) for future in futures])
-
-
-def _is_taken(error: sqlite3.Error) -> bool:
-    return error_name(error) == "SQLITE_CONSTRAINT_PRIMARYKEY"
 
 
 def _inode(path: str) -> tuple[int, int] | None:
