@@ -209,6 +209,18 @@ def test_a_call_sent_again_after_a_crash_leaves_the_first_attempt_in_doubt():
     assert (bill.in_doubt, bill.doubtful, bill.lines[0].calls, bill.lines[0].retries) == (Decimal("0.02"), 1, 1, 1)
 
 
+def test_so_does_one_that_is_sent_again_under_its_old_number():
+    log = Log()
+    log.start("reply", reserved=Decimal("0.02"))
+    log.start("reply", reserved=None)
+    log.start("reply")
+    log.finish("reply")
+    bill = Bill.of(log.events)
+    assert (bill.in_doubt, bill.doubtful, bill.doubtful_unpriced) == (Decimal("0.02"), 2, 1)
+    assert (bill.lines[0].calls, bill.lines[0].retries) == (1, 2)
+    assert "in doubt ≥ $0.0200: 2 calls without an answer" in str(bill)
+
+
 def test_calls_of_two_runs_with_one_key_are_two_calls():
     one, other = Log("one"), Log("other")
     one.call("reply")
