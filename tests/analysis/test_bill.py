@@ -66,9 +66,17 @@ def calls(draw: st.DrawFn) -> list[list[Event]]:
                     )
                 )
             elif end == "failed":
-                doubt = draw(st.none() | MONEY)
+                billed = draw(st.booleans())
                 events.append(
-                    CallFailed(seq=start + 1, time=start + 1.0, error="X", in_doubt=doubt, seconds=seconds, **common)
+                    CallFailed(
+                        seq=start + 1,
+                        time=start + 1.0,
+                        error="X",
+                        maybe_billed=billed,
+                        in_doubt=held if billed else None,
+                        seconds=seconds,
+                        **common,
+                    )
                 )
         found.append(events)
     return found
@@ -123,12 +131,12 @@ def test_retries_are_never_counted_as_calls(calls: list[list[Event]]):
 @given(calls())
 def test_what_is_in_doubt_is_what_was_held_without_an_answer(calls: list[list[Event]]):
     events = in_turn(calls)
-    failed = [e.in_doubt for e in events if isinstance(e, CallFailed) and e.in_doubt is not None]
-    unended = [e.reserved for call in calls if isinstance(e := call[-1], CallStarted)]
+    held = [e.in_doubt for e in events if isinstance(e, CallFailed) and e.maybe_billed]
+    held += [e.reserved for call in calls if isinstance(e := call[-1], CallStarted)]
     bill = Bill.of(events)
-    assert bill.in_doubt == sum([*failed, *(held or Decimal(0) for held in unended)], Decimal(0))
-    assert bill.doubtful == len(failed) + len(unended)
-    assert bill.doubtful_unpriced == unended.count(None)
+    assert bill.in_doubt == sum((amount for amount in held if amount is not None), Decimal(0))
+    assert bill.doubtful == len(held)
+    assert bill.doubtful_unpriced == held.count(None)
 
 
 @given(calls(), st.data())
@@ -268,7 +276,7 @@ def triage(*, priced: bool = True) -> list[Event]:
     log = Log()
     log.add(RunStarted, flow="triage")
     log.start("router")
-    log.fail("router", in_doubt=Decimal("0.0081"))
+    log.fail("router", maybe_billed=True, in_doubt=Decimal("0.0081"))
     log.start("router", attempt=2)
     log.finish("router", attempt=2, tokens=(73_120, 408_800, 280, 14_614), cost="0.1874")
     log.call("knowledge", SONNET, tokens=(151_020, 292_140, 1_204, 88_030), cost="1.8675")

@@ -27,7 +27,7 @@ def triage() -> list[Event]:
     log.add(NodeStarted, "triage", name="triage", type="Router")
     log.add(NodeStarted, "triage/router", name="router", type="agent")
     log.start("router", path="triage/router")
-    log.fail("router", path="triage/router", error="RateLimited", message="slow\x1b[31m down\nnow", retry_in=1.5)
+    log.fail("router", path="triage/router", error="RateLimited", message="slow\x1b[31m down\nnow")
     log.start("router", path="triage/router", attempt=2, head="before")
     log.finish(
         "router",
@@ -78,9 +78,12 @@ def test_one_row_for_every_attempt_that_ended():
 def test_a_failure_that_may_have_been_billed_has_an_unknown_cost():
     log = Log()
     log.start("reply")
-    log.fail("reply", in_doubt=Decimal("0.01"))
-    (row,) = trace(log.events)
-    assert row.cost is None
+    log.fail("reply", maybe_billed=True, in_doubt=Decimal("0.01"))
+    log.start("reply", attempt=2)
+    log.fail("reply", attempt=2, maybe_billed=True)
+    assert [row.cost for row in trace(log.events)] == [None, None]
+    assert "in doubt $0.0100" in tree(log.events)
+    assert "in doubt, unpriced" in tree(log.events)
 
 
 def test_the_route_is_that_of_the_nearest_router_around_the_call():
@@ -117,7 +120,7 @@ TREE = """\
 ■ run 7f3a · triage · budget · 7.1 s · $0.0149
 └─ ✓ triage · Router · 7.0 s · $0.0149
    ├─ ✓ router · agent · 2.5 s · $0.000148
-   │  ├─ ✗ call claude-haiku-4-5 · 0.5 s · RateLimited: slow down now · again in 1.5 s
+   │  ├─ ✗ call claude-haiku-4-5 · 0.5 s · RateLimited: slow down now
    │  └─ ✓ call claude-haiku-4-5 · 1.0 s · $0.000148 · 10 → 5 tokens · attempt 2
    ├─ ■ reply · agent · stopped · 4.5 s · $0.0148 · BudgetExceeded: full
    │  ├─ ✓ call claude-sonnet-4-6 · 1.0 s · $0.0148 · 730 → 150 tokens · calls search

@@ -186,7 +186,7 @@ class BillFold:
         elif isinstance(event, CallFailed):
             line = self._end(event)
             line.seconds.append(event.seconds)
-            if event.in_doubt is not None:
+            if event.maybe_billed or event.in_doubt is not None:
                 self._doubt(event.in_doubt)
         elif isinstance(event, ToolFinished):
             self._tools += 1
