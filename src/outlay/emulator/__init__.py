@@ -1,8 +1,8 @@
 """A local server that speaks the providers' wire protocols, so that everything can be tested without a key.
 
-`Emulator` serves the Anthropic Messages protocol (streaming, count_tokens, Message Batches) and OpenAI's Responses,
-Chat Completions, Files and Batches, with prompt caches, rate limits, latency and faults on demand. The official SDKs
-work against it unchanged.
+`Emulator` serves the Anthropic Messages protocol (streaming, count_tokens, Message Batches) and OpenAI's
+Responses, Chat Completions, Files and Batches, with prompt caches, rate limits, latency and faults on demand.
+The official SDKs work against it unchanged.
 """
 
 from outlay.emulator.answer import BilledUsage

@@ -1,7 +1,9 @@
-"""From a reply to a billed answer: cut to the limits of the request, counted, its prompt tokens put in buckets.
+"""From a reply to a billed answer: cut to the limits of the request, counted, its prompt tokens put in
+buckets.
 
-The order of output is the order of the wire: thinking, text, tool calls. Whatever does not fit into `max_tokens` is
-cut in that order, and a tool call that is cut keeps the beginning of its arguments, as with the real providers.
+The order of output is the order of the wire: thinking, text, tool calls. Whatever does not fit into
+`max_tokens` is cut in that order, and a tool call that is cut keeps the beginning of its arguments, as with
+the real providers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""What batches of both providers have in common: the passage of time over their entries, and how an entry is run.
+"""What batches of both providers have in common: the passage of time over their entries, and how an entry is
+run.
 
-Entry i of n is finished when (i + 1) / n of the batch's time has passed. A cancelled batch keeps what was finished
-until then; after 24 hours the rest expires. Entries are run when somebody looks, but at prices, caches and in an
-order as if they had run in time.
+Entry i of n is finished when (i + 1) / n of the batch's time has passed. A cancelled batch keeps what was
+finished until then; after 24 hours the rest expires. Entries are run when somebody looks, but at prices,
+caches and in an order as if they had run in time.
 """
 
 from __future__ import annotations

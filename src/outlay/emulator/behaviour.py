@@ -1,7 +1,7 @@
 """What the emulated model says: a script, a function, or by default something sensible drawn from the seed.
 
-The default answers the same request with the same words every time. It calls a tool only if `tool_choice` forces
-one, satisfies the JSON schema if there is one, and thinks first if the request asks for that.
+The default answers the same request with the same words every time. It calls a tool only if `tool_choice`
+forces one, satisfies the JSON schema if there is one, and thinks first if the request asks for that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ Said: TypeAlias = str | Mapping[str, Any] | EmulatedReply | Fault
 """A text, an object to be said as JSON, a whole reply, or a fault."""
 
 Behaviour: TypeAlias = Callable[[EmulatedRequest], Said | Awaitable[Said]] | Sequence[Said] | str
-"""A function (may be async); a script, one entry a request in order of arrival; or one text for every request."""
+"""A function (may be async); a script, one entry a request in order of arrival; or one text for every
+request.
+"""
 
 _OPENINGS = ("In short,", "Briefly:", "As far as the question goes,", "To begin with,", "On balance,")
 _SUBJECTS = ("the first point", "the evidence", "the usual approach", "the simplest reading", "the main risk",
@@ -44,7 +46,8 @@ async def say(behaviour: Behaviour | None, request: EmulatedRequest, seed: int) 
     """The reply to one request.
 
     Raises:
-        Problem: a 400 that says what is wrong with the behaviour: a script that is used up, or an exception in the
+        Problem: a 400 that says what is wrong with the behaviour: a script that is used up, or an
+            exception in the
             function. A 400, because clients would retry a 500 and hide the mistake.
     """
     if behaviour is None:

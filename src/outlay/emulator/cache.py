@@ -1,14 +1,14 @@
 """Prompt caches with the providers' own semantics.
 
-*By breakpoints* (every Claude; GPT from 5.6 on): the request marks where a prefix ends. A prefix is found again if
-every byte up to an earlier mark is the same, in the order tools, system, messages; Anthropic looks back at most 20
-blocks from each mark. What lies between the prefix that was found and the last mark is written. A prefix below the
-model's minimum length is neither written nor read, silently.
+*By breakpoints* (every Claude; GPT from 5.6 on): the request marks where a prefix ends. A prefix is found
+again if every byte up to an earlier mark is the same, in the order tools, system, messages; Anthropic looks
+back at most 20 blocks from each mark. What lies between the prefix that was found and the last mark is
+written. A prefix below the model's minimum length is neither written nor read, silently.
 
 *By steps* (GPT up to 5.5): from 1,024 tokens on, the longest prefix that was seen before, in steps of 128.
 
-An entry exists from the moment an answer begins (so two simultaneous requests both pay the write), and reading one
-starts its life time again. `look_up` decides and changes nothing; `commit` makes it so.
+An entry exists from the moment an answer begins (so two simultaneous requests both pay the write), and
+reading one starts its life time again. `look_up` decides and changes nothing; `commit` makes it so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _SWEEP_ABOVE = 20_000
 class Segment:
     """One block of a prompt. `ttl` in seconds marks a breakpoint after it; 0 is no mark.
 
-    `hidden` belongs to the identity of the prefix and costs no tokens (parameters that change the prompt unseen).
+    `hidden` belongs to the identity of the prefix and costs no tokens (parameters that change the prompt
+    unseen).
     """
 
     text: str

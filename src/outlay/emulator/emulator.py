@@ -136,7 +136,9 @@ class Emulator:
         return 0 if self._web is None else len(self._web.connections)
 
     def reset(self) -> None:
-        """Forget the requests, the bills, caches, files, batches and limits; scripts and schedules begin again."""
+        """Forget the requests, the bills, caches, files, batches and limits; scripts and schedules begin
+        again.
+        """
         self._rooms.reset()
         if self._server is not None:
             self._server.reset()
@@ -153,9 +155,9 @@ class Emulator:
             access_log=None,
             lingering_time=0,
         )
-        self._runner = web.ServerRunner(self._web)
+        self._runner = web.ServerRunner(self._web, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, _HOST, port, shutdown_timeout=0.5, backlog=_BACKLOG)
+        site = web.TCPSite(self._runner, _HOST, port, backlog=_BACKLOG)
         await site.start()
         self._port = self._runner.addresses[0][1]
 

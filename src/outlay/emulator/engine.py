@@ -1,6 +1,7 @@
 """The emulated provider behind the protocols: asks the behaviour, consults the cache, counts, and bills.
 
-It knows nothing of HTTP. Live requests and batch entries both go through it, so they cost and behave the same.
+It knows nothing of HTTP. Live requests and batch entries both go through it, so they cost and behave the
+same.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a behaviour sees and says: a request in neutral form, and a reply to be put on the wire.
 
-The three protocols differ in how they write a conversation. A behaviour should not have to care, so every request
-is translated to `EmulatedRequest`, and every answer from `EmulatedReply`.
+The three protocols differ in how they write a conversation. A behaviour should not have to care, so every
+request is translated to `EmulatedRequest`, and every answer from `EmulatedReply`.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class EmulatedMessage:
 class EmulatedRequest:
     """A request for an answer, in neutral form.
 
-    `tool_choice` is `auto`, `none`, `required`, or the name of the tool that is forced. `schema` is the JSON schema
-    that the answer must satisfy. `index` counts requests for answers from 0, in order of arrival.
+    `tool_choice` is `auto`, `none`, `required`, or the name of the tool that is forced. `schema` is the JSON
+    schema that the answer must satisfy. `index` counts requests for answers from 0, in order of arrival.
     """
 
     provider: Provider
@@ -99,8 +99,8 @@ class EmulatedRequest:
 class ReplyUsage:
     """Token counts that replace the emulator's own, bucket by bucket; `None` keeps the count.
 
-    The buckets are disjoint: `input_tokens` are those neither read from nor written to the cache. `output_tokens`
-    includes `reasoning_tokens`.
+    The buckets are disjoint: `input_tokens` are those neither read from nor written to the cache.
+    `output_tokens` includes `reasoning_tokens`.
     """
 
     input_tokens: int | None = None
@@ -112,7 +112,9 @@ class ReplyUsage:
 
 @dataclass(frozen=True, slots=True)
 class EmulatedReply:
-    """An answer of the model. `refusal` is a refusal's text; `stop_reason` replaces the one that follows from it."""
+    """An answer of the model. `refusal` is a refusal's text; `stop_reason` replaces the one that follows from
+    it.
+    """
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()

@@ -1,7 +1,7 @@
 """Faults on demand: what goes wrong, and which request it happens to.
 
-A schedule names requests by position (`at`), by chance (`rates`, drawn from the seed and the position alone, so
-that the same position always suffers the same fate), or both. A behaviour may also answer with a `Fault`.
+A schedule names requests by position (`at`), by chance (`rates`, drawn from the seed and the position alone,
+so that the same position always suffers the same fate), or both. A behaviour may also answer with a `Fault`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class Fault:
 
     @classmethod
     def half_stream(cls, after: int = 4, ending: Ending = "cut") -> Fault:
-        """A stream that stops after so many events: connection `cut`, `clean` end of body, or open for ever (`hang`)."""
+        """A stream that stops after so many events: connection `cut`, `clean` end of body, or open for ever
+        (`hang`).
+        """
         return cls("half_stream", billed=True, after=after, ending=ending)
 
     @classmethod
@@ -113,10 +115,11 @@ def fault_of(fault: FaultLike) -> Fault:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """A schedule. Positions count matching requests from 1: `Faults(at={3: 529})` is "the third request gets 529".
+    """A schedule. Positions count matching requests from 1: `Faults(at={3: 529})` is "the third request gets
+    529".
 
-    `rates` are chances per request, at most 1 together: `{429: 0.05, Fault.reset(): 0.01}`. `paths` restricts the
-    schedule, counting included, to requests whose path is one of them (such as `/v1/messages`).
+    `rates` are chances per request, at most 1 together: `{429: 0.05, Fault.reset(): 0.01}`. `paths` restricts
+    the schedule, counting included, to requests whose path is one of them (such as `/v1/messages`).
     """
 
     at: Mapping[int, FaultLike] = field(default_factory=dict[int, FaultLike])

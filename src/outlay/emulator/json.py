@@ -1,8 +1,8 @@
 """JSON as this package handles it: bodies are plain dictionaries, read with helpers that never trust a type.
 
 A request body comes from a stranger. `table`, `rows` and `text` give an empty value where the stranger sent
-something else, so that a wire module reads a field in one expression; what must be refused is refused by name in
-that module.
+something else, so that a wire module reads a field in one expression; what must be refused is refused by name
+in that module.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The emulator's books: every request with what became of it, and the tokens billed by model.
 
-A client's own account is checked against these: they are what a provider's invoice would say, also for answers that
-the client never got.
+A client's own account is checked against these: they are what a provider's invoice would say, also for
+answers that the client never got.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Rate limits: token buckets that refill continuously, and the headers that tell the client about them.
 
-Without a limit the headers show a generous one and nothing is refused. Anthropic counts requests, input tokens
-(those read from the cache are free) and output tokens; OpenAI counts requests and tokens.
+Without a limit the headers show a generous one and nothing is refused. Anthropic counts requests, input
+tokens (those read from the cache are free) and output tokens; OpenAI counts requests and tokens.
 """
 
 from __future__ import annotations

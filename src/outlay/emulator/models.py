@@ -1,7 +1,7 @@
 """What the emulator knows about models: how long a prompt must be to be cached, how long it may be at all.
 
-An unlisted model is served like the newest of its provider. Minimum lengths: Anthropic's prompt caching page as of
-2026; context windows: the providers' own model lists.
+An unlisted model is served like the newest of its provider. Minimum lengths: Anthropic's prompt caching page
+as of 2026; context windows: the providers' own model lists.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ GPT = ("gpt-6-sol", "gpt-5.6-sol", "gpt-5.5", "gpt-5.4", "gpt-5.4-mini", "gpt-5.
 class ModelFacts:
     """`cache_minimum` and `context_window` in tokens.
 
-    `cache_breakpoints`: prefixes are cached where the request marks them and writes are reported (every Claude, GPT
-    from 5.6 on); otherwise the provider caches by itself, in steps, and writes cost nothing.
+    `cache_breakpoints`: prefixes are cached where the request marks them and writes are reported (every
+    Claude, GPT from 5.6 on); otherwise the provider caches by itself, in steps, and writes cost nothing.
     """
 
     cache_minimum: int

@@ -77,8 +77,8 @@ def said_in(content: Any) -> str:
 def prompt_of(body: Json, parts: list[Part]) -> Prompt:
     """The prompt, with the breakpoints that newer models cache at.
 
-    They put one at the latest user or tool message by themselves, unless `prompt_cache_options.mode` is `explicit`;
-    the latest marked blocks count as well. Older models cache in steps and ignore all this.
+    They put one at the latest user or tool message by themselves, unless `prompt_cache_options.mode` is
+    `explicit`; the latest marked blocks count as well. Older models cache in steps and ignore all this.
     """
     marks = [index for index, part in enumerate(parts) if part.marked]
     written = set(marks[-(_WRITTEN_MARKS - 1) :])

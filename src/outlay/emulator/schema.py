@@ -1,8 +1,9 @@
 """Values that satisfy a JSON schema: what a model under constrained decoding would return.
 
-Covers what the providers' structured outputs accept (objects, arrays, strings with formats, numbers with bounds,
-enum, const, anyOf, oneOf, allOf, $ref) and leaves out what they reject. Recursive schemas end: beyond a depth of
-`_DEEP`, optional properties are dropped, arrays are as short as they may be, and unions take their smallest branch.
+Covers what the providers' structured outputs accept (objects, arrays, strings with formats, numbers with
+bounds, enum, const, anyOf, oneOf, allOf, $ref) and leaves out what they reject. Recursive schemas end: beyond
+a depth of `_DEEP`, optional properties are dropped, arrays are as short as they may be, and unions take their
+smallest branch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Signatures of thinking blocks: proof that a block came from this emulator and was not changed since.
 
-A client must send thinking back exactly as it was. The real API refuses a signature that it did not make, and a
-text that does not belong to it, with different messages; so does this.
+A client must send thinking back exactly as it was. The real API refuses a signature that it did not make, and
+a text that does not belong to it, with different messages; so does this.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ _MARK = b"\x12\x8b\x01"
 
 
 class Signer:
-    """Signs with a secret that follows from the seed, so that emulators of one seed know each other's thinking."""
+    """Signs with a secret that follows from the seed, so that emulators of one seed know each other's
+    thinking.
+    """
 
     def __init__(self, seed: int) -> None:
         self._secret = b"outlay-emulator:%d" % seed

@@ -1,9 +1,9 @@
 """The emulator's token counter: four characters are one token, always.
 
-It is not a provider's tokenizer and does not try to be. It is deterministic, costs nothing, and is the same for
-counting end points, usage, rate limits, caches and streams, so that they agree with each other to the token:
-a text of n characters is counted as, billed as and streamed as ceil(n / 4) tokens. Pictures and other binaries
-count as a fixed number of tokens, whatever they show.
+It is not a provider's tokenizer and does not try to be. It is deterministic, costs nothing, and is the same
+for counting end points, usage, rate limits, caches and streams, so that they agree with each other to the
+token: a text of n characters is counted as, billed as and streamed as ceil(n / 4) tokens. Pictures and other
+binaries count as a fixed number of tokens, whatever they show.
 """
 
 from __future__ import annotations
