@@ -1,0 +1,1 @@
+"""The seams: what the layers above promise each other, and nothing that runs by itself."""

@@ -1,0 +1,29 @@
+"""Time as the runtime sees it: the loop's own clock, or a virtual one that jumps to the next timer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class WallClock(Protocol):
+    """A loop that also says what time it is (virtual time does)."""
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+
+#: What `run_sync` makes its loop with; virtual time sets it for the length of a `with` block.
+loop_factory: ContextVar[Callable[[], asyncio.AbstractEventLoop]] = ContextVar(
+    "loop_factory", default=asyncio.new_event_loop
+)
+
+
+def wall_clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """The epoch clock that belongs to this loop."""
+    return loop.wall if isinstance(loop, WallClock) else time.time

@@ -1,0 +1,215 @@
+"""RunContext: the one door to the outside world for agents, patterns and user code."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
+from typing import Any, Protocol, overload
+from typing import TypeVar as PlainTypeVar
+
+from typing_extensions import TypeVar
+
+from outlay.protocols.effects import ToolEffect
+from outlay.protocols.model import Model
+from outlay.protocols.node import Node
+from outlay.values.content import ToolResult
+from outlay.values.label import Label
+from outlay.values.request import ModelRequest, ModelResponse
+from outlay.values.routed import Routed
+from outlay.values.transcript import Transcript
+
+Deps = TypeVar("Deps", covariant=True, default=Any)
+A = PlainTypeVar("A")
+B = PlainTypeVar("B")
+
+
+class BudgetView(Protocol):
+    """What is left for this node, the tightest of all budgets above it. None means no limit."""
+
+    @property
+    def usd_left(self) -> Decimal | None: ...
+    @property
+    def tokens_left(self) -> int | None: ...
+    @property
+    def calls_left(self) -> int | None: ...
+    @property
+    def seconds_left(self) -> float | None: ...
+
+
+class RunContext(Protocol[Deps]):
+    """What a node, a tool or any other function of yours may ask of the run it is part of.
+
+    Every effect goes through it, so that a run can be billed, limited, resumed and simulated.
+    """
+
+    # ── where am I ────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def path(self) -> str:
+        """Names joined by `/`, `[key]` for items, `#2` for repeats."""
+        ...
+
+    @property
+    def node(self) -> Node[Any, Any]: ...
+    @property
+    def deps(self) -> Deps:
+        """What was given as `deps=`; trusted by declaration."""
+        ...
+
+    @property
+    def input(self) -> Any:
+        """This node's input."""
+        ...
+
+    @property
+    def origin(self) -> Any:
+        """The input of the enclosing pattern: what a later stage of a pipeline calls the original question."""
+        ...
+
+    @property
+    def route(self) -> Routed:
+        """The nearest router's decision. Raises ConfigError outside a router."""
+        ...
+
+    @property
+    def tool_results(self) -> tuple[ToolResult, ...]:
+        """What this agent's tools have given so far, for checkers such as citations."""
+        ...
+
+    @property
+    def idempotency_key(self) -> str:
+        """The identity of the running effect: the same on a retry or a resume, for services that take one."""
+        ...
+
+    @property
+    def budget(self) -> BudgetView: ...
+    @property
+    def label(self) -> Label:
+        """The watermark of this scope: the join of its input and of all that came into it."""
+        ...
+
+    # ── effects ───────────────────────────────────────────────────────────────────────────────────────────
+    @overload
+    async def run(self, node: Node[A, B], input: A, *, key: str | None = None) -> B: ...
+    @overload
+    async def run(self, node: Callable[..., Awaitable[B]], input: Any, *, key: str | None = None) -> B: ...
+    @overload
+    async def run(self, node: Callable[..., B], input: Any, *, key: str | None = None) -> B: ...
+    async def run(self, node: Any, input: Any, *, key: str | None = None) -> Any:
+        """Run a child. `key` names it among its siblings; the same key twice is a ConfigError."""
+        ...
+
+    async def gather(self, *awaitables: Awaitable[A]) -> list[A]:
+        """All at once, results in order. The first failure stops the others' new calls; paid ones are drained."""
+        ...
+
+    async def effect(
+        self, name: str, function: Callable[..., A | Awaitable[A]], *args: Any, side_effect: bool = False
+    ) -> A:
+        """Anything else that leaves the process, recorded like a call."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+    def timeout(self, seconds: float) -> AbstractAsyncContextManager[Any]:
+        """Bound a block of effects; TimeoutError when time is up, with its calls cancelled down to the socket."""
+        ...
+
+    def now(self) -> float:
+        """Seconds since the epoch, virtual under virtual time."""
+        ...
+
+    def random(self) -> float:
+        """A draw in [0, 1) that depends on the run's seed and this place only."""
+        ...
+
+    def uuid(self) -> str:
+        """An id that depends on the run's seed and this place only."""
+        ...
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        options: Sequence[str] | None = None,
+        default: str | None = None,
+        deadline: float | None = None,
+    ) -> str:
+        """Ask a human. Without anybody to ask, the branch parks and the run ends as `approval`."""
+        ...
+
+    def emit(self, name: str, **data: Any) -> None:
+        """Leave an event of your own."""
+        ...
+
+    # ── for nodes that are patterns or agents ─────────────────────────────────────────────────────────────
+    async def child(
+        self,
+        node: Any,
+        input: Any,
+        *,
+        key: str | None = None,
+        index: int | None = None,
+        route: Routed | None = None,
+        origin: Any = ...,
+        transcript: Transcript | None = None,
+        finishing: bool = False,
+    ) -> Any:
+        """`run` with what patterns add: the index shown for an item, the route taken, the original input, the
+        conversation an agent goes on with, and whether the child may draw on the finishing reserve."""
+        ...
+
+    def model(self, agent: str, choice: str | Model) -> Model:
+        """The model that an agent's `model=` stands for in this run. Raises ConfigError for an unknown one."""
+        ...
+
+    async def call_model(
+        self, model: Model, request: ModelRequest, *, least_output_tokens: int = 1, purpose: str = "work"
+    ) -> ModelResponse:
+        """One logical call on the path of SEMANTICS 3: reserved, retried, settled and recorded.
+
+        The output cap may be clipped to what is left, down to `least_output_tokens`. Raises ModelError, Stopped.
+        """
+        ...
+
+    async def call_tool(self, effect: ToolEffect) -> Any:
+        """Run a tool: timed, serialised where it has side effects, recorded. Raises what the tool raised."""
+        ...
+
+    def report(self, **facts: Any) -> None:
+        """Facts about this node for `Result.facts` and the trace."""
+        ...
+
+    def skip(self, name: str, reason: str, error: BaseException | None = None) -> None:
+        """Record that the result does without a child; the run counts as degraded."""
+        ...
+
+    def decide(self, about: str, **data: Any) -> None:
+        """Record a decision of the moment, with what it was decided from."""
+        ...
+
+    def checked(self, checks: Sequence[str], problem: str = "") -> None:
+        """Record that an output met its checkers."""
+        ...
+
+    def retract(self, reason: str) -> None:
+        """Tell listeners that the text streamed so far does not count."""
+        ...
+
+    def keep(self, transcript: Transcript, tool_results: Sequence[ToolResult] = ()) -> None:
+        """Remember an agent's conversation so far."""
+        ...
+
+    @property
+    def transcript(self) -> Transcript:
+        """The conversation this agent goes on with; empty for a fresh one."""
+        ...
+
+    def transcript_of(self, child: Node[Any, Any]) -> Transcript | None:
+        """The last conversation of a child agent of this node."""
+        ...
+
+    def reserve_finish(self, node: Node[Any, Any]) -> None:
+        """Set the worst case of `node`'s one call aside, for a child run with `finishing=True`."""
+        ...

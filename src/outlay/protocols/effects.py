@@ -1,0 +1,29 @@
+"""Effects that nodes hand to the runtime, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from outlay.protocols.context import RunContext
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ToolEffect:
+    """One tool call, ready to run: `invoke` gets the tool's own context and does the work.
+
+    `arguments` are the decoded ones and part of the effect's identity, with `version` (a digest of the tool's
+    schema). `timeout` in seconds, None for none. A call with `side_effect` holds its tool's lock unless `parallel`.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any]
+    invoke: Callable[[RunContext[Any]], Awaitable[Any]]
+    version: str = ""
+    side_effect: bool = False
+    idempotent: bool = True
+    timeout: float | None = None
+    parallel: bool = True
+    requires_approval: bool = False

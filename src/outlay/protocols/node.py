@@ -1,0 +1,79 @@
+"""Node: a piece of a flow. Agents, patterns and wrapped functions are nodes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from outlay.errors import ConfigError
+from outlay.values.budget import Budget
+
+if TYPE_CHECKING:  # the two seams name each other; neither needs the other to run
+    from outlay.protocols.context import RunContext
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Node(ABC, Generic[In, Out]):
+    """One step of a flow: `async run(ctx, input) -> output`, all effects through `ctx`.
+
+    Immutable and compared by identity. `budget` limits all calls below this node in a run; an `optional` node is
+    skipped when money runs short or it fails, and passes its input on.
+    """
+
+    name: str = field(default="", kw_only=True)
+    budget: Budget | tuple[Budget, ...] | None = field(default=None, kw_only=True)
+    optional: bool = field(default=False, kw_only=True)
+
+    @abstractmethod
+    async def run(self, ctx: RunContext[Any], input: In) -> Out:
+        """The node's work. The runtime calls this; others write `await ctx.run(node, input)`."""
+
+    @property
+    def children(self) -> tuple[Node[Any, Any], ...]:
+        """The nodes this one may run, as far as they are known before it runs."""
+        return ()
+
+    @property
+    def type(self) -> str:
+        """What kind of node it is, in events and pictures."""
+        return type(self).__name__
+
+    def replace(self, **changes: Any) -> Self:
+        """A changed copy."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """The limits given, as a tuple."""
+        if self.budget is None:
+            return ()
+        return (self.budget,) if isinstance(self.budget, Budget) else tuple(self.budget)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        body = cls.__dict__.get("run")
+        if body is not None and not hasattr(body, "__wrapped__"):
+            cls.run = _inside_a_run(body)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _inside_a_run(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse a direct call: it would bypass the budget, the journal and the bill."""
+
+    @functools.wraps(body)
+    def run(self: Node[Any, Any], *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 2 and not kwargs and getattr(args[0], "node", None) is self:
+            return body(self, args[0], args[1])
+        name = self.name or type(self).__name__
+        raise ConfigError(
+            f"{name}.run(…) was called directly",
+            hint=f"inside a node write `await ctx.run({name}, input)`; at the top `await outlay.run({name}, input)`",
+        )
+
+    return run

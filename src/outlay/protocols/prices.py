@@ -1,0 +1,13 @@
+"""PriceBook: list prices by model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from outlay.values.price import Price
+
+
+class PriceBook(Protocol):
+    def find(self, provider: str, model: str) -> Price | None:
+        """The price of `model` at `provider` (anthropic, openai), None where it is not known."""
+        ...

@@ -1,0 +1,54 @@
+"""Store: where events and contents are kept. It handles bytes and knows nothing of prices or agents (SEMANTICS 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stored event: its place in its run, its kind, and its JSON."""
+
+    run: str
+    seq: int
+    time: float
+    kind: str
+    body: bytes
+
+
+class Store(Protocol):
+    """Appends are enqueued and return at once, in one order; `flush` waits until everything before it is durable.
+
+    A failed commit fails every waiter and every later call with the same error; nothing is retried silently.
+    Raises ConfigError on opening what is not a store, is read-only or of a newer version.
+    """
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Enqueue events, in order."""
+        ...
+
+    def keep(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Enqueue contents by their digest; one that is already there is left as it is."""
+        ...
+
+    async def flush(self) -> None:
+        """Return when all that was enqueued before is durable."""
+        ...
+
+    async def room(self) -> None:
+        """Return at once below the high-water mark, else when the writer has caught up."""
+        ...
+
+    async def events(self, run: str | None = None, kinds: Sequence[str] = ()) -> list[Row]:
+        """Events of one run or of all, of some kinds or of all; by run start, then by `seq`."""
+        ...
+
+    async def blobs(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The contents that are there."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and let go. Safe to call twice."""
+        ...

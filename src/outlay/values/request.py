@@ -1,0 +1,136 @@
+"""What goes to a model and what comes back, in no provider's dialect."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from outlay.values.message import DIGEST_SIZE, Message
+from outlay.values.settings import ModelSettings
+from outlay.values.transcript import Transcript
+from outlay.values.usage import Usage
+
+StopKind: TypeAlias = Literal["end", "tool", "length", "refusal", "pause"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model sees it. `schema` is its JSON schema as text, keys in a fixed order."""
+
+    name: str
+    description: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """The structured output asked for. `schema` is JSON text whose root is an object.
+
+    `wrapped`: the wanted value is not an object itself and stands under the key `value`.
+    """
+
+    name: str
+    schema: str
+    wrapped: bool = False
+
+
+class Prelude:
+    """The part of a request that stays the same from turn to turn: instructions, tools, output schema.
+
+    Hashed once, and encoded once per dialect: `wire` caches what an adapter makes of it.
+    """
+
+    __slots__ = ("_wire", "digest", "output", "system", "tools")
+
+    def __init__(
+        self, system: tuple[str, ...] = (), tools: tuple[ToolSpec, ...] = (), output: OutputSpec | None = None
+    ) -> None:
+        self.system = system
+        self.tools = tools
+        self.output = output
+        self._wire: dict[str, bytes] = {}
+        h = hashlib.blake2b(digest_size=DIGEST_SIZE)
+        for text in (*system, *(t for tool in tools for t in (tool.name, tool.description, tool.schema))):
+            h.update(str(len(text)).encode() + b":" + text.encode(errors="surrogatepass"))
+        if output is not None:
+            h.update(output.schema.encode())
+        self.digest = h.digest()
+
+    def wire(self, dialect: str, encode: Callable[[Prelude], bytes]) -> bytes:
+        found = self._wire.get(dialect)
+        if found is None:
+            found = self._wire[dialect] = encode(self)
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelRequest:
+    """One request to a model.
+
+    `max_output_tokens` includes thinking. `output_type` is the Python type behind `prelude.output`, for models
+    that are a function of yours; providers see only the schema.
+    """
+
+    agent: str
+    path: str
+    prelude: Prelude
+    transcript: Transcript
+    max_output_tokens: int
+    settings: ModelSettings = field(default_factory=ModelSettings)
+    output_type: object = str
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation, oldest first."""
+        return self.transcript.messages
+
+    @property
+    def text(self) -> str:
+        """The text of the last user message."""
+        for link in self.transcript.links():
+            if link.message is not None and link.message.role == "user":
+                return link.message.text
+        return ""
+
+    @property
+    def tools(self) -> tuple[ToolSpec, ...]:
+        return self.prelude.tools
+
+    @property
+    def system(self) -> tuple[str, ...]:
+        return self.prelude.system
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitFacts:
+    """What the provider said of its limits: what is left in the window, and seconds until it is whole again."""
+
+    requests_left: int | None = None
+    tokens_left: int | None = None
+    input_tokens_left: int | None = None
+    output_tokens_left: int | None = None
+    requests_reset: float | None = None
+    tokens_reset: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelResponse:
+    """One answer of a model.
+
+    `usage` is None where the provider did not report it: unknown, not zero. `model` is the version that answered.
+    `first_token` is in seconds from sending, None where the answer was not streamed.
+    """
+
+    message: Message
+    stop: StopKind
+    usage: Usage | None
+    model: str = ""
+    request_id: str = ""
+    first_token: float | None = None
+    limits: RateLimitFacts | None = None
+    #: Provider conditions that change the price, such as `service_tier`; see models.prices.
+    tier: str = ""
+    #: Why the provider stopped, in its own word.
+    raw_stop: str = ""
