@@ -67,9 +67,7 @@ async def test_both_life_times_in_one_request(connect, clock):
     """One hour must come first; the tokens up to its mark are written for an hour, the rest for five minutes."""
     c = await connect(clock=clock)
     turn = [{"role": "user", "content": [{"type": "text", "text": "x" * 4_000, **MARK}]}]
-    message = await c.anthropic.messages.create(
-        model=MODEL, max_tokens=20, system=system(mark=HOUR), messages=turn
-    )
+    message = await c.anthropic.messages.create(model=MODEL, max_tokens=20, system=system(mark=HOUR), messages=turn)
     written = message.usage.cache_creation
     assert (written.ephemeral_1h_input_tokens, written.ephemeral_5m_input_tokens) == (1_400, 1_003)
     turn = [{"role": "user", "content": [{"type": "text", "text": "x", **HOUR}]}]
@@ -89,9 +87,7 @@ async def test_tools_come_before_system_and_messages(connect, clock):
     c = await connect(clock=clock)
     tool = {"name": "clock", "description": "Tells the time.", "input_schema": {"type": "object"}}
     _, written, _ = await usage(c, tools=[tool], system=system())
-    assert (await usage(c, tools=[tool], system=system(), messages=[{"role": "user", "content": "Bye."}]))[
-        2
-    ] == written
+    assert (await usage(c, tools=[tool], system=system(), messages=[{"role": "user", "content": "Bye."}]))[2] == written
     assert (await usage(c, tools=[tool | {"description": "Tells the hour."}], system=system()))[2] == 0
 
 
@@ -165,7 +161,7 @@ async def test_models_and_keys_do_not_share_a_cache(connect, clock):
     """Another model, or another key, pays its own write."""
     c = await connect(clock=clock)
     await usage(c, system=system())
-    assert (await usage(c, model="claude-sonnet-4-5", system=system()))[2] == 0
+    assert (await usage(c, model="claude-opus-4-8", system=system()))[2] == 0
     c.anthropic = c.anthropic.with_options(api_key="another")
     assert (await usage(c, system=system()))[2] == 0
 

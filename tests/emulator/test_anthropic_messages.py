@@ -120,9 +120,7 @@ async def test_by_default_a_tool_is_called_only_if_it_is_forced(connect, hello):
 async def test_parse_gets_an_object_of_the_type_by_default(connect, hello):
     """Structured outputs satisfy their schema without any script."""
     c = await connect()
-    parsed = await c.anthropic.messages.parse(
-        model=MODEL, max_tokens=500, messages=hello, output_format=Verdict
-    )
+    parsed = await c.anthropic.messages.parse(model=MODEL, max_tokens=500, messages=hello, output_format=Verdict)
     assert isinstance(parsed.parsed_output, Verdict)
 
 
@@ -148,9 +146,7 @@ async def test_count_tokens_and_usage_agree(connect):
 
 async def test_thinking_is_signed_and_goes_back_unchanged(connect):
     """A thinking block that comes back as it was is accepted, with the tool results that follow it."""
-    c = await connect(
-        behaviour=[EmulatedReply("", (ToolCall("clock"),), thinking="I need the time."), "Noon."]
-    )
+    c = await connect(behaviour=[EmulatedReply("", (ToolCall("clock"),), thinking="I need the time."), "Noon."])
     ask: dict[str, Any] = {
         "model": MODEL,
         "max_tokens": 4_000,
@@ -336,9 +332,7 @@ async def test_a_key_is_required_and_checked_if_keys_were_given(connect, hello):
     c = await connect(api_keys=["right"])
     await c.anthropic.messages.create(model=MODEL, max_tokens=9, messages=hello)
     with pytest.raises(anthropic.AuthenticationError, match="invalid x-api-key"):
-        await c.anthropic.with_options(api_key="wrong").messages.create(
-            model=MODEL, max_tokens=9, messages=hello
-        )
+        await c.anthropic.with_options(api_key="wrong").messages.create(model=MODEL, max_tokens=9, messages=hello)
     async with c.http.post(f"{c.emulator.url}/v1/messages", json={}) as response:
         assert response.status == 401
         assert (await response.json())["error"] == {

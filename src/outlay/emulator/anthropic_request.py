@@ -24,9 +24,7 @@ def read_messages(body: Json, endpoint: str, signer: Signer, *, counting: bool =
     model = _required_text(body, "model")
     messages = body.get("messages")
     if not isinstance(messages, list):
-        raise invalid(
-            "messages: Field required" if messages is None else "messages: Input should be a valid list"
-        )
+        raise invalid("messages: Field required" if messages is None else "messages: Input should be a valid list")
     if not messages:
         raise invalid("messages: at least one message is required")
     max_tokens = whole(body.get("max_tokens"))
@@ -90,9 +88,7 @@ def _tool_choice(body: Json, tools: tuple[ToolSpec, ...]) -> str:
             raise invalid(f"tool_choice.tool.name: Tool '{name}' not found in provided tools")
         return name
     if kind not in ("auto", "any", "none"):
-        raise invalid(
-            f"tool_choice: Input tag '{kind}' found using 'type' does not match any of the expected tags"
-        )
+        raise invalid(f"tool_choice: Input tag '{kind}' found using 'type' does not match any of the expected tags")
     return "required" if kind == "any" else str(kind)
 
 
@@ -227,9 +223,7 @@ def _segments(parts: list[tuple[str, str, Any]], automatic: Any) -> Iterator[Seg
         parts[-1] = (*parts[-1][:2], automatic)
         found += 1
     if found > MAX_BREAKPOINTS:
-        raise invalid(
-            f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided. Found {found}."
-        )
+        raise invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided. Found {found}.")
     shortest = ONE_HOUR
     for hidden, content, control in parts:
         ttl = 0.0 if control is None else _ttl(table(control))
@@ -275,9 +269,7 @@ def _block_text(block: Json) -> str:
     if kind == "document" and source.get("type") != "text":
         return stand_in(_bare(block), DOCUMENT_TOKENS)
     if kind == "tool_result" and isinstance(block.get("content"), list):
-        return json.encode_text(block.get("tool_use_id")) + "".join(
-            map(_block_text, _blocks(block["content"]))
-        )
+        return json.encode_text(block.get("tool_use_id")) + "".join(map(_block_text, _blocks(block["content"])))
     if kind == "thinking":
         return text(block.get("thinking")) or " " * 4
     return json.encode_text(_bare(block))

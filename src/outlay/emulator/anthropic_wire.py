@@ -62,8 +62,7 @@ class MessagesWire:
         usage = {
             key: value
             for key, value in _usage(answer.usage, "standard").items()
-            if key
-            in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
+            if key in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
         }
         events.append(_event("message_delta", delta=delta, usage=usage | _thinking_details(call, answer)))
         events.append(_event("message_stop"))
@@ -86,8 +85,7 @@ class MessagesWire:
         if said := answer.text + answer.refusal:
             blocks.append({"type": "text", "text": said})
         blocks += [
-            {"type": "tool_use", "id": tool.id, "name": tool.name, "input": _input(tool)}
-            for tool in answer.tool_calls
+            {"type": "tool_use", "id": tool.id, "name": tool.name, "input": _input(tool)} for tool in answer.tool_calls
         ]
         return blocks
 

@@ -50,9 +50,7 @@ class Schedule:
     def fate(self, index: int, now: float) -> Fate:
         """What has become of an entry by now."""
         finished = self.finished(index)
-        if finished <= min(now, self.created + WINDOW) and (
-            self.cancelled is None or finished <= self.cancelled
-        ):
+        if finished <= min(now, self.created + WINDOW) and (self.cancelled is None or finished <= self.cancelled):
             return "finished"
         if self.cancelled is not None:
             return "cancelled"

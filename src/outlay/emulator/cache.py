@@ -119,7 +119,7 @@ class PromptCache:
         total = prompt.tokens
         if total < minimum:
             return CachePlan(total)
-        text = "".join(segment.hidden + segment.text for segment in prompt.segments)
+        text = "".join(segment.text + " " * (-len(segment.text) % CHARACTERS_PER_TOKEN) for segment in prompt.segments)
         digest = blake2b(scope.encode(), digest_size=16)
         start, read = 0, 0
         remember: list[tuple[bytes, float]] = []

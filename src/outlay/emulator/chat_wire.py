@@ -71,9 +71,7 @@ class ChatWire:
             system="\n\n".join(message.text for message in neutral if message.role == "system"),
             tools=tools,
             tool_choice=tool_choice(body, tools, nested=True),
-            schema=answer_schema(
-                schema_form, "response_format", " ".join(message.text for message in neutral)
-            ),
+            schema=answer_schema(schema_form, "response_format", " ".join(message.text for message in neutral)),
             thinking=body.get("reasoning_effort") in ("low", "medium", "high", "xhigh", "max"),
             max_tokens=_limit(body, model),
             body=body,

@@ -48,9 +48,7 @@ class Lost(Exception):
 class Delivery:
     """Delivers to one client's request. `over` is set when the emulator stops, which ends every hang."""
 
-    def __init__(
-        self, http: web.BaseRequest, record: Record, headers: dict[str, str], over: asyncio.Event
-    ) -> None:
+    def __init__(self, http: web.BaseRequest, record: Record, headers: dict[str, str], over: asyncio.Event) -> None:
         self._http = http
         self._record = record
         self._headers = headers
@@ -116,9 +114,7 @@ class Delivery:
         self, engine: Engine, wire: Wire, made: Made, pace: Pace, fault: Fault | None
     ) -> web.StreamResponse:
         events = _damaged(wire, wire.events(made.call, made.answer), self._record, fault)
-        response = web.StreamResponse(
-            headers={**self._headers, "content-type": _SSE, "cache-control": "no-cache"}
-        )
+        response = web.StreamResponse(headers={**self._headers, "content-type": _SSE, "cache-control": "no-cache"})
         sent = 0
         complete = False
         try:
@@ -141,9 +137,7 @@ class Delivery:
                 await self._stop_in_the_middle(fault)
             await response.write_eof()
         except (ConnectionError, CancelledError):
-            self._record.outcome = (
-                "closed_by_client" if self._record.outcome == "open" else self._record.outcome
-            )
+            self._record.outcome = "closed_by_client" if self._record.outcome == "open" else self._record.outcome
             raise
         finally:
             engine.bill(made, self._record, None if complete else sent)

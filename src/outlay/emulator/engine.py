@@ -84,9 +84,7 @@ class Engine:
         if call.request.tool_choice == "none" and reply.tool_calls:
             raise invalid("emulator: the behaviour called a tool although tool_choice is none.")
         prefix = "toolu_01" if call.request.provider == "anthropic" else "call_"
-        calls = tuple(
-            tool if tool.id else replace(tool, id=self._ids.draw(prefix)) for tool in reply.tool_calls
-        )
+        calls = tuple(tool if tool.id else replace(tool, id=self._ids.draw(prefix)) for tool in reply.tool_calls)
         answer_id = self._ids.draw(_ANSWER_IDS[call.request.endpoint])
         return Made(call, compose(call, replace(reply, tool_calls=calls), plan, answer_id), plan)
 

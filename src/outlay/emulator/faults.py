@@ -130,9 +130,7 @@ class Faults:
     def __post_init__(self) -> None:
         total = sum(self.rates.values())
         if total > 1 or any(rate < 0 for rate in self.rates.values()):
-            raise ValueError(
-                f"the rates of faults are chances of one request: each >= 0, sum <= 1, not {total:g}"
-            )
+            raise ValueError(f"the rates of faults are chances of one request: each >= 0, sum <= 1, not {total:g}")
 
     def draw(self, position: int) -> Fault | None:
         """The fate of the request at this position."""

@@ -128,9 +128,7 @@ class Limiter:
             headers[prefix + "reset"] = _rfc3339(now + bucket.until_full)
         tokens = "anthropic-ratelimit-tokens-"
         headers[tokens + "limit"] = str(buckets.input.capacity + buckets.output.capacity)
-        headers[tokens + "remaining"] = str(
-            max(int(buckets.input.level), 0) + max(int(buckets.output.level), 0)
-        )
+        headers[tokens + "remaining"] = str(max(int(buckets.input.level), 0) + max(int(buckets.output.level), 0))
         headers[tokens + "reset"] = _rfc3339(now + max(buckets.input.until_full, buckets.output.until_full))
         return headers
 
@@ -151,9 +149,7 @@ class Limiter:
                 f"This request would exceed your organization's rate limit of {bucket.capacity:,} {unit} per minute "
                 f"(model: {model}). For details, refer to: https://docs.claude.com/en/api/rate-limits."
             )
-            return Problem(
-                ErrorAnswer(429, message, headers={**headers, "retry-after": str(math.ceil(wait))})
-            )
+            return Problem(ErrorAnswer(429, message, headers={**headers, "retry-after": str(math.ceil(wait))}))
         short = "RPM" if what == "requests" else "TPM"
         message = (
             f"Rate limit reached for {model} in organization org-emulator on {what} per min ({short}): "

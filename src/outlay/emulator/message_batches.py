@@ -22,9 +22,7 @@ _COUNTED = {"pending": "processing", "cancelled": "canceled", "expired": "expire
 class MessageBatches:
     """All message batches. `seconds`: how long each takes; `base_url` for the links to results."""
 
-    def __init__(
-        self, wire: Wire, engine: Engine, ids: Ids, clock: Callable[[], float], seconds: float
-    ) -> None:
+    def __init__(self, wire: Wire, engine: Engine, ids: Ids, clock: Callable[[], float], seconds: float) -> None:
         self._wire = wire
         self._engine = engine
         self._ids = ids
@@ -46,9 +44,7 @@ class MessageBatches:
         for index, request in enumerate(map(table, requests)):
             custom_id = text(request.get("custom_id"))
             if not _CUSTOM_ID.fullmatch(custom_id):
-                raise invalid(
-                    f"requests.{index}.custom_id: String should match pattern '^[a-zA-Z0-9_-]{{1,64}}$'"
-                )
+                raise invalid(f"requests.{index}.custom_id: String should match pattern '^[a-zA-Z0-9_-]{{1,64}}$'")
             if custom_id in seen:
                 raise invalid(f"requests.{index}.custom_id: duplicate custom_id '{custom_id}'")
             if not isinstance(request.get("params"), dict):
@@ -89,9 +85,7 @@ class MessageBatches:
     def delete(self, batch_id: str) -> Json:
         """Forget a batch that has ended."""
         if self._find(batch_id).schedule.ended(self._clock()) is None:
-            raise invalid(
-                f"Batch {batch_id} cannot be deleted while it is still processing. Cancel it first."
-            )
+            raise invalid(f"Batch {batch_id} cannot be deleted while it is still processing. Cancel it first.")
         del self._batches[batch_id]
         return {"id": batch_id, "type": "message_batch_deleted"}
 
@@ -148,8 +142,4 @@ class MessageBatches:
 
 
 def _rfc3339(timestamp: float | None) -> str | None:
-    return (
-        None
-        if timestamp is None
-        else datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="microseconds")
-    )
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="microseconds")

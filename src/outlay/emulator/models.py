@@ -39,8 +39,6 @@ def facts(model: str) -> ModelFacts:
     """The facts of a model, by its name."""
     if model.startswith("claude"):
         minimum = 4_096 if _CLAUDE_4096.match(model) else 2_048 if _CLAUDE_2048.match(model) else 1_024
-        return ModelFacts(
-            minimum, 200_000 if _CLAUDE_200K.match(model) else 1_000_000, cache_breakpoints=True
-        )
+        return ModelFacts(minimum, 200_000 if _CLAUDE_200K.match(model) else 1_000_000, cache_breakpoints=True)
     window = 128_000 if _GPT_128K.match(model) else 1_050_000
     return ModelFacts(OPENAI_CACHE_MINIMUM, window, cache_breakpoints=bool(_GPT_BREAKPOINTS.match(model)))

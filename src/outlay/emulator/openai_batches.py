@@ -102,13 +102,7 @@ class OpenAIBatches:
             return "failed"
         if schedule.ended(now) is None:
             share = (now - schedule.created) / max(schedule.duration, 1e-9)
-            return (
-                "validating"
-                if share < _VALIDATING
-                else "in_progress"
-                if share < _FINALIZING
-                else "finalizing"
-            )
+            return "validating" if share < _VALIDATING else "in_progress" if share < _FINALIZING else "finalizing"
         if schedule.cancelled is not None:
             return "cancelled"
         return "expired" if "expired" in job.batch.fates(now) else "completed"
@@ -123,9 +117,7 @@ class OpenAIBatches:
         failed = [entry for entry in job.batch.entries if entry.error is not None]
         ended = int(schedule.ended(self._clock()) or 0)
         started = (
-            None
-            if status in ("validating", "failed")
-            else int(schedule.created + schedule.duration * _VALIDATING)
+            None if status in ("validating", "failed") else int(schedule.created + schedule.duration * _VALIDATING)
         )
         return {
             "id": job.batch.id,
@@ -205,9 +197,7 @@ def _parsed(content: bytes, endpoint: str) -> tuple[list[Entry], list[Json]]:
             continue
         custom_id = text(request.get("custom_id"))
         if not custom_id:
-            fault(
-                "missing_required_parameter", number, "Missing required parameter: 'custom_id'.", "custom_id"
-            )
+            fault("missing_required_parameter", number, "Missing required parameter: 'custom_id'.", "custom_id")
         elif custom_id in seen:
             fault(
                 "duplicate_custom_id",

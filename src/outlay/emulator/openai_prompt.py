@@ -69,9 +69,7 @@ def said(part: Json) -> str:
 
 def said_in(content: Any) -> str:
     """What a message's content says, pictures left out."""
-    return (
-        content if isinstance(content, str) else "\n".join(filter(None, map(said, map(table, rows(content)))))
-    )
+    return content if isinstance(content, str) else "\n".join(filter(None, map(said, map(table, rows(content)))))
 
 
 def prompt_of(body: Json, parts: list[Part]) -> Prompt:

@@ -27,9 +27,7 @@ _ANTHROPIC: dict[int, tuple[str, str]] = {
     529: ("overloaded_error", "Overloaded"),
 }
 
-_OVERLOADED = (
-    "The server is currently overloaded with other requests. Sorry about that! Please try again later."
-)
+_OVERLOADED = "The server is currently overloaded with other requests. Sorry about that! Please try again later."
 _OPENAI: dict[int, tuple[str, str | None, str]] = {
     400: ("invalid_request_error", None, "Invalid request."),
     401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),

@@ -123,9 +123,7 @@ class ResponsesWire:
         return items
 
     def _finished(self, call: Call, answer: Answer, items: list[Json]) -> Json:
-        response = self._response(
-            call, answer, "incomplete" if answer.stop in _INCOMPLETE else "completed", items
-        )
+        response = self._response(call, answer, "incomplete" if answer.stop in _INCOMPLETE else "completed", items)
         response["usage"] = usage_body(answer.usage)
         if reason := _INCOMPLETE.get(answer.stop):
             response["incomplete_details"] = {"reason": reason}
@@ -213,9 +211,7 @@ def _item_events(numbered: _Numbered, index: int, item: Json) -> None:
         for part in pieces(item["arguments"]):
             numbered.add("response.function_call_arguments.delta", count(part), **at, delta=part)
         if item["status"] == "completed":
-            numbered.add(
-                "response.function_call_arguments.done", **at, arguments=item["arguments"], name=item["name"]
-            )
+            numbered.add("response.function_call_arguments.done", **at, arguments=item["arguments"], name=item["name"])
     else:
         numbered.add("response.output_item.added", output_index=index, item=opened | {"summary": []})
         for position, part in enumerate(item["summary"]):

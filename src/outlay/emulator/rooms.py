@@ -30,9 +30,7 @@ class Rooms:
         self.responses = ResponsesWire(signer, self.ids, clock)
         self.chat = ChatWire(clock)
         self.files = Files(self.ids, clock)
-        self.message_batches = MessageBatches(
-            self.messages, self.engine, self.ids, clock, settings.batch_seconds
-        )
+        self.message_batches = MessageBatches(self.messages, self.engine, self.ids, clock, settings.batch_seconds)
         wires = {"/v1/responses": self.responses, "/v1/chat/completions": self.chat}
         self.batches = OpenAIBatches(wires, self.engine, self.files, self.ids, clock, settings.batch_seconds)
 

@@ -109,9 +109,7 @@ class _Sampler:
         required = set(rows(node.get("required")))
         properties = table(node.get("properties"))
         made = {
-            name: self.value(part, depth + 1)
-            for name, part in properties.items()
-            if depth < _DEEP or name in required
+            name: self.value(part, depth + 1) for name, part in properties.items() if depth < _DEEP or name in required
         }
         extra = node.get("additionalProperties")
         for name in required - set(properties):
@@ -121,11 +119,7 @@ class _Sampler:
     def _array(self, node: Json, depth: int) -> list[Any]:
         least = int(node.get("minItems", 0))
         most = int(node.get("maxItems", max(least, 3)))
-        length = (
-            least
-            if depth >= _DEEP
-            else self._random.randint(max(least, min(1, most)), max(least, min(most, 3)))
-        )
+        length = least if depth >= _DEEP else self._random.randint(max(least, min(1, most)), max(least, min(most, 3)))
         prefix = rows(node.get("prefixItems"))
         items: list[Any] = []
         while len(items) < max(length, len(prefix)):
@@ -147,15 +141,11 @@ class _Sampler:
                 floor = max(above // step + 1, floor if floor is not None else above // step + 1)
             ceiling = high // step if high is not None else None
             if below is not None:
-                ceiling = min(
-                    -(-below // step) - 1, ceiling if ceiling is not None else -(-below // step) - 1
-                )
+                ceiling = min(-(-below // step) - 1, ceiling if ceiling is not None else -(-below // step) - 1)
             first = int(floor if floor is not None else min(0, ceiling if ceiling is not None else 0))
             last = int(ceiling if ceiling is not None else first + 100)
             return self._random.randint(first, max(first, last)) * step
-        bottom = float(
-            above if above is not None else low if low is not None else min(0.0, _least(high, below) - 1.0)
-        )
+        bottom = float(above if above is not None else low if low is not None else min(0.0, _least(high, below) - 1.0))
         top = _least(high, below) if high is not None or below is not None else bottom + 1.0
         return bottom + (top - bottom) * self._random.uniform(0.25, 0.75)
 

@@ -200,9 +200,7 @@ class Server:
         engine.check(call)
         plan = engine.plan(call, visit.key)
         request = call.request
-        self._rooms.limiter.admit(
-            request.provider, request.model, plan.uncached + plan.write_5m + plan.write_1h
-        )
+        self._rooms.limiter.admit(request.provider, request.model, plan.uncached + plan.write_5m + plan.write_1h)
         fault = visit.fault
         said = await engine.ask(call)
         if isinstance(said, Fault):
@@ -286,9 +284,7 @@ class Server:
         return self._json(visit, self._rooms.files.delete(file_id))
 
     async def _file_content(self, visit: Visit, file_id: str) -> web.StreamResponse:
-        return visit.delivery.respond(
-            200, self._rooms.files.find(file_id).content, "application/octet-stream"
-        )
+        return visit.delivery.respond(200, self._rooms.files.find(file_id).content, "application/octet-stream")
 
     async def _list_models(self, visit: Visit, _: str) -> web.StreamResponse:
         models = anthropic_models if visit.record.provider == "anthropic" else openai_models
