@@ -76,11 +76,7 @@ async def connect() -> AsyncIterator[Connect]:
         yield connected
 
 
-def user(text: str) -> list[dict[str, Any]]:
-    """A conversation of one user message."""
-    return [{"role": "user", "content": text}]
-
-
 @pytest.fixture
 def hello() -> list[dict[str, Any]]:
-    return user("Hello?")
+    """A conversation of one user message."""
+    return [{"role": "user", "content": "Hello?"}]

@@ -7,6 +7,8 @@ from typing import Any
 import anthropic
 import pytest
 
+from outlay.emulator import Faults
+
 MODEL = "claude-sonnet-4-6"
 MARK = {"cache_control": {"type": "ephemeral"}}
 HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
@@ -135,9 +137,11 @@ async def test_four_marks_are_allowed_and_a_fifth_is_a_400(connect):
     blocks = [{"type": "text", "text": f"part {n}", **MARK} for n in range(4)]
     ask: dict[str, Any] = {"model": MODEL, "max_tokens": 20, "system": blocks}
     await c.anthropic.messages.create(**ask, messages=[{"role": "user", "content": "Hello?"}])
-    for more in ({"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi", **MARK}]}]},
-                 {"messages": [{"role": "user", "content": "Hi"}], **MARK}):  # fmt: skip
-        with pytest.raises(anthropic.BadRequestError, match="A maximum of 4 blocks .* Found 5"):
+    for more in (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi", **MARK}]}]},
+        {"messages": [{"role": "user", "content": "Hi"}], **MARK},
+    ):
+        with pytest.raises(anthropic.BadRequestError, match=r"A maximum of 4 blocks .* Found 5"):
             await c.anthropic.messages.create(**ask, **more)
 
 
@@ -168,8 +172,6 @@ async def test_models_and_keys_do_not_share_a_cache(connect, clock):
 
 async def test_a_failed_request_writes_nothing(connect, clock):
     """An entry exists only once an answer has begun."""
-    from outlay.emulator import Faults
-
     c = await connect(clock=clock, faults=Faults(at={1: 529}))
     with pytest.raises(anthropic.InternalServerError):
         await usage(c, system=system())

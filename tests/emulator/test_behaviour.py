@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import anthropic
 import pytest
 from jsonschema import Draft202012Validator
@@ -101,8 +103,6 @@ async def test_structured_defaults_satisfy_their_schema(connect):
         },
     }
     c = await connect()
-    import json
-
     for n in range(10):
         said = await ask(c, f"Number {n}?", output_config={"format": {"type": "json_schema", "schema": schema}})
         Draft202012Validator(schema).validate(json.loads(said))

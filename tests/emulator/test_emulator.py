@@ -10,9 +10,11 @@ import subprocess
 import sys
 from typing import Any
 
+import aiohttp
 import anthropic
 import openai
 import pytest
+from emulator_support import until
 
 from outlay.emulator import Emulator, Latency
 
@@ -61,8 +63,7 @@ async def test_connections_and_requests_in_flight_are_counted(connect, hello):
 
     c = await connect(behaviour=behave)
     asked = asyncio.ensure_future(c.anthropic.messages.create(model=MODEL, max_tokens=9, messages=hello))
-    while not c.emulator.in_flight:
-        await asyncio.sleep(0)
+    await until(lambda: c.emulator.in_flight)
     assert (c.emulator.in_flight, c.emulator.open_connections) == (1, 1)
     let_go.set()
     await asked
@@ -116,8 +117,6 @@ async def test_a_body_that_is_no_json_object_is_a_400(connect, body):
 
 async def test_five_hundred_clients_at_once(connect, hello):
     """Every one is answered, over a connection of its own."""
-    import aiohttp
-
     c = await connect(behaviour="Fine.")
     body = {"model": MODEL, "max_tokens": 9, "messages": hello}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=HEADERS) as http:

@@ -125,7 +125,8 @@ def _messages(messages: list[Any], signer: Signer) -> Iterator[EmulatedMessage]:
         blocks = _blocks(message.get("content"))
         if not blocks and (role != "assistant" or index < len(messages) - 1):
             raise invalid(
-                f"messages.{index}: all messages must have non-empty content except for the optional final assistant message"
+                f"messages.{index}: all messages must have non-empty content except for the optional final "
+                f"assistant message"
             )
         waiting = _check_results(index, blocks, waiting)
         if role == "assistant":
@@ -229,7 +230,8 @@ def _segments(parts: list[tuple[str, str, Any]], automatic: Any) -> Iterator[Seg
         ttl = 0.0 if control is None else _ttl(table(control))
         if ttl > shortest:
             raise invalid(
-                "cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note that blocks are processed in the following order: `tools`, `system`, `messages`."
+                "cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control "
+                "block. Note that blocks are processed in the following order: `tools`, `system`, `messages`."
             )
         shortest = min(shortest, ttl) if ttl else shortest
         yield Segment(content, ttl, hidden)

@@ -51,14 +51,17 @@ class MessagesWire:
     def events(self, call: Call, answer: Answer) -> list[Event]:
         """See `Wire.events`."""
         start = _usage(answer.usage, "standard") | {"output_tokens": min(answer.usage.output_tokens, 1)}
-        message = _envelope(call, answer) | {"content": [], "stop_reason": None, "stop_sequence": None,
-                                             "stop_details": None, "usage": start}  # fmt: skip
+        nothing_yet: Json = {"content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None}
+        message = _envelope(call, answer) | nothing_yet | {"usage": start}
         events = [_event("message_start", message=message)]
         for index, block in enumerate(self._blocks(call, answer)):
             events += _block_events(index, block, answer)
         events.insert(2, _event("ping"))
-        delta = {"stop_reason": _STOP[answer.stop], "stop_sequence": answer.stop_sequence,
-                 "stop_details": _stop_details(answer)}  # fmt: skip
+        delta = {
+            "stop_reason": _STOP[answer.stop],
+            "stop_sequence": answer.stop_sequence,
+            "stop_details": _stop_details(answer),
+        }
         usage = {
             key: value
             for key, value in _usage(answer.usage, "standard").items()
@@ -145,7 +148,8 @@ def _block_events(index: int, block: Json, answer: Answer) -> list[Event]:
         opened = block | {"text": ""}
         deltas = [({"type": "text_delta", "text": part}, count(part)) for part in pieces(block["text"])]
     else:
-        opened = block | {"input": {}}
+        no_input: Json = {"input": {}}
+        opened = block | no_input
         call = next(tool for tool in answer.tool_calls if tool.id == block["id"])
         parts = ["", *pieces(arguments_text(call))]
         deltas = [({"type": "input_json_delta", "partial_json": part}, count(part)) for part in parts]

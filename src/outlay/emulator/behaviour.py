@@ -26,8 +26,16 @@ request.
 """
 
 _OPENINGS = ("In short,", "Briefly:", "As far as the question goes,", "To begin with,", "On balance,")
-_SUBJECTS = ("the first point", "the evidence", "the usual approach", "the simplest reading", "the main risk",
-             "the second source", "the cheaper option", "the remaining detail")  # fmt: skip
+_SUBJECTS = (
+    "the first point",
+    "the evidence",
+    "the usual approach",
+    "the simplest reading",
+    "the main risk",
+    "the second source",
+    "the cheaper option",
+    "the remaining detail",
+)
 _VERBS = (
     "supports",
     "limits",
@@ -38,8 +46,16 @@ _VERBS = (
     "agrees with",
     "depends on",
 )
-_OBJECTS = ("the stated goal", "what was measured", "the earlier answer", "the given context", "the price",
-            "the expected result", "the time that is left", "the request itself")  # fmt: skip
+_OBJECTS = (
+    "the stated goal",
+    "what was measured",
+    "the earlier answer",
+    "the given context",
+    "the price",
+    "the expected result",
+    "the time that is left",
+    "the request itself",
+)
 
 
 async def say(behaviour: Behaviour | None, request: EmulatedRequest, seed: int) -> EmulatedReply | Fault:

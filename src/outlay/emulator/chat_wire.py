@@ -29,10 +29,19 @@ from outlay.emulator.problems import ErrorAnswer, invalid
 from outlay.emulator.tokens import count, pieces
 from outlay.emulator.wire import Event, Tier, data_event
 
-_ROLES: dict[str, Role] = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant",
-                           "tool": "tool"}  # fmt: skip
-_FINISH = {"tool_use": "tool_calls", "max_tokens": "length", "context_window": "length",
-           "content_filter": "content_filter"}  # fmt: skip
+_ROLES: dict[str, Role] = {
+    "developer": "system",
+    "system": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+_FINISH = {
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "context_window": "length",
+    "content_filter": "content_filter",
+}
 _FINGERPRINT = "fp_emulator"
 
 
@@ -52,7 +61,8 @@ class ChatWire:
             raise missing("messages")
         if not messages:
             raise invalid(
-                "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+                "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array "
+                "instead.",
                 param="messages",
                 code="empty_array",
             )
@@ -84,8 +94,12 @@ class ChatWire:
 
     def plain(self, call: Call, answer: Answer, tier: Tier) -> Json:
         """See `Wire.plain`."""
-        message: Json = {"role": "assistant", "content": answer.text or None, "refusal": answer.refusal or None,
-                         "annotations": []}  # fmt: skip
+        message: Json = {
+            "role": "assistant",
+            "content": answer.text or None,
+            "refusal": answer.refusal or None,
+            "annotations": [],
+        }
         if answer.tool_calls:
             message["tool_calls"] = [_tool_call(tool) for tool in answer.tool_calls]
         elif not answer.refusal:
@@ -121,8 +135,16 @@ class ChatWire:
 
     def unknown_event(self) -> bytes:
         """See `Wire.unknown_event`: a chunk without choices, as this protocol has no event names."""
-        return data_event({"id": "chatcmpl-weather", "object": "chat.completion.chunk", "created": 0, "model": "",
-                           "choices": [], "outlook": "unknown"})  # fmt: skip
+        return data_event(
+            {
+                "id": "chatcmpl-weather",
+                "object": "chat.completion.chunk",
+                "created": 0,
+                "model": "",
+                "choices": [],
+                "outlook": "unknown",
+            }
+        )
 
     def _envelope(self, call: Call, answer: Answer, kind: str) -> Json:
         return {"id": answer.id, "object": kind, "created": int(self._clock()), "model": call.request.model}
@@ -151,7 +173,8 @@ def usage_body(usage: BilledUsage) -> Json:
 def _limit(body: Json, model: str) -> int | None:
     if body.get("max_tokens") is not None and REASONING_MODEL.match(model):
         raise invalid(
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' "
+            "instead.",
             param="max_tokens",
             code="unsupported_parameter",
         )
@@ -165,7 +188,8 @@ def _check_tool_messages(messages: list[Json]) -> None:
         role = text(message.get("role"))
         if role not in _ROLES:
             raise invalid(
-                f"Invalid value: '{role}'. Supported values are: 'system', 'assistant', 'user', 'tool', and 'developer'.",
+                f"Invalid value: '{role}'. Supported values are: 'system', 'assistant', 'user', 'tool', and "
+                f"'developer'.",
                 param=f"messages[{index}].role",
                 code="invalid_value",
             )

@@ -58,8 +58,9 @@ class Delivery:
         """More headers for the answer."""
         self._headers |= headers
 
-    def respond(self, status: int, body: bytes, content_type: str = _JSON,
-                headers: dict[str, str] | None = None) -> web.Response:  # fmt: skip
+    def respond(
+        self, status: int, body: bytes, content_type: str = _JSON, headers: dict[str, str] | None = None
+    ) -> web.Response:
         """A plain HTTP answer."""
         self._record.status = status
         sent = {**self._headers, "content-type": content_type, **(headers or {})}
@@ -180,5 +181,9 @@ def sent_headers(provider: Provider, request_id: str) -> dict[str, str]:
     """The headers that every answer of a provider carries."""
     if provider == "anthropic":
         return {"request-id": request_id, "anthropic-organization-id": "00000000-0000-0000-0000-000000000000"}
-    return {"x-request-id": request_id, "openai-version": "2020-10-01", "openai-organization": "org-emulator",
-            "openai-processing-ms": "1"}  # fmt: skip
+    return {
+        "x-request-id": request_id,
+        "openai-version": "2020-10-01",
+        "openai-organization": "org-emulator",
+        "openai-processing-ms": "1",
+    }

@@ -35,8 +35,16 @@ class Made:
 class Engine:
     """Makes answers. `models`: those that exist; empty for any."""
 
-    def __init__(self, behaviour: Behaviour | None, models: frozenset[str], seed: int, clock: Callable[[], float],
-                 ids: Ids, ledger: Ledger, limiter: Limiter) -> None:  # fmt: skip
+    def __init__(
+        self,
+        behaviour: Behaviour | None,
+        models: frozenset[str],
+        seed: int,
+        clock: Callable[[], float],
+        ids: Ids,
+        ledger: Ledger,
+        limiter: Limiter,
+    ) -> None:
         self._behaviour = behaviour
         self._models = models
         self._seed = seed
@@ -84,9 +92,11 @@ class Engine:
         if call.request.tool_choice == "none" and reply.tool_calls:
             raise invalid("emulator: the behaviour called a tool although tool_choice is none.")
         prefix = "toolu_01" if call.request.provider == "anthropic" else "call_"
-        calls = tuple(tool if tool.id else replace(tool, id=self._ids.draw(prefix)) for tool in reply.tool_calls)
+        if reply.tool_calls:
+            calls = (tool if tool.id else replace(tool, id=self._ids.draw(prefix)) for tool in reply.tool_calls)
+            reply = replace(reply, tool_calls=tuple(calls))
         answer_id = self._ids.draw(_ANSWER_IDS[call.request.endpoint])
-        return Made(call, compose(call, replace(reply, tool_calls=calls), plan, answer_id), plan)
+        return Made(call, compose(call, reply, plan, answer_id), plan)
 
     def begin(self, made: Made) -> None:
         """The answer begins: from now on its prompt can be read from the cache."""

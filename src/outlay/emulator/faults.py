@@ -44,8 +44,9 @@ class Fault:
     seconds: float = 0.0
 
     @classmethod
-    def http(cls, status: int, message: str = "", *, type: str = "", code: str = "",
-             retry_after: float | None = None) -> Fault:  # fmt: skip
+    def http(
+        cls, status: int, message: str = "", *, type: str = "", code: str = "", retry_after: float | None = None
+    ) -> Fault:
         """The provider's own error body under this status; `retry_after` in seconds becomes the header."""
         return cls("http", status, message, type, code, retry_after)
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from outlay.emulator.exchange import Provider
 from outlay.emulator.problems import ErrorAnswer, Problem
@@ -120,16 +121,19 @@ class Limiter:
     def _anthropic(self, buckets: _Buckets) -> dict[str, str]:
         headers: dict[str, str] = {}
         now = self._clock()
-        for name, bucket in (("requests", buckets.requests), ("input-tokens", buckets.input),
-                             ("output-tokens", buckets.output)):  # fmt: skip
+        for name, bucket in (
+            ("requests", buckets.requests),
+            ("input-tokens", buckets.input),
+            ("output-tokens", buckets.output),
+        ):
             prefix = f"anthropic-ratelimit-{name}-"
             headers[prefix + "limit"] = str(bucket.capacity)
             headers[prefix + "remaining"] = str(max(int(bucket.level), 0))
-            headers[prefix + "reset"] = _rfc3339(now + bucket.until_full)
+            headers[prefix + "reset"] = _rfc3339(int(now + bucket.until_full))
         tokens = "anthropic-ratelimit-tokens-"
         headers[tokens + "limit"] = str(buckets.input.capacity + buckets.output.capacity)
         headers[tokens + "remaining"] = str(max(int(buckets.input.level), 0) + max(int(buckets.output.level), 0))
-        headers[tokens + "reset"] = _rfc3339(now + max(buckets.input.until_full, buckets.output.until_full))
+        headers[tokens + "reset"] = _rfc3339(int(now + max(buckets.input.until_full, buckets.output.until_full)))
         return headers
 
     def _openai(self, buckets: _Buckets) -> dict[str, str]:
@@ -140,8 +144,9 @@ class Limiter:
             headers[f"x-ratelimit-reset-{name}"] = _span(bucket.until_full)
         return headers
 
-    def _refusal(self, provider: Provider, model: str, buckets: _Buckets, what: str, bucket: _Bucket,
-                 asked: int, wait: float) -> Problem:  # fmt: skip
+    def _refusal(
+        self, provider: Provider, model: str, buckets: _Buckets, what: str, bucket: _Bucket, asked: int, wait: float
+    ) -> Problem:
         headers = self._anthropic(buckets) if provider == "anthropic" else self._openai(buckets)
         if provider == "anthropic":
             unit = {"requests": "requests", "tokens": "input tokens"}.get(what, what)
@@ -160,7 +165,8 @@ class Limiter:
         return Problem(ErrorAnswer(429, message, what, "rate_limit_exceeded", headers=headers))
 
 
-def _rfc3339(timestamp: float) -> str:
+@lru_cache(maxsize=256)
+def _rfc3339(timestamp: int) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

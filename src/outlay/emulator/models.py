@@ -17,8 +17,14 @@ _CLAUDE_200K = re.compile(r"claude-(3-|haiku-4|opus-4-[015]|opus-4-2|sonnet-4-2)
 _GPT_BREAKPOINTS = re.compile(r"gpt-(5\.([6-9]|\d\d)|[6-9])")
 _GPT_128K = re.compile(r"gpt-(4o|3\.5|4-turbo)")
 
-CLAUDE = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-4-8", "claude-sonnet-4-6",
-          "claude-haiku-4-5")  # fmt: skip
+CLAUDE = (
+    "claude-opus-5-5",
+    "claude-sonnet-5-5",
+    "claude-haiku-5-5",
+    "claude-opus-4-8",
+    "claude-sonnet-4-6",
+    "claude-haiku-4-5",
+)
 GPT = ("gpt-6-sol", "gpt-5.6-sol", "gpt-5.5", "gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano", "gpt-4o-mini")
 
 

@@ -38,8 +38,15 @@ class _Job:
 class OpenAIBatches:
     """All batches. `wires`: the end points that batches may call."""
 
-    def __init__(self, wires: Mapping[str, Wire], engine: Engine, files: Files, ids: Ids,
-                 clock: Callable[[], float], seconds: float) -> None:  # fmt: skip
+    def __init__(
+        self,
+        wires: Mapping[str, Wire],
+        engine: Engine,
+        files: Files,
+        ids: Ids,
+        clock: Callable[[], float],
+        seconds: float,
+    ) -> None:
         self._wires = wires
         self._engine = engine
         self._files = files
@@ -58,8 +65,11 @@ class OpenAIBatches:
             if not body.get(name):
                 raise missing(name)
         if (endpoint := text(body["endpoint"])) not in self._wires:
-            raise invalid(f"Invalid value: '{endpoint}'. Supported values are: "
-                          f"{', '.join(map(repr, self._wires))}.", param="endpoint", code="invalid_value")  # fmt: skip
+            raise invalid(
+                f"Invalid value: '{endpoint}'. Supported values are: {', '.join(map(repr, self._wires))}.",
+                param="endpoint",
+                code="invalid_value",
+            )
         try:
             entries, faults = _parsed(self._files.find(text(body["input_file_id"])).content, endpoint)
         except Problem as problem:

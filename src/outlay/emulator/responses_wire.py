@@ -67,8 +67,9 @@ class ResponsesWire:
         """See `Wire.error_event`."""
         body = error.openai_error()
         code = body["code"] or body["type"]
-        return named_event("error", {"type": "error", "code": code, "message": body["message"], "param": None,
-                                     "sequence_number": sent})  # fmt: skip
+        return named_event(
+            "error", {"type": "error", "code": code, "message": body["message"], "param": None, "sequence_number": sent}
+        )
 
     def unknown_event(self) -> bytes:
         """See `Wire.unknown_event`."""
@@ -85,8 +86,11 @@ class ResponsesWire:
         if previous is None:
             return []
         if (stored := self._stored.get(text(previous))) is None:
-            raise invalid(f"Previous response with id '{previous}' not found.", param="previous_response_id",
-                          code="previous_response_not_found")  # fmt: skip
+            raise invalid(
+                f"Previous response with id '{previous}' not found.",
+                param="previous_response_id",
+                code="previous_response_not_found",
+            )
         return stored[1]
 
     def _store(self, call: Call, response: Json) -> None:
@@ -104,22 +108,41 @@ class ResponsesWire:
         if answer.thinking:
             wanted = table(call.request.body.get("reasoning")).get("summary")
             summary = [{"type": "summary_text", "text": answer.thinking}] if wanted else []
-            items.append({"id": self._ids.draw("rs_"), "type": "reasoning",
-                          "encrypted_content": ENCRYPTED + self._signer.sign(answer.thinking), "summary": summary})  # fmt: skip
+            items.append(
+                {
+                    "id": self._ids.draw("rs_"),
+                    "type": "reasoning",
+                    "encrypted_content": ENCRYPTED + self._signer.sign(answer.thinking),
+                    "summary": summary,
+                }
+            )
         content: list[Json] = []
         if answer.text:
             content.append({"type": "output_text", "annotations": [], "logprobs": [], "text": answer.text})
         if answer.refusal:
             content.append({"type": "refusal", "refusal": answer.refusal})
         if content:
-            items.append({"id": self._ids.draw("msg_"), "type": "message",
-                          "status": "completed" if answer.tool_calls else status,
-                          "content": content, "role": "assistant"})  # fmt: skip
+            items.append(
+                {
+                    "id": self._ids.draw("msg_"),
+                    "type": "message",
+                    "status": "completed" if answer.tool_calls else status,
+                    "content": content,
+                    "role": "assistant",
+                }
+            )
         for index, call_ in enumerate(answer.tool_calls):
             last = index == len(answer.tool_calls) - 1
-            items.append({"id": self._ids.draw("fc_"), "type": "function_call",
-                          "status": status if last else "completed", "arguments": arguments_text(call_),
-                          "call_id": call_.id, "name": call_.name})  # fmt: skip
+            items.append(
+                {
+                    "id": self._ids.draw("fc_"),
+                    "type": "function_call",
+                    "status": status if last else "completed",
+                    "arguments": arguments_text(call_),
+                    "call_id": call_.id,
+                    "name": call_.name,
+                }
+            )
         return items
 
     def _finished(self, call: Call, answer: Answer, items: list[Json]) -> Json:
@@ -201,13 +224,18 @@ def _item_events(numbered: _Numbered, index: int, item: Json) -> None:
     kind, at = item["type"], {"item_id": item["id"], "output_index": index}
     opened = {key: value for key, value in item.items() if key != "status"}
     if kind == "message":
-        numbered.add("response.output_item.added", output_index=index,
-                     item=opened | {"status": "in_progress", "content": []})  # fmt: skip
+        numbered.add(
+            "response.output_item.added", output_index=index, item=opened | {"status": "in_progress", "content": []}
+        )
         for position, part in enumerate(item["content"]):
             _part_events(numbered, at | {"content_index": position}, part)
     elif kind == "function_call":
-        numbered.add("response.output_item.added", count(item["name"]), output_index=index,
-                     item=opened | {"status": "in_progress", "arguments": ""})  # fmt: skip
+        numbered.add(
+            "response.output_item.added",
+            count(item["name"]),
+            output_index=index,
+            item=opened | {"status": "in_progress", "arguments": ""},
+        )
         for part in pieces(item["arguments"]):
             numbered.add("response.function_call_arguments.delta", count(part), **at, delta=part)
         if item["status"] == "completed":

@@ -24,8 +24,9 @@ class Rooms:
         self.ids = Ids(settings.seed)
         self.ledger = Ledger(settings.keep_requests)
         self.limiter = Limiter(settings.limits, clock)
-        self.engine = Engine(settings.behaviour, settings.models, settings.seed, clock, self.ids, self.ledger,
-                             self.limiter)  # fmt: skip
+        self.engine = Engine(
+            settings.behaviour, settings.models, settings.seed, clock, self.ids, self.ledger, self.limiter
+        )
         self.messages = MessagesWire(signer)
         self.responses = ResponsesWire(signer, self.ids, clock)
         self.chat = ChatWire(clock)

@@ -181,7 +181,8 @@ class Server:
             if visit.record.provider == "anthropic":
                 raise invalid(f"The request body is not valid JSON: {error}") from error
             raise invalid(
-                "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
+                "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your "
+                "HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
             ) from error
         if not isinstance(body, dict):
             raise invalid("The request body must be a JSON object.")

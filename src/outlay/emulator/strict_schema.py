@@ -15,8 +15,9 @@ def check_strict(schema: Json, name: str, param: str) -> None:
         Problem: the provider's 400, which names the place and the rule.
     """
     if schema.get("type") != "object":
-        _refuse(name, param, (), f"schema must be a JSON Schema of 'type: \"object\"', got 'type: "
-                                 f"\"{schema.get('type')}\"'")  # fmt: skip
+        _refuse(
+            name, param, (), f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{schema.get('type')}\"'"
+        )
     _check(schema, name, param, ())
 
 
@@ -26,8 +27,13 @@ def _check(node: Json, name: str, param: str, at: tuple[str, ...]) -> None:
         if node.get("additionalProperties") is not False:
             _refuse(name, param, at, "'additionalProperties' is required to be supplied and to be false")
         if missing := [key for key in properties if key not in rows(node.get("required"))]:
-            _refuse(name, param, at, "'required' is required to be supplied and to be an array including every key "
-                                     f"in properties. Missing '{missing[0]}'")  # fmt: skip
+            _refuse(
+                name,
+                param,
+                at,
+                "'required' is required to be supplied and to be an array including every key "
+                f"in properties. Missing '{missing[0]}'",
+            )
         for key, part in properties.items():
             _check(table(part), name, param, (*at, "properties", key))
     if "items" in node:
@@ -41,5 +47,8 @@ def _check(node: Json, name: str, param: str, at: tuple[str, ...]) -> None:
 def _refuse(name: str, param: str, at: tuple[str, ...], rule: str) -> None:
     kind = "function" if param.startswith("tools") else "response_format"
     context: Any = at
-    raise invalid(f"Invalid schema for {kind} '{name}': In context={context}, {rule}.", param=param,
-                  code="invalid_function_parameters" if kind == "function" else "invalid_json_schema")  # fmt: skip
+    raise invalid(
+        f"Invalid schema for {kind} '{name}': In context={context}, {rule}.",
+        param=param,
+        code="invalid_function_parameters" if kind == "function" else "invalid_json_schema",
+    )
