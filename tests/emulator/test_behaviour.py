@@ -77,6 +77,14 @@ async def test_an_exception_in_a_behaviour_reaches_the_test(connect):
         await ask(c)
 
 
+async def test_a_schema_without_any_value_is_a_400(connect):
+    """The default says so, instead of searching for ever."""
+    schema = {"type": "object", "properties": {"me": {"$ref": "#"}}, "required": ["me"]}
+    c = await connect()
+    with pytest.raises(anthropic.BadRequestError, match="emulator: the behaviour raised RecursionError"):
+        await ask(c, output_config={"format": {"type": "json_schema", "schema": schema}})
+
+
 async def test_structured_defaults_satisfy_their_schema(connect):
     """Also one with references, unions, bounds and formats."""
     schema = {

@@ -86,7 +86,7 @@ async def test_an_error_may_say_what_it_likes(connect):
 
 async def test_the_sdk_retries_over_a_scripted_fault(connect, hello):
     """The third request gets the fault; the ones before and after do not."""
-    c = await connect(faults=Faults(at={3: Fault.http(529, retry_after=0)}), behaviour="Fine.")
+    c = await connect(faults=Faults(at={3: Fault.http(529, retry_after=0.01)}), behaviour="Fine.")
     retrying = c.anthropic.with_options(max_retries=1)
     for _ in range(3):
         await retrying.messages.create(model=CLAUDE, max_tokens=9, messages=hello)

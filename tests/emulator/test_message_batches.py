@@ -7,7 +7,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from outlay.emulator import EmulatedRequest, Fault
+from outlay.emulator import EmulatedRequest, Fault, Faults
 
 MODEL = "claude-haiku-4-5"
 
@@ -117,3 +117,11 @@ async def test_a_malformed_batch_is_a_400(connect, entries, complaint):
     c = await connect()
     with pytest.raises(anthropic.BadRequestError, match=complaint):
         await c.anthropic.messages.batches.create(requests=entries)
+
+
+async def test_a_batch_may_exist_although_its_creation_failed(connect):
+    """The answer is lost after the work: whoever creates again has two, and finds the first in the list."""
+    c = await connect(faults=Faults(at={1: Fault.reset(billed=True)}))
+    with pytest.raises(anthropic.APIConnectionError):
+        await c.anthropic.messages.batches.create(requests=requests(1))
+    assert len([batch async for batch in c.anthropic.messages.batches.list()]) == 1

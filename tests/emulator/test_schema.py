@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -81,3 +82,23 @@ def test_a_recursive_schema_comes_to_an_end() -> None:
     }
     for seed in range(20):
         Draft202012Validator(schema).validate(satisfy(schema, Random(seed)))
+
+
+def test_unique_items_are_unique() -> None:
+    """As many different ones as were asked for."""
+    schema = {"type": "array", "items": {"enum": [1, 2, 3, 4]}, "minItems": 4, "maxItems": 4, "uniqueItems": True}
+    assert sorted(satisfy(schema, Random(0))) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}},
+        {"type": "array", "items": {"const": 1}, "minItems": 2, "uniqueItems": True},
+        {"type": "object", "properties": {"me": {"$ref": "#"}}, "required": ["me"]},
+    ],
+)
+def test_a_schema_that_nothing_satisfies_is_an_error(schema: dict[str, Any]) -> None:
+    """Not an endless search."""
+    with pytest.raises((ValueError, RecursionError)):
+        satisfy(schema, Random(0))

@@ -1,9 +1,8 @@
-"""What batches of both providers have in common: the passage of time over their entries, and how an entry is
-run.
+"""What the batches of both providers have in common: time passing over their entries, and running an entry.
 
 Entry i of n is finished when (i + 1) / n of the batch's time has passed. A cancelled batch keeps what was
-finished until then; after 24 hours the rest expires. Entries are run when somebody looks, but at prices,
-caches and in an order as if they had run in time.
+finished until then; after 24 hours the rest expires. Entries are run, in order, when somebody looks
+at the batch; prompt caches see them at that moment.
 """
 
 from __future__ import annotations

@@ -66,11 +66,9 @@ async def say(behaviour: Behaviour | None, request: EmulatedRequest, seed: int) 
             exception in the
             function. A 400, because clients would retry a 500 and hide the mistake.
     """
-    if behaviour is None:
-        return default_reply(request, seed)
     if isinstance(behaviour, str):
         return EmulatedReply(behaviour)
-    if not callable(behaviour):
+    if behaviour is not None and not callable(behaviour):
         if request.index >= len(behaviour):
             raise invalid(
                 f"emulator: the script has {len(behaviour)} replies and this is request {request.index + 1}; "
@@ -78,7 +76,7 @@ async def say(behaviour: Behaviour | None, request: EmulatedRequest, seed: int) 
             )
         return _reply(behaviour[request.index])
     try:
-        said = behaviour(request)
+        said = default_reply(request, seed) if behaviour is None else behaviour(request)
         return _reply(await said if isawaitable(said) else said)
     except Problem:
         raise

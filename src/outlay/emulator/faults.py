@@ -100,8 +100,6 @@ class Fault:
     def error(self) -> ErrorAnswer:
         """The error that this fault puts on the wire."""
         headers = {} if self.retry_after is None else {"retry-after": f"{self.retry_after:g}"}
-        if self.status in (502, 503, 529) and self.retry_after is None and self.kind == "http":
-            headers["x-should-retry"] = "true"
         return ErrorAnswer(self.status, self.message, self.type, self.code, headers=headers)
 
 

@@ -15,6 +15,9 @@ from typing import Any
 from outlay.emulator.json import Json, rows, table
 
 _DEEP = 5
+_MAX_HOPS = 32
+_TRIES = 20
+"""Draws per item before an array of unique items is given up."""
 _WORDS = (
     "amber",
     "birch",
@@ -66,7 +69,10 @@ class _Sampler:
 
     def _resolve(self, node: Json) -> Json:
         """The node with its `$ref` and `allOf` folded in."""
+        hops = 0
         while isinstance(reference := node.get("$ref"), str):
+            if (hops := hops + 1) > _MAX_HOPS:
+                raise ValueError(f"the reference {reference!r} leads to itself")
             target: Any = self._root
             for step in reference.lstrip("#").strip("/").split("/"):
                 target = table(target).get(step.replace("~1", "/").replace("~0", "~"), {}) if step else target
@@ -122,13 +128,15 @@ class _Sampler:
         length = least if depth >= _DEEP else self._random.randint(max(least, min(1, most)), max(least, min(most, 3)))
         prefix = rows(node.get("prefixItems"))
         items: list[Any] = []
-        while len(items) < max(length, len(prefix)):
-            part = prefix[len(items)] if len(items) < len(prefix) else node.get("items", {})
-            made = self.value(part, depth + 1)
-            if node.get("uniqueItems") and made in items and len(items) >= least:
+        length = max(length, len(prefix))
+        for _ in range(length * _TRIES):
+            if len(items) == length:
                 break
-            if not (node.get("uniqueItems") and made in items):
+            made = self.value(prefix[len(items)] if len(items) < len(prefix) else node.get("items", {}), depth + 1)
+            if not node.get("uniqueItems") or made not in items:
                 items.append(made)
+        if len(items) < least:
+            raise ValueError(f"no {least} different items could be found for an array")
         return items
 
     def _number(self, node: Json, *, whole: bool) -> int | float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,8 @@ from outlay.emulator.problems import ErrorAnswer, Problem, invalid
 from outlay.emulator.rooms import Rooms
 from outlay.emulator.settings import Settings
 from outlay.emulator.wire import Wire
+
+_log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 MAX_UPLOAD_BYTES = 512 * 1024 * 1024
@@ -104,7 +107,10 @@ class Server:
             if fault is not None and not fault.billed and fault.kind not in ("slow", "extras"):
                 record.outcome = "faulted"
                 return await delivery.suffer(fault)
-            return await handler(Visit(http, record, delivery, key, fault), item_id)
+            response = await handler(Visit(http, record, delivery, key, fault), item_id)
+            if fault is not None and record.fault is None:  # a room that answers no model's question
+                return await delivery.damage(response, fault)
+            return response
         except Problem as problem:
             record.outcome = "refused" if record.fault is None else "faulted"
             answer = problem.answer
@@ -113,9 +119,14 @@ class Server:
         except Lost:
             return web.Response()  # the connection is gone; nothing of this is sent
         except (CancelledError, ConnectionError):
-            if record.outcome == "open":
+            if record.outcome == "open" and (record.fault is None or record.fault.kind in ("slow", "extras")):
                 record.outcome = "closed_by_client"
             raise
+        except Exception as error:  # a defect of the emulator must not look like one of the client
+            _log.exception("the emulator failed at %s %s", http.method, http.path)
+            record.outcome = "refused"
+            answer = ErrorAnswer(500, f"emulator: internal error, {type(error).__name__}")
+            return delivery.respond(500, json.encode(answer.body(provider, record.request_id)))
         finally:
             self.in_flight -= 1
             if record.outcome == "open":
