@@ -20,6 +20,9 @@ WEATHER = {
 CLOCK = {"name": "clock", "input_schema": {"type": "object", "properties": {}}}
 
 
+CALL = ToolCall("weather", {"city": "Lima"})
+
+
 class Verdict(BaseModel):
     label: Literal["good", "bad"]
     confidence: float
@@ -265,6 +268,13 @@ async def test_max_tokens_zero_only_warms_the_cache(connect):
     [
         ({"max_tokens": None}, "max_tokens: Field required"),
         ({"model": None}, "model: Field required"),
+        ({"max_tokens": 64_001}, "64001 > 64000, which is the maximum allowed number of output tokens"),
+        ({"thinking": {"type": "adaptive"}}, "adaptive thinking is not supported on this model"),
+        (
+            {"model": "claude-opus-4-8", "thinking": {"type": "enabled", "budget_tokens": 1_024}},
+            '"thinking.type.enabled" is not supported for this model',
+        ),
+        ({"output_config": {"effort": "low"}}, "does not support the effort parameter"),
         ({"messages": []}, "at least one message is required"),
         ({"messages": [{"role": "robot", "content": "Hi"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": ""}]}, "text content blocks must be non-empty"),
@@ -325,6 +335,23 @@ async def test_an_unknown_model_is_a_404_if_a_list_was_given(connect, hello):
     with pytest.raises(anthropic.NotFoundError, match="model: claude-sonet-4-5"):
         await c.anthropic.messages.create(model="claude-sonet-4-5", max_tokens=9, messages=hello)
     assert [model.id async for model in c.anthropic.models.list()] == [MODEL]
+
+
+async def test_the_sdks_tool_runner_runs_to_the_end(connect):
+    """The beta helper calls the tool and sends its result back, until there is an answer."""
+    c = await connect(
+        behaviour=lambda r: f"It is {r.tool_results[0]}." if r.tool_results else EmulatedReply(tool_calls=(CALL,))
+    )
+
+    @anthropic.beta_async_tool
+    async def weather(city: str) -> str:
+        """The weather of a city."""
+        return f"sunny in {city}"
+
+    runner = c.anthropic.beta.messages.tool_runner(
+        model=MODEL, max_tokens=100, tools=[weather], messages=[{"role": "user", "content": "Lima?"}]
+    )
+    assert (await runner.until_done()).content[0].text == "It is sunny in Lima."
 
 
 async def test_a_key_is_required_and_checked_if_keys_were_given(connect, hello):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import anthropic
+import openai
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -116,8 +117,21 @@ async def test_structured_defaults_satisfy_their_schema(connect):
         Draft202012Validator(schema).validate(json.loads(said))
 
 
-def test_one_emulator_is_enough_for_a_synchronous_test():
-    """As a plain context manager it serves from a thread of its own."""
-    with Emulator(behaviour="Fine.") as emulator, anthropic.Anthropic(api_key="k", base_url=emulator.url) as client:
-        message = client.messages.create(model=MODEL, max_tokens=9, messages=[{"role": "user", "content": "Well?"}])
-    assert message.content[0].text == "Fine."
+def test_the_synchronous_sdks_work_as_well():
+    """As a plain context manager the emulator serves from a thread of its own."""
+    with (
+        Emulator(behaviour="Fine.") as emulator,
+        anthropic.Anthropic(api_key="k", base_url=emulator.anthropic_url) as claude,
+        openai.OpenAI(api_key="k", base_url=emulator.openai_url) as gpt,
+    ):
+        turn = [{"role": "user", "content": "Well?"}]
+        with claude.messages.stream(model=MODEL, max_tokens=9, messages=turn) as stream:
+            message = stream.get_final_message()
+        response = gpt.responses.create(model="gpt-5.4", input="Well?")
+        batch = claude.messages.batches.create(
+            requests=[{"custom_id": "a", "params": {"model": MODEL, "max_tokens": 9, "messages": turn}}]
+        )
+        claude.messages.batches.retrieve(batch.id)
+        results = list(claude.messages.batches.results(batch.id))
+    assert message.content[0].text == response.output_text == "Fine."
+    assert results[0].result.message.content[0].text == "Fine."

@@ -10,6 +10,7 @@ from outlay.emulator.answer import Call
 from outlay.emulator.cache import FIVE_MINUTES, ONE_HOUR, Prompt, Segment
 from outlay.emulator.exchange import EmulatedMessage, EmulatedRequest, Role, ToolCall, ToolSpec
 from outlay.emulator.json import Json, rows, table, text, whole
+from outlay.emulator.models import effort_complaint, facts, thinking_complaint
 from outlay.emulator.problems import invalid
 from outlay.emulator.signatures import Signer
 from outlay.emulator.tokens import DOCUMENT_TOKENS, IMAGE_TOKENS, stand_in
@@ -32,9 +33,16 @@ def read_messages(body: Json, endpoint: str, signer: Signer, *, counting: bool =
         raise invalid("max_tokens: Field required")
     if max_tokens is not None and max_tokens < 0:
         raise invalid("max_tokens: must be greater than or equal to 0")
+    if max_tokens is not None and max_tokens > (most := facts(model).max_output):
+        raise invalid(
+            f"max_tokens: {max_tokens} > {most}, which is the maximum allowed number of output tokens for {model}"
+        )
+    effort = table(body.get("output_config")).get("effort")
+    if effort is not None and (complaint := effort_complaint(model, str(effort))):
+        raise invalid(complaint)
     tools = tuple(_tools(body))
     choice = _tool_choice(body, tools)
-    thinking = _thinking(body, choice, max_tokens)
+    thinking = _thinking(body, model, choice, max_tokens)
     neutral = tuple(_messages(rows(messages), signer))
     form = table(table(body.get("output_config")).get("format")) or table(body.get("output_format"))
     if form and (form.get("type") != "json_schema" or not isinstance(form.get("schema"), dict)):
@@ -92,10 +100,12 @@ def _tool_choice(body: Json, tools: tuple[ToolSpec, ...]) -> str:
     return "required" if kind == "any" else str(kind)
 
 
-def _thinking(body: Json, choice: str, max_tokens: int | None) -> bool:
+def _thinking(body: Json, model: str, choice: str, max_tokens: int | None) -> bool:
     config = table(body.get("thinking"))
     if config.get("type") not in ("enabled", "adaptive"):
         return False
+    if complaint := thinking_complaint(model, config["type"]):
+        raise invalid(complaint)
     if config["type"] == "enabled":
         budget = whole(config.get("budget_tokens"))
         if budget is None:

@@ -11,6 +11,7 @@ from outlay.emulator.exchange import Provider, ToolCall
 from outlay.emulator.json import Json, table
 from outlay.emulator.problems import ErrorAnswer
 from outlay.emulator.signatures import Signer
+from outlay.emulator.threads import Threads
 from outlay.emulator.tokens import count, pieces
 from outlay.emulator.wire import Event, Tier, named_event
 
@@ -33,15 +34,22 @@ class MessagesWire:
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
+        self._threads = Threads()
+
+    def clear(self) -> None:
+        """Forget all threads."""
+        self._threads.clear()
 
     def read(self, body: Json, *, counting: bool = False) -> Call:
         """See `Wire.read`."""
-        return read_messages(body, "/v1/messages", self._signer, counting=counting)
+        return read_messages(self._threads.whole(body), "/v1/messages", self._signer, counting=counting)
 
     def plain(self, call: Call, answer: Answer, tier: Tier) -> Json:
         """See `Wire.plain`."""
+        blocks = self._blocks(call, answer)
+        self._threads.hold(call.request.body, answer.id, blocks)
         return _envelope(call, answer) | {
-            "content": self._blocks(call, answer),
+            "content": blocks,
             "stop_reason": _STOP[answer.stop],
             "stop_sequence": answer.stop_sequence,
             "stop_details": _stop_details(answer),
@@ -54,7 +62,9 @@ class MessagesWire:
         nothing_yet: Json = {"content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None}
         message = _envelope(call, answer) | nothing_yet | {"usage": start}
         events = [_event("message_start", message=message)]
-        for index, block in enumerate(self._blocks(call, answer)):
+        blocks = self._blocks(call, answer)
+        self._threads.hold(call.request.body, answer.id, blocks)
+        for index, block in enumerate(blocks):
             events += _block_events(index, block, answer)
         events.insert(2, _event("ping"))
         delta = {

@@ -158,7 +158,11 @@ class Emulator:
         self._runner = web.ServerRunner(self._web, shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, _HOST, port, backlog=_BACKLOG)
-        await site.start()
+        try:
+            await site.start()
+        except OSError:
+            await self.aclose()
+            raise
         self._port = self._runner.addresses[0][1]
 
     async def aclose(self) -> None:

@@ -24,6 +24,7 @@ class Record:
     """One request. It changes while the request is open and is final once `outcome` is not `open`."""
 
     index: int
+    """Counted from 0, in order of arrival."""
     provider: Provider
     method: str
     path: str

@@ -43,15 +43,15 @@ def _names(models: Collection[str], *, claude: bool) -> list[str]:
 
 
 def _anthropic(name: str) -> Json:
-    window = facts(name).context_window
+    known = facts(name)
     return {
         "type": "model",
         "id": name,
         "display_name": name.replace("-", " ").title(),
         "created_at": _RELEASED,
         "lifecycle": "active",
-        "max_input_tokens": window,
-        "max_tokens": 128_000 if window > 200_000 else 64_000,
+        "max_input_tokens": known.context_window,
+        "max_tokens": known.max_output,
     }
 
 

@@ -64,7 +64,8 @@ class ErrorAnswer:
     def anthropic_error(self) -> Json:
         """The `error` object of the Anthropic protocol."""
         kind, message = _ANTHROPIC.get(self.status, ("api_error", f"HTTP {self.status}"))
-        return {"type": self.type or kind, "message": self.message or message}
+        details = {"details": {"error_code": self.code}} if self.code else {}
+        return {"type": self.type or kind, "message": self.message or message, **details}
 
     def openai_error(self) -> Json:
         """The `error` object of the OpenAI protocols."""

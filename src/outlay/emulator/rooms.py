@@ -40,6 +40,7 @@ class Rooms:
         self.ledger.clear()
         self.limiter.clear()
         self.engine.reset()
+        self.messages.clear()
         self.responses.clear()
         self.files.clear()
         self.message_batches.clear()

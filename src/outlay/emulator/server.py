@@ -115,7 +115,8 @@ class Server:
             record.outcome = "refused" if record.fault is None else "faulted"
             answer = problem.answer
             body = json.encode(answer.body(provider, record.request_id))
-            return delivery.respond(answer.status, body, headers=answer.headers)
+            headers = {"x-should-retry": "false"} if provider == "anthropic" and answer.status == 400 else {}
+            return delivery.respond(answer.status, body, headers=headers | answer.headers)
         except Lost:
             return web.Response()  # the connection is gone; nothing of this is sent
         except (CancelledError, ConnectionError):
