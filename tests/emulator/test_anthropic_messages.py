@@ -354,6 +354,24 @@ async def test_the_sdks_tool_runner_runs_to_the_end(connect):
     assert (await runner.until_done()).content[0].text == "It is sunny in Lima."
 
 
+async def test_a_thread_holds_the_conversation(connect):
+    """A turn sends only what is new and is billed for everything; a lost thread is a 404 with its code."""
+    seen: list[list[str]] = []
+    c = await connect(behaviour=lambda request: seen.append([m.text for m in request.messages]) or "Yes.")
+    ask: dict[str, Any] = {"model": MODEL, "max_tokens": 50}
+    turn = [{"role": "user", "content": "One?"}]
+    first = await c.anthropic.beta.messages.create(**ask, messages=turn, thread={"type": "create"})
+    onward = {"type": "continue", "previous_message_id": first.id}
+    turn = [{"role": "user", "content": "Two?"}]
+    second = await c.anthropic.beta.messages.create(**ask, messages=turn, thread=onward)
+    assert seen[1] == ["One?", "Yes.", "Two?"]
+    assert second.usage.input_tokens > first.usage.input_tokens
+    c.emulator.reset()
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        await c.anthropic.beta.messages.create(**ask, messages=turn, thread=onward)
+    assert caught.value.error_code == "thread_not_found"
+
+
 async def test_a_key_is_required_and_checked_if_keys_were_given(connect, hello):
     """401 with the provider's own body, for no key and for a wrong one."""
     c = await connect(api_keys=["right"])

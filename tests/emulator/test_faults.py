@@ -97,6 +97,8 @@ async def test_the_sdk_retries_over_a_scripted_fault(connect, hello):
     for _ in range(3):
         await retrying.messages.create(model=CLAUDE, max_tokens=9, messages=hello)
     assert [record.status for record in c.emulator.requests] == [200, 200, 529, 200]
+    assert [record.outcome for record in c.emulator.requests] == ["answered", "answered", "faulted", "answered"]
+    assert c.emulator.requests[2].body == c.emulator.requests[3].body
     assert c.emulator.billed()[CLAUDE].output_tokens == 6
 
 
@@ -215,6 +217,14 @@ async def test_an_error_event_ends_the_openai_streams(connect, hello):
     chunks = await c.openai.chat.completions.create(model=GPT, messages=hello, stream=True)
     with pytest.raises(openai.APIError):
         await drained(chunks)
+
+
+async def test_an_error_event_without_a_stream_is_an_error(connect, hello):
+    """Nothing is billed."""
+    c = await connect(faults=Faults(at={1: Fault.error_event(529)}))
+    with pytest.raises(anthropic.OverloadedError):
+        await ask_claude(c, hello)
+    assert not c.emulator.billed()
 
 
 async def test_unknown_fields_and_events_do_not_disturb_the_sdks(connect, hello):

@@ -28,7 +28,7 @@ _HTML = (
 )
 _JSON = "application/json"
 _SSE = "text/event-stream; charset=utf-8"
-_BEFORE_PREPARED = {"html", "not_json", "timeout", "reset", "http"}
+_INSTEAD_OF_A_STREAM = {"html", "not_json", "timeout", "reset", "http"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,10 @@ class Delivery:
     ) -> web.StreamResponse:
         """The answer, with the fault if there is one."""
         self._record.fault = fault
-        if made.call.stream and (fault is None or fault.kind not in _BEFORE_PREPARED):
+        if made.call.stream and (fault is None or fault.kind not in _INSTEAD_OF_A_STREAM):
             return await self._stream(engine, wire, made, pace, fault)
+        if fault is not None and fault.kind == "error_event":  # without a stream it is an error like any other
+            raise Problem(fault.error())
         body = wire.plain(made.call, made.answer, "standard")
         engine.bill(made, self._record)
         if (wait := pace.first_token + pace.per_token * made.answer.usage.output_tokens + pace.per_event) > 0:
@@ -114,8 +116,6 @@ class Delivery:
             return self.respond(200, json.encode(body))
         if fault.kind == "extras":
             return self.respond(200, json.encode(body | {"outlook": "unknown", "weather": {"code": 7}}))
-        if fault.kind == "error_event":
-            raise Problem(fault.error())
         if fault.kind in ("truncated", "half_stream"):
             whole = json.encode(body)
             return self.respond(200, whole[: len(whole) // 2])

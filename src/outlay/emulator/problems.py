@@ -74,7 +74,7 @@ class ErrorAnswer:
             "message": self.message or message,
             "type": self.type or kind,
             "param": self.param,
-            "code": self.code or (code if not self.type and not self.message else None),
+            "code": self.code or (None if self.type else code),
         }
 
 

@@ -7,6 +7,7 @@ import logging
 import re
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
@@ -104,10 +105,12 @@ class Server:
             handler, item_id = self._route(http.method, http.path)
             key = self._authorize(http, provider)
             fault = self._fault(http.path)
+            visit = Visit(http, record, delivery, key, fault)
             if fault is not None and not fault.billed and fault.kind not in ("slow", "extras"):
-                record.outcome = "faulted"
+                with suppress(Problem):  # the books show what was asked, whatever it was
+                    await self._body(visit)
                 return await delivery.suffer(fault)
-            response = await handler(Visit(http, record, delivery, key, fault), item_id)
+            response = await handler(visit, item_id)
             if fault is not None and record.fault is None:  # a room that answers no model's question
                 return await delivery.damage(response, fault)
             return response

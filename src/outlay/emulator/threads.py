@@ -11,7 +11,7 @@ from collections import OrderedDict
 from outlay.emulator.json import Json, rows, table, text
 from outlay.emulator.problems import ErrorAnswer, Problem
 
-_HELD_FIELDS = ("system", "tools", "model")
+_HELD_FIELDS = ("system", "tools")
 _KEPT = 10_000
 
 
