@@ -104,6 +104,10 @@ class TestRequests:
         """Words stay words, a name becomes an object."""
         assert sent(asking(tools=(SEARCH,), tool_choice=choice))["tool_choice"] == expected
 
+    def test_a_tool_choice_without_tools_is_not_sent(self) -> None:
+        """OpenAI refuses the member where there is nothing to choose from."""
+        assert "tool_choice" not in sent(asking(tool_choice="none"))
+
     def test_strict_tools_are_for_openai_alone(self) -> None:
         """Other servers may not know the member."""
         assert sent(asking(tools=(SEARCH,)))["tools"][0]["function"]["strict"] is True

@@ -16,7 +16,6 @@ from outlay.models.openai_chat import OpenAIChat
 from outlay.values.content import ProviderBlock, Text, ToolCall, ToolResult
 from outlay.values.message import Message, user
 from outlay.values.request import ModelResponse, ToolSpec
-from outlay.values.transcript import EMPTY
 from outlay.values.usage import Usage
 
 RESPONSES = recorded("openai", "responses")
@@ -251,16 +250,5 @@ def test_parts_of_a_recorded_answer_stand_in_its_order() -> None:
     assert not any(isinstance(part, ToolCall) for part in response.message.parts)
     transport = answering({"input_tokens": 1})
     model = OpenAI("gpt-5.3-codex", api_key="k")
-    asyncio.run(model.count(asking().__class__(**_fields(asking(), response.message)), transport))
+    asyncio.run(model.count(asking("q", response.message), transport))
     assert [item.get("phase") for item in transport.request["input"]] == [None, "commentary", "final_answer"]
-
-
-def _fields(request: Any, message: Message) -> dict[str, Any]:
-    return {
-        "agent": request.agent,
-        "path": request.path,
-        "prelude": request.prelude,
-        "transcript": EMPTY.append(*request.messages, message),
-        "max_output_tokens": request.max_output_tokens,
-        "settings": request.settings,
-    }

@@ -271,7 +271,7 @@ class OpenAIChat:
         if stream and options is not None:
             last["stream_options"] = {"include_usage": True, **options}
         choice = settings.tool_choice
-        if choice is not None:
+        if choice is not None and tools:  # without tools the member is refused, and would say nothing
             plain = choice in ("auto", "required", "none")
             last["tool_choice"] = choice if plain else {"type": "function", "function": {"name": choice}}
         if (effort := effort_of(settings, self.id, self._family)) is not None:
