@@ -42,6 +42,7 @@ from outlay.runtime.result import Pending, Result
 from outlay.runtime.state import RunState
 from outlay.stores.opening import store_at
 from outlay.values.budget import Budget
+from outlay.values.label import TRUSTED, Label, Labelled
 from outlay.values.money import show_usd
 from outlay.values.transcript import EMPTY, Transcript
 
@@ -312,6 +313,7 @@ async def _run_one(
     history: Transcript,
     streaming: bool = False,
 ) -> Result[Any]:
+    value, label = _unlabelled(input)
     loop = asyncio.get_running_loop()
     run_id = await _new_id(host.store, run_id)
     wall = wall_clock(loop)
@@ -345,12 +347,13 @@ async def _run_one(
         RunStarted,
         path,
         flow=root.name,
-        input=hashlib.blake2b(as_text(input).encode(errors="surrogatepass"), digest_size=16).hexdigest(),
+        input=hashlib.blake2b(as_text(value).encode(errors="surrogatepass"), digest_size=16).hexdigest(),
         lane="offline" if host.directory.used_offline else "live",
         seed=seed,
         limits=tuple(_limits(account.budget) for account in state.budgets.root),
     )
-    context = Context(state, root, path, input, None)
+    context = Context(state, root, path, value, None)
+    context.label = label
     context.add_root_budgets()
     started = loop.time()
     install(loop)
@@ -447,9 +450,10 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         state.transcript,
         tuple(finished),
     )
-    if isinstance(error, BudgetExceeded) and _raises(state, error):
-        error.result = result
-        raise error
+    for stop in (error, *state.stops):
+        if isinstance(stop, BudgetExceeded) and _raises(state, stop):
+            stop.result = result
+            raise stop
     return result
 
 
@@ -533,6 +537,14 @@ def _alert_on_stderr(alert: BudgetAlert) -> None:
     print(  # noqa: T201 - budget alerts go to stderr unless on_alert= takes them
         f"outlay: budget of {alert.scope} at {alert.percent} % ({amount})", file=sys.stderr
     )
+
+
+def _unlabelled(input: Any) -> tuple[Any, Label]:
+    """What `run` was given, and its label: what the caller hands over is trusted unless it says otherwise."""
+    if isinstance(input, Labelled):
+        labelled = cast("Labelled[Any]", input)
+        return labelled.value, labelled.label
+    return input, TRUSTED
 
 
 async def _new_id(store: Store | None, run_id: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -37,10 +38,14 @@ SEQ_BITS = 32
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that any one thread at a time may use, with durable commits."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    # FULL: a commit that returned survives a power cut, not only a killed process.
-    connection.execute("PRAGMA synchronous = FULL")
-    # A short log is overwritten in place, which costs the file system less than growing it (1,000 is the default).
-    connection.execute("PRAGMA wal_autocheckpoint = 500")
+    try:
+        # FULL: a commit that returned survives a power cut, not only a killed process.
+        connection.execute("PRAGMA synchronous = FULL")
+        # A short log is overwritten in place, which costs the file system less than growing it (default: 1,000).
+        connection.execute("PRAGMA wal_autocheckpoint = 500")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -123,6 +128,13 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+    # SQLite does not make the new name itself durable. Some systems cannot open a folder for this.
+    with contextlib.suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
