@@ -165,7 +165,7 @@ def failing(error):
 
 def first_error(tool, arguments=None):
     """The error result that the model reads after one call of a tool; the agent then answers."""
-    result, model = converse([calls((tool.name, arguments or {})), "done"], tools=[tool])
+    result, model = converse([calls((tool.name, arguments or {})), "done"], tools=[tool], max_output_tokens=50_000)
     assert result.unwrap() == "done", result.error
     (given,) = results_seen(model)
     assert given.is_error
@@ -213,7 +213,7 @@ def test_a_tools_exception_goes_back_to_the_model(error):
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-@pytest.mark.parametrize("error", [SystemExit("bye"), asyncio.CancelledError("lost"), GeneratorExit("odd")])
+@pytest.mark.parametrize("error", [SystemExit("bye"), asyncio.CancelledError("lost")])
 def test_a_tool_that_calls_exit_or_is_cancelled_inside_does_not_end_the_run(error, kind):
     """What is no `Exception` goes back too: a tool that calls `sys.exit()` must not throw away a paid run."""
 

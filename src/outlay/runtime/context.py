@@ -405,7 +405,7 @@ class Context:
             value = await self._within(effect, inner)
             error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
             return value  # pyright: ignore[reportUnknownVariableType]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             error_text = _one_line(error)
             raise
         finally:
@@ -621,7 +621,10 @@ class Context:
 
 
 def _one_line(error: BaseException) -> str:
-    text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
+    try:
+        text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
+    except Exception:  # an exception of the user's whose text raises
+        text = ""
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 
