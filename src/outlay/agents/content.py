@@ -33,7 +33,9 @@ def as_text(value: Any) -> str:
 
     try:
         return to_json(value, fallback=str, inf_nan_mode="constants").decode()
-    except PydanticSerializationError:  # bytes that are no text, half a surrogate pair: the slower way has words for them
+    except (
+        PydanticSerializationError
+    ):  # bytes that are no text, half a surrogate pair: the slower way has words for them
         plain = to_jsonable_python(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64")
         return json.dumps(plain, separators=(",", ":"))
 

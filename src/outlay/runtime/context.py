@@ -32,6 +32,7 @@ from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.budgets import Chain, Left
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
+from outlay.runtime.flatten import flatten
 from outlay.runtime.identity import current_scope, digest, segment
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
@@ -244,7 +245,10 @@ class Context:
         started = state.loop.time()
         outcome, error_text = "cancelled", ""
         try:
-            output = await self._bounded(node.run(self, self.input))
+            try:
+                output = await self._bounded(node.run(self, self.input))
+            except BaseExceptionGroup as group:
+                raise flatten(group) from None  # a stop in a TaskGroup is a stop to whoever ran this node
             outcome = "completed"
         except Stopped as stop:
             outcome, error_text = "stopped", _one_line(stop)
@@ -402,7 +406,10 @@ class Context:
         error_text, size = "cancelled", 0
         state.parking.effects += 1
         try:
-            value = await self._within(effect, inner)
+            try:
+                value = await self._within(effect, inner)
+            except BaseExceptionGroup as group:
+                raise flatten(group) from None
             error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
             return value  # pyright: ignore[reportUnknownVariableType]
         except (Exception, SystemExit) as error:
