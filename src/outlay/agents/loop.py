@@ -110,7 +110,7 @@ def _model(agent: Agent[Any], ctx: RunContext[Any]) -> Any:
 
 def _request(agent: Agent[Any], ctx: RunContext[Any], prelude: Prelude, transcript: Any) -> ModelRequest:
     return ModelRequest(
-        agent.name, ctx.path, prelude, transcript, agent.max_output_tokens, agent.settings, agent.output_type
+        agent.name, ctx.path, prelude, transcript, agent.max_output_tokens, agent.settings, agent.codec.type
     )
 
 
