@@ -6,13 +6,14 @@ import inspect
 import json
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, cast, overload
 
 from outlay.agents import jsontext
-from outlay.agents.signature import call, parameters_of, takes_context
+from outlay.agents.signature import call, globals_of, parameters_of, takes_context
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
@@ -185,7 +186,7 @@ def _typed_parameters(name: str, function: Callable[..., Any]) -> list[tuple[ins
     parameters = parameters_of(function)
     if takes_context(function):
         parameters = parameters[1:]
-    hints = _hints(name, function)
+    hints = _hints(name, function, parameters)
     found: list[tuple[inspect.Parameter, Any]] = []
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
@@ -199,10 +200,13 @@ def _typed_parameters(name: str, function: Callable[..., Any]) -> list[tuple[ins
     return found
 
 
-def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
-    target = function if inspect.isroutine(function) else getattr(type(function), "__call__", function)  # noqa: B004
+def _hints(name: str, function: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> dict[str, Any]:
+    """The types of these parameters; the context's and the result's annotations may be for type checkers only."""
+    annotations = {p.name: p.annotation for p in parameters if p.annotation is not p.empty}
     try:
-        return typing.get_type_hints(target, include_extras=True)
+        return typing.get_type_hints(
+            cast(Any, SimpleNamespace(__annotations__=annotations)), globals_of(function), include_extras=True
+        )
     except Exception as error:
         raise ConfigError(
             f"tool {name!r}: its type hints cannot be read: {error}",
