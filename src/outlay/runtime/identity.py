@@ -15,7 +15,7 @@ from typing import Any
 
 from outlay.errors import ConfigError
 
-_SEGMENT = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")
+_SEGMENT = re.compile(r"^[A-Za-z0-9_.-]{1,64}\Z")
 _DIGEST = 16
 
 
