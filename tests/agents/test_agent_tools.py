@@ -1,4 +1,4 @@
-"""Tools: the schema follows from signature and docstring, and what cannot be a tool is refused before it is paid for."""
+"""Tools: the schema follows from signature and docstring; what cannot be a tool is refused before it is paid for."""
 
 import asyncio
 import enum
