@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, cast, get_args, get_origin, overload
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node
 from outlay.agents.signature import parameters_of, takes_context
-from outlay.errors import ConfigError
+from outlay.errors import ConfigError, Stopped
 from outlay.patterns.pattern import Pattern, Step
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
@@ -168,9 +168,12 @@ class Pipeline(Pattern[In, Out]):
 
     async def run(self, ctx: RunContext[Any], input: In) -> Out:
         value: Any = input
-        for stage in self.stages:
+        for stage in self.stages[:-1]:
             value = await ctx.child(stage, value, origin=input, source=ctx.last_finished)
-        return value
+        try:
+            return await ctx.child(self.stages[-1], value, origin=input, source=ctx.last_finished)
+        except Stopped as stop:
+            raise stop.with_best(stop.best, ctx.path) from None  # the last stage's best answer is the pipeline's
 
 
 def _must_fit(before: Node[Any, Any], after: Node[Any, Any]) -> None:

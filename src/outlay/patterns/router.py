@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, get_args, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
-from outlay.errors import ConfigError
+from outlay.errors import ConfigError, Stopped
 from outlay.patterns.pattern import NOT_A_FAILURE, Pattern, one_line
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
@@ -81,6 +81,8 @@ class Router(Pattern[In, Out]):
         ctx.report(label=routed.label, confidence=routed.confidence, route=node.name, reason=routed.reason)
         try:
             return await ctx.child(node, input, route=routed)
+        except Stopped as stop:
+            raise stop.with_best(stop.best, ctx.path) from None  # the route's best answer is the router's
         except NOT_A_FAILURE:
             raise
         except Exception as error:
