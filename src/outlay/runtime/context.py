@@ -13,7 +13,7 @@ from uuid import UUID
 
 from outlay.agents.function import as_node
 from outlay.agents.signature import call as call_function
-from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped
+from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped, StoreFailed
 from outlay.events.records import (
     Checked,
     Custom,
@@ -225,7 +225,7 @@ class Context:
             before = len(self.state.stops)
             try:
                 return await child.live()
-            except (DeadlineExceeded, ConfigError):
+            except (DeadlineExceeded, ConfigError, StoreFailed):
                 raise
             except BudgetExceeded as error:
                 del self.state.stops[before:]

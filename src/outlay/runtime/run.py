@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import secrets
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
@@ -19,6 +20,7 @@ from outlay.errors import (
     BudgetExceeded,
     ConfigError,
     DeadlineExceeded,
+    OutlayError,
     PolicyViolation,
     Stopped,
 )
@@ -51,6 +53,7 @@ Out = TypeVar("Out")
 Id = TypeVar("Id")
 Budgets = Budget | Sequence[Budget] | None
 StoreLike = str | Store | None
+_RUN_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -385,8 +388,8 @@ async def _flow(state: RunState, context: Context) -> _End:
             state.closed = Stopped("the run was cancelled")
             await state.flight.cut_off()
             state.recorder.emit(RunFinished, context.path, stop_reason="cancelled", degraded=True)
-            if state.recorder.store is not None:
-                await state.recorder.store.flush()
+            with suppress(OutlayError):  # the cancellation is what the caller waits for
+                await state.recorder.durable()
             raise
         end = _End(error=_suspension(state) or error)
     except BaseException as error:
@@ -433,8 +436,10 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         error="" if error is None else f"{type(error).__name__}: {getattr(error, 'message', error)}"[:1000],
         seconds=seconds,
     )
-    if state.recorder.store is not None:
-        await state.recorder.store.flush()
+    try:
+        await state.recorder.durable()
+    except OutlayError as failed:  # the answer is paid for: it is handed over, and what the store lost is said
+        error, reason, degraded = error or failed, "error", True
     finished = [(context.path, output)] if error is None else context.finished
     result = Result(
         output,
@@ -550,6 +555,8 @@ def _unlabelled(input: Any) -> tuple[Any, Label]:
 async def _new_id(store: Store | None, run_id: str | None) -> str:
     if run_id is None:
         return secrets.token_hex(6)
+    if not _RUN_ID.match(run_id):
+        raise ConfigError(f"run_id={run_id[:80]!r} is not allowed", hint="use 1 to 128 of A-Z a-z 0-9 . _ : -")
     if store is not None and await store.events(run_id, ("run_started",)):
         raise ConfigError(
             f"run {run_id!r} exists in the store, and going on with a run is not there yet",

@@ -1,4 +1,4 @@
-"""Our test doubles, published: a model that says what you tell it to, time that does not pass, providers on loopback."""
+"""Our test doubles, published: models that say what you tell them, time that does not pass, providers on loopback."""
 
 from __future__ import annotations
 

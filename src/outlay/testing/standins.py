@@ -49,14 +49,15 @@ def _agent_of(request: EmulatedRequest, agents: Sequence[Agent[Any]]) -> Agent[A
     fits = [
         agent
         for agent in agents
-        if all(part in request.system for part in agent.instruction_parts if isinstance(part, str))
-        and agent.toolbox.keys() <= offered
+        if all(part in request.system for part in _fixed(agent)) and agent.toolbox.keys() <= offered
     ]
     if not fits:
         raise ConfigError(f"no agent of the flow has these instructions: {request.system[:120]!r}")
-    return max(
-        fits, key=lambda agent: (sum(len(p) for p in agent.instruction_parts if isinstance(p, str)), len(agent.toolbox))
-    )
+    return max(fits, key=lambda agent: (sum(len(part) for part in _fixed(agent)), len(agent.toolbox)))
+
+
+def _fixed(agent: Agent[Any]) -> list[str]:
+    return [part for part in agent.instruction_parts if isinstance(part, str)]
 
 
 def _request(agent: Agent[Any], request: EmulatedRequest) -> ModelRequest:
