@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -440,3 +443,11 @@ async def test_a_model_over_real_sockets() -> None:
     assert (second.message.text, seen, second.usage) == ("Héllo", ["Hé", "llo"], Usage(3, 0, 0, 2))
     assert caught.value.retry_after == 2
     assert connections == 1
+
+
+def test_importing_costs_nothing() -> None:
+    """aiohttp (0.3 s) and the official SDKs stay out until the first call, or for good."""
+    code = "import sys, outlay.models.anthropic, outlay.models.transport; print(*sys.modules)"
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=here)
+    assert not {"aiohttp", "anthropic", "urllib.request", "pydantic"} & set(done.stdout.split())
