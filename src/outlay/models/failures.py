@@ -95,7 +95,7 @@ _SPENT_KINDS: Final = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "access_terminated"}
 )
 _KEYS: Final = re.compile(
-    r"\b(?:sk|rk|pk|sess|key)-[\w*.\-]{4,}"  # keys by their looks, masked ones too
+    r"\b(?:sk|rk|pk|sess)-[\w*.\-]{4,}"  # keys by their looks, masked ones too
     r"|(?<=provided: )\S+"  # "Incorrect API key provided: …"
     r"|(?<=[Bb]earer )\S+"
 )
