@@ -1,1 +1,81 @@
-"""Multi-agent LLM workflows that know what they cost."""
+"""Multi-agent LLM workflows that know what they cost.
+
+    from outlay import Agent, Budget, run_sync
+
+    reply = Agent("reply", "anthropic:claude-haiku-4-5", instructions="Answer in one sentence.")
+    result = run_sync(reply, "Why is the sky blue?", budget=Budget(usd="0.01"))
+    print(result.output, result.bill, sep="\\n")
+
+Names are loaded on first use, so that `outlay --help` does not pay for the runtime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from outlay.agents.agent import Agent
+    from outlay.agents.function import node
+    from outlay.agents.tool import Tool, tool
+    from outlay.protocols.context import RunContext
+    from outlay.runtime.result import Result
+    from outlay.runtime.run import run, run_many, run_sync, stream
+    from outlay.stores.opening import open_store
+    from outlay.values.budget import Budget
+    from outlay.values.content import File, Image
+    from outlay.values.settings import ModelSettings
+    from outlay.values.usage import Usage
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Agent": "agents.agent",
+    "Budget": "values.budget",
+    "File": "values.content",
+    "Image": "values.content",
+    "ModelSettings": "values.settings",
+    "Result": "runtime.result",
+    "RunContext": "protocols.context",
+    "Tool": "agents.tool",
+    "Usage": "values.usage",
+    "node": "agents.function",
+    "open_store": "stores.opening",
+    "run": "runtime.run",
+    "run_many": "runtime.run",
+    "run_sync": "runtime.run",
+    "stream": "runtime.run",
+    "tool": "agents.tool",
+}
+
+__all__ = [
+    "Agent",
+    "Budget",
+    "File",
+    "Image",
+    "ModelSettings",
+    "Result",
+    "RunContext",
+    "Tool",
+    "Usage",
+    "node",
+    "open_store",
+    "run",
+    "run_many",
+    "run_sync",
+    "stream",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> Any:
+    where = _WHERE.get(name)
+    if where is None:
+        raise AttributeError(f"module 'outlay' has no attribute {name!r}")
+    value = getattr(import_module(f"outlay.{where}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

@@ -21,6 +21,7 @@
     ├── InDoubt               an effect may or may not have happened
     ├── JournalMismatch       a resumed run is not the run that was recorded
     ├── Conflict              a stale write
+    ├── StoreFailed           the store can no longer write: nothing more may start
     └── Stopped               the run was told to end: not a failure of a worker
         ├── BudgetExceeded
         ├── DeadlineExceeded
@@ -200,10 +201,15 @@ class Conflict(OutlayError):
         self.theirs = theirs
 
 
+class StoreFailed(OutlayError):
+    """A commit failed (disk full, removed file, I/O error). Every later call on the store fails the same way."""
+
+
 class Stopped(OutlayError):
     """The run, or a part of it, was told to end. Not a worker's failure: patterns let it pass.
 
-    `best` is the best answer so far of the node that raised it, or None.
+    `best` is the best answer so far of the node at `best_path`, or None; further out it is dropped, because it
+    is not an answer of the nodes around that one.
     """
 
     reason = "error"
@@ -211,6 +217,12 @@ class Stopped(OutlayError):
     def __init__(self, message: str = "", *, best: Any = None, path: str = "", hint: str = "") -> None:
         super().__init__(message, path=path, hint=hint)
         self.best = best
+        self.best_path = path
+
+    def with_best(self, best: Any, path: str) -> Stopped:
+        """This stop, carrying the best answer so far of the node at `path`."""
+        self.best, self.best_path = best, path
+        return self
 
 
 class BudgetExceeded(Stopped):

@@ -110,7 +110,10 @@ class CallFinished(Event, frozen=True, kw_only=True, tag="call_finished"):
 
 
 class CallFailed(Event, frozen=True, kw_only=True, tag="call_failed"):
-    """One attempt without an answer. `in_doubt` is what stays held because it may have been billed."""
+    """One attempt without an answer. `maybe_billed`: it reached the provider and may be on its invoice.
+
+    `in_doubt` is what stays held for it, None where nothing is held or the price is unknown.
+    """
 
     agent: str
     model: str
@@ -121,8 +124,8 @@ class CallFailed(Event, frozen=True, kw_only=True, tag="call_failed"):
     message: str = ""
     status: int | None = None
     seconds: float = 0.0
+    maybe_billed: bool = False
     in_doubt: Decimal | None = None
-    retry_in: float | None = None
     request_id: str = ""
 
 

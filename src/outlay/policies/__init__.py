@@ -1,1 +1,1 @@
-"""policies."""
+"""Decisions without side effects: facts and the time go in, a decision comes out."""

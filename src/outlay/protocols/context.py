@@ -35,6 +35,10 @@ class BudgetView(Protocol):
     def calls_left(self) -> int | None: ...
     @property
     def seconds_left(self) -> float | None: ...
+    @property
+    def percent_used(self) -> int:
+        """The money spent or held of the tightest budget, 0 without one."""
+        ...
 
 
 class RunContext(Protocol[Deps]):
@@ -66,6 +70,16 @@ class RunContext(Protocol[Deps]):
     @property
     def origin(self) -> Any:
         """The input of the enclosing pattern: what a later stage of a pipeline calls the original question."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """The path of the node that made this node's input; empty where it came from outside."""
+        ...
+
+    @property
+    def last_finished(self) -> str:
+        """The path of the child of this node that finished last."""
         ...
 
     @property
@@ -153,6 +167,7 @@ class RunContext(Protocol[Deps]):
         index: int | None = None,
         route: Routed | None = None,
         origin: Any = ...,
+        source: str = "",
         transcript: Transcript | None = None,
         finishing: bool = False,
     ) -> Any:
@@ -160,21 +175,36 @@ class RunContext(Protocol[Deps]):
         conversation an agent goes on with, and whether the child may draw on the finishing reserve."""
         ...
 
-    def model(self, agent: str, choice: str | Model) -> Model:
+    def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
         """The model that an agent's `model=` stands for in this run. Raises ConfigError for an unknown one."""
         ...
 
     async def call_model(
-        self, model: Model, request: ModelRequest, *, least_output_tokens: int = 1, purpose: str = "work"
+        self,
+        model: Model,
+        request: ModelRequest,
+        *,
+        least_output_tokens: int | None = None,
+        max_input_tokens: int | None = None,
     ) -> ModelResponse:
         """One logical call on the path of SEMANTICS 3: reserved, retried, settled and recorded.
 
-        The output cap may be clipped to what is left, down to `least_output_tokens`. Raises ModelError, Stopped.
+        The output cap may be clipped to what is left, down to `least_output_tokens` (None: to a quarter, and not
+        below this agent's longest answer so far); an input over
+        `max_input_tokens` is refused before it is paid for. Raises ModelError, Stopped.
         """
         ...
 
     async def call_tool(self, effect: ToolEffect) -> Any:
         """Run a tool: timed, serialised where it has side effects, recorded. Raises what the tool raised."""
+        ...
+
+    async def check(self, checker: Callable[..., Any], value: Any) -> str | None:
+        """What a deterministic checker says of a value: None, or what is wrong."""
+        ...
+
+    def artifact(self, text: str) -> str:
+        """Keep a text that is too long to pass on; the name it can be found under."""
         ...
 
     def report(self, **facts: Any) -> None:

@@ -33,8 +33,12 @@ class Store(Protocol):
         """Enqueue contents by their digest; one that is already there is left as it is."""
         ...
 
-    async def flush(self) -> None:
-        """Return when all that was enqueued before is durable."""
+    async def flush(self, run: str | None = None) -> None:
+        """Return when all that was enqueued before is durable.
+
+        Raises Conflict where an event's place in its run was taken by another process: that run's rows since are
+        dropped and every later append of them fails, other runs go on. With `run`, only that run's conflict counts.
+        """
         ...
 
     async def room(self) -> None:

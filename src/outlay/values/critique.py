@@ -22,3 +22,17 @@ class Revision:
     input: Any
     draft: Any
     feedback: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a critic that is an agent gets to judge."""
+
+    task: Any
+    draft: Any
+
+
+class Feedback(str):
+    """What was wrong, for an agent that goes on in its own conversation: it stands there as it is, unprompted."""
+
+    __slots__ = ()

@@ -1,0 +1,86 @@
+"""Plain functions as nodes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast, overload
+
+from outlay.agents.signature import call, parameters_of
+from outlay.errors import ConfigError
+from outlay.protocols.context import RunContext
+from outlay.protocols.node import Node
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionNode(Node[A, B]):
+    """A function `(input)` or `(ctx, input)`, sync or async, as a node. `children` names what it may run."""
+
+    function: Callable[..., Any]
+    description: str = ""
+    nodes: tuple[Node[Any, Any], ...] = ()
+    name: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise ConfigError(f"not a node and not a function: {self.function!r}")
+        if not self.name:
+            object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
+        if not self.description:
+            doc = inspect.getdoc(self.function) or ""
+            object.__setattr__(self, "description", doc.partition("\n\n")[0])
+
+    @property
+    def type(self) -> str:
+        return "function"
+
+    @property
+    def children(self) -> tuple[Node[Any, Any], ...]:
+        return self.nodes
+
+    def __call__(self, *args: Any) -> Any:
+        """The bare function, for its unit tests. In a flow write `await ctx.run(node, input)`."""
+        return self.function(*args)
+
+    async def run(self, ctx: RunContext[Any], input: A) -> B:
+        return await call(self.function, ctx, input)
+
+
+@overload
+def node(function: Callable[[RunContext[Any], A], Awaitable[B]], /) -> FunctionNode[A, B]: ...
+@overload
+def node(function: Callable[[A], Awaitable[B]], /) -> FunctionNode[A, B]: ...
+@overload
+def node(
+    *, name: str | None = None, children: Sequence[Any] = ()
+) -> Callable[[Callable[..., Awaitable[B]]], FunctionNode[Any, B]]: ...
+def node(
+    function: Callable[..., Any] | None = None, /, *, name: str | None = None, children: Sequence[Any] = ()
+) -> Any:
+    """Make a node of `async def f(ctx, input)`. `children` declares the nodes it runs, for checks and pictures."""
+
+    def wrap(f: Callable[..., Any]) -> FunctionNode[Any, Any]:
+        if len(parameters_of(f)) not in (1, 2):
+            raise ConfigError(
+                f"@node function {getattr(f, '__name__', f)!r} must take (input) or (ctx, input)",
+                hint="write `async def f(ctx: RunContext, input): …`",
+            )
+        return FunctionNode(f, nodes=tuple(as_node(c) for c in children), name=name or "")
+
+    return wrap if function is None else wrap(function)
+
+
+def as_node(thing: Any) -> Node[Any, Any]:
+    """A node as it is, a function wrapped. Raises ConfigError for anything else."""
+    if isinstance(thing, Node):
+        return cast(Node[Any, Any], thing)
+    if callable(thing) and not isinstance(thing, type):
+        return FunctionNode(thing)
+    raise ConfigError(
+        f"not a node: {thing!r}",
+        hint="give an Agent, a pattern, a @node function, or a plain function (input) -> output",
+    )

@@ -1,0 +1,230 @@
+"""Tools: functions a model may call, with a schema from their signature and docstring."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, cast, overload
+
+from outlay.agents import jsontext
+from outlay.agents.signature import call, parameters_of, takes_context
+from outlay.errors import ConfigError
+from outlay.protocols.context import RunContext
+from outlay.protocols.node import Node
+from outlay.values.request import ToolSpec
+
+#: About what a model reads in a minute; longer results become an artifact with a preview.
+MAX_RESULT_TOKENS = 8_000
+#: Both providers take these; anything else would be refused after the prompt was paid for.
+NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+
+
+@dataclass(frozen=True, eq=False)
+class Tool:
+    """A function a model may call. The schema follows from signature and docstring unless `input_schema` is given.
+
+    `side_effect`: it changes the world, so calls run one at a time (across agents too, unless `parallel`).
+    `idempotent` says that repeating it is harmless; by default what has no side effect is. `timeout` in seconds.
+    Raises ConfigError for a parameter without a type hint, or a name that providers refuse.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    description: str = ""
+    input_schema: Mapping[str, Any] | None = None
+    side_effect: bool = field(default=False, kw_only=True)
+    idempotent: bool | None = field(default=None, kw_only=True)
+    timeout: float | None = field(default=30.0, kw_only=True)
+    requires_approval: bool = field(default=False, kw_only=True)
+    parallel: bool | None = field(default=None, kw_only=True)
+    max_result_tokens: int = field(default=MAX_RESULT_TOKENS, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise ConfigError(f"tool {self.name!r}: {self.function!r} is not a function")
+        if not NAME.match(self.name):
+            raise ConfigError(
+                f"tool name {self.name!r} is not allowed",
+                hint="use 1 to 64 letters, digits, '_' and '-', or Tool('name', f)",
+            )
+        if self.timeout is not None and not self.timeout > 0:
+            raise ConfigError(f"tool {self.name!r}: timeout must be positive, not {self.timeout!r}")
+        if not self.description:
+            object.__setattr__(self, "description", _summary(self.function))
+        if self.input_schema is None:
+            _typed_parameters(self.name, self.function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The bare function, for its unit tests."""
+        return self.function(*args, **kwargs)
+
+    def replace(self, **changes: Any) -> Tool:
+        """A changed copy."""
+        return replace(self, **changes)
+
+    @cached_property
+    def spec(self) -> ToolSpec:
+        """The tool as the model sees it."""
+        schema = self.input_schema if self.input_schema is not None else self._arguments.model_json_schema()
+        return ToolSpec(self.name, self.description, json.dumps(schema))
+
+    @cached_property
+    def _arguments(self) -> Any:
+        from pydantic import ConfigDict, Field, create_model
+
+        notes = _parameter_notes(self.function)
+        fields: dict[str, Any] = {}
+        for parameter, hint in _typed_parameters(self.name, self.function):
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[parameter.name] = (hint, Field(default, description=notes.get(parameter.name)))
+        try:
+            return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
+        except Exception as error:
+            raise ConfigError(f"tool {self.name!r} has a parameter no schema can express: {error}") from error
+
+    def decode(self, arguments: str) -> dict[str, Any]:
+        """The call's arguments, validated. Raises ValueError with what is wrong, fit for the model."""
+        parsed: Any = jsontext.parse(arguments) if arguments.strip() else {}
+        if not isinstance(parsed, dict):
+            raise ValueError("the arguments must be a JSON object")
+        if self.input_schema is not None:
+            return cast("dict[str, Any]", parsed)
+        from pydantic import ValidationError
+
+        try:
+            model: Any = self._arguments.model_validate_json(json.dumps(parsed))
+        except ValidationError as error:
+            found = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)[:8])
+            raise ValueError("; ".join(found)) from None
+        return {name: getattr(model, name) for name in self._arguments.model_fields}
+
+    async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
+        """Call the function. The runtime wraps this in the effect's path, time-out and thread."""
+        args = (ctx,) if takes_context(self.function) else ()
+        result = self.function(*args, **arguments)
+        return await result if inspect.isawaitable(result) else result
+
+    @property
+    def is_async(self) -> bool:
+        function = self.function
+        return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+@dataclass(frozen=True, eq=False)
+class NodeTool(Tool):
+    """Any node as a tool: the model writes its input, the node's output is the result."""
+
+    node: Node[Any, Any] | None = field(default=None, kw_only=True)
+
+    async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
+        assert self.node is not None
+        return await ctx.run(self.node, arguments["input"])
+
+    @property
+    def is_async(self) -> bool:
+        return True
+
+
+_NODE_INPUT = {
+    "type": "object",
+    "properties": {"input": {"type": "string", "description": "What to hand over, complete in itself."}},
+    "required": ["input"],
+    "additionalProperties": False,
+}
+
+
+@overload
+def tool(function: Callable[..., Any], /) -> Tool: ...
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    side_effect: bool = False,
+    idempotent: bool | None = None,
+    timeout: float | None = 30.0,
+    requires_approval: bool = False,
+    parallel: bool | None = None,
+    max_result_tokens: int = MAX_RESULT_TOKENS,
+) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
+    """Make a Tool of a function; see `Tool` for the options."""
+
+    def wrap(f: Callable[..., Any]) -> Tool:
+        return Tool(name or getattr(f, "__name__", type(f).__name__), f, **options)
+
+    return wrap if function is None else wrap(function)
+
+
+def as_tools(things: Any) -> tuple[Tool, ...]:
+    """Functions, Tools, nodes and toolsets (anything with `.tools`) as Tools. Raises ConfigError."""
+    found: list[Tool] = []
+    for thing in things:
+        if isinstance(thing, Tool):
+            found.append(thing)
+        elif isinstance(thing, Node):
+            node: Node[Any, Any] = thing  # pyright: ignore[reportUnknownVariableType]
+            name = re.sub(r"[^A-Za-z0-9_-]", "_", node.name)
+            description = getattr(node, "description", "") or f"Hand a task to {node.name}."
+            found.append(NodeTool(name, node.run, description, _NODE_INPUT, node=node, timeout=None))
+        elif hasattr(thing, "tools"):
+            found.extend(as_tools(thing.tools))
+        elif callable(thing):
+            found.append(tool(thing))
+        else:
+            raise ConfigError(f"not a tool: {thing!r}", hint="give a function, a Tool, a node or a toolset")
+    return tuple(found)
+
+
+def _typed_parameters(name: str, function: Callable[..., Any]) -> list[tuple[inspect.Parameter, Any]]:
+    """The parameters the model fills, with their types; the context parameter is not one of them."""
+    parameters = parameters_of(function)
+    if takes_context(function):
+        parameters = parameters[1:]
+    hints = _hints(name, function)
+    found: list[tuple[inspect.Parameter, Any]] = []
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise ConfigError(f"tool {name!r}: parameter {parameter} has no place in a schema; use named parameters")
+        if parameter.name not in hints:
+            raise ConfigError(
+                f"tool {name!r}: parameter {parameter.name!r} has no type hint",
+                hint=f"write `{parameter.name}: str` (or another type), or give Tool(…, input_schema=…)",
+            )
+        found.append((parameter, hints[parameter.name]))
+    return found
+
+
+def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    target = function if inspect.isroutine(function) else getattr(type(function), "__call__", function)  # noqa: B004
+    try:
+        return typing.get_type_hints(target, include_extras=True)
+    except Exception as error:
+        raise ConfigError(
+            f"tool {name!r}: its type hints cannot be read: {error}",
+            hint="use types that are importable where the function is defined, not local ones under "
+            "`from __future__ import annotations`",
+        ) from error
+
+
+def _summary(function: Callable[..., Any]) -> str:
+    """The docstring without its parameter section."""
+    doc = inspect.getdoc(function) or ""
+    return re.split(r"\n\s*(?:Args|Arguments|Parameters|Returns|Raises)\s*:", "\n" + doc)[0].strip()
+
+
+def _parameter_notes(function: Callable[..., Any]) -> dict[str, str]:
+    """What an `Args:` section says of each parameter."""
+    doc = inspect.getdoc(function) or ""
+    section = re.search(r"^\s*(?:Args|Arguments|Parameters)\s*:\s*\n(.*?)(?:\n\s*\n|\Z)", doc, re.DOTALL | re.MULTILINE)
+    if section is None:
+        return {}
+    found = re.findall(r"^\s*(\w+)(?:\s*\([^)]*\))?\s*:\s*(.+)$", section[1], re.MULTILINE)
+    return dict(found)
+
+
+__all__ = ["MAX_RESULT_TOKENS", "NodeTool", "Tool", "as_tools", "call", "tool"]

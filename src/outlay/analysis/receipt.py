@@ -1,0 +1,180 @@
+"""The receipt: a bill as people read it (aligned text, or a table for notebooks).
+
+Costs are rounded to the same number of decimals, and by largest remainder: the rounded lines add up to the rounded
+total, as whoever checks a receipt will do, and none is off by more than one unit of its last place. Enough decimals
+to show every cost exactly would need nine or more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from html import escape
+
+from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
+from outlay.analysis.text import one_line
+
+#: Below this total, in US dollars, six decimals are shown instead of four.
+_SMALL = Decimal("0.01")
+_COLUMNS = ("agent", "model", "calls", "retries", "uncached", "cache rd", "cache wr", "output", "cost")
+#: Least widths, so that receipts of several runs stand alike under each other.
+_WIDTHS = (12, 18, 6, 8, 10, 10, 10, 9, 10)
+_OUTCOMES = {
+    "completed": "completed in",
+    "budget": "stopped by the budget after",
+    "deadline": "stopped by the deadline after",
+    "turn_limit": "stopped by the turn limit after",
+    "approval": "waiting for approval after",
+    "cancelled": "cancelled after",
+    "error": "failed after",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Notes:
+    saved: Decimal | None = None
+    in_doubt: Decimal = ZERO
+    doubtful: int = 0
+    doubtful_unpriced: int = 0
+    checks: tuple[str, ...] = ()
+    refused: int = 0
+    tools: int = 0
+    failed_tools: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt(_Notes):
+    """What a receipt shows; the fields are those of `Bill`."""
+
+    lines: tuple[BillLine, ...]
+    runs: tuple[RunHead, ...]
+
+
+def text(shown: Receipt) -> str:
+    """Aligned lines of plain text, without colour codes or trailing spaces."""
+    rows = [_COLUMNS, *_table(shown)]
+    widths = [max(least, *(len(row[i]) for row in rows)) for i, least in enumerate(_WIDTHS)]
+    table = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    return "\n".join([_head(shown.runs), "", *table, "", *_notes(shown)]).rstrip()
+
+
+def html(shown: Receipt) -> str:
+    """The same as a table; every name in it is escaped."""
+    head, *rows = (_COLUMNS, *_table(shown))
+    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(shown))
+    return (
+        f"<p>{escape(_head(shown.runs))}</p><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>{notes}"
+    )
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Names to the left, figures to the right."""
+    names = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+    return names + [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+
+
+def _head(runs: Sequence[RunHead]) -> str:
+    if not runs:
+        return "no run"
+    flows = list(dict.fromkeys(one_line(run.flow, 40) for run in runs if run.flow))
+    degraded = f"{sum(run.degraded for run in runs):,} degraded"
+    if len(runs) == 1:
+        run = runs[0]
+        outcome = "not finished"
+        if run.outcome:
+            outcome = f"{_OUTCOMES.get(run.outcome, one_line(run.outcome))} {run.seconds or 0.0:,.1f} s"
+        return " · ".join([f"run {one_line(run.run, 40)}", *flows, outcome, degraded])
+    outcomes: dict[str, int] = {}
+    for run in runs:
+        word = run.outcome.replace("_", " ") or "not finished"
+        outcomes[word] = outcomes.get(word, 0) + 1
+    counts = ", ".join(f"{count:,} {one_line(word)}" for word, count in sorted(outcomes.items()))
+    return " · ".join([f"{len(runs):,} runs", ", ".join(flows[:3]) + (", …" if flows[3:] else ""), counts, degraded])
+
+
+def _table(shown: Receipt) -> list[tuple[str, ...]]:
+    groups = list(grouped(shown.lines, "agent", "model").values())
+    whole = BillLine("", "", "")
+    for line in groups:
+        whole += line
+    costs = _costs([line.known_cost for line in groups], exact=not whole.unpriced)
+    rows = [
+        (one_line(line.agent, 40), one_line(_bare(line.model), 40), *_figures(line), _cost(line, cost))
+        for line, cost in zip(groups, costs, strict=False)
+    ]
+    total = costs[-1] if not whole.unpriced else f"≥ {costs[-1]}"
+    return [*rows, ("total", "", *_figures(whole), total)]
+
+
+def _figures(line: BillLine) -> tuple[str, ...]:
+    tokens = (line.input_tokens, line.cache_read_tokens, line.cache_write_tokens, line.output_tokens)
+    return (f"{line.calls:,}", f"{line.retries:,}", *("?" if n is None else f"{n:,}" for n in tokens))
+
+
+def _cost(line: BillLine, known: str) -> str:
+    if not line.unpriced:
+        return known
+    return f"≥ {known}" if line.known_cost else "unpriced"
+
+
+def _costs(amounts: Sequence[Decimal], *, exact: bool) -> list[str]:
+    """The amounts and their sum, rounded so that they add up; a sum that is a lower bound is rounded down."""
+    total = sum(amounts, ZERO)
+    places = 4 if total >= _SMALL or not total else 6
+    unit = Decimal(1).scaleb(-places)
+    shown = [amount.quantize(unit, ROUND_DOWN) for amount in amounts]
+    goal = total.quantize(unit, ROUND_HALF_EVEN if exact else ROUND_DOWN)
+    missing = int((goal - sum(shown, ZERO)) / unit)
+    largest_rest = sorted(range(len(amounts)), key=lambda i: shown[i] - amounts[i])
+    for i in largest_rest[:missing]:
+        shown[i] += unit
+    return [f"${amount:,.{places}f}" for amount in (*shown, goal)]
+
+
+def _bare(model: str) -> str:
+    """The model without its provider."""
+    return model.partition(":")[2] or model
+
+
+def _notes(shown: Receipt) -> list[str]:
+    first: list[str] = []
+    if shown.saved:
+        first.append(f"saved ${shown.saved:,.2f} by cache" if shown.saved > 0 else f"cache cost ${-shown.saved:,.2f}")
+    if (share := _cached_share(shown.lines)) is not None:
+        first.append(f"{share:.0%} of input read from cache".replace("%", " %"))
+    if shown.doubtful:
+        first.append(_doubt(shown))
+    second: list[str] = []
+    if shown.tools:
+        failed = f", {shown.failed_tools:,} failed" if shown.failed_tools else ""
+        second.append(f"{_count(shown.tools, 'tool call')}{failed}")
+    if shown.checks:
+        refused = f" ({_count(shown.refused, 'output')} refused)" if shown.refused else ""
+        second.append(f"checked by: {', '.join(one_line(check, 40) for check in shown.checks)}{refused}")
+    return [" · ".join(notes) for notes in (first, second) if notes]
+
+
+def _doubt(shown: Receipt) -> str:
+    calls = f"{_count(shown.doubtful, 'call')} without an answer, outside the total"
+    if shown.doubtful == shown.doubtful_unpriced:
+        return f"in doubt: {calls}, unpriced"
+    least = "≥ " if shown.doubtful_unpriced else ""
+    return f"in doubt {least}${shown.in_doubt:,.4f}: {calls}"
+
+
+def _cached_share(lines: Sequence[BillLine]) -> float | None:
+    """Of all input tokens, the part that was read from a cache; None if it is unknown or nothing was."""
+    read = whole = 0
+    for line in lines:
+        if line.input_tokens is None or line.cache_read_tokens is None or line.cache_write_tokens is None:
+            return None
+        read += line.cache_read_tokens
+        whole += line.input_tokens + line.cache_read_tokens + line.cache_write_tokens
+    return read / whole if read else None
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

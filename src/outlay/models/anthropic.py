@@ -1,0 +1,856 @@
+"""Anthropic's Messages API: a request out, a response in, and nothing between.
+
+Two translations and no state. A request body is a join of cached bytes (system, tools and output schema per prelude;
+each message once), with the parts that stay the same first. What only Anthropic understands (signed thinking, server
+tools, compaction) passes through as `ProviderBlock`s and goes back as it came. What each model can do stands in
+`anthropic_models`, what an error means in `failures`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
+
+import msgspec
+
+from outlay.errors import AuthFailed, BadResponse, ConfigError, ModelError
+from outlay.models.anthropic_models import Capabilities, capabilities
+from outlay.models.anthropic_schema import accepted
+from outlay.models.failures import failure, rate_limits, reported, request_id, unreadable
+from outlay.models.media import image_size, pdf_pages
+from outlay.models.sse import SseEvent, SseParser
+from outlay.protocols.clock import wall_clock
+from outlay.protocols.prices import PriceBook
+from outlay.protocols.transport import HttpReply, HttpStream, Timeouts, Transport
+from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall, ToolResult
+from outlay.values.label import TRUSTED
+from outlay.values.message import Message
+from outlay.values.price import Price
+from outlay.values.request import ModelRequest, ModelResponse, Prelude, StopKind
+from outlay.values.settings import ModelSettings
+from outlay.values.usage import Usage
+
+DIALECT: Final = "anthropic"
+#: Every recording that the tests replay was made with this version. The next one (2026-10-21) only takes away:
+#: temperature and top_p for all models. `headers={"anthropic-version": …}` overrides it.
+API_VERSION: Final = "2023-06-01"
+BASE_URL: Final = "https://api.anthropic.com"
+#: Above this cap an answer may take more than ten minutes, longer than idle connections live, so it is streamed even
+#: if nobody listens. 128,000 tokens an hour is the rate that the official SDK reckons with.
+LONGEST_PLAIN: Final = 128_000 * 600 // 3600
+
+# What the provider adds to the input beyond the bytes of the body, in tokens, for `bound`.
+#: Measured on the recordings: a one-word request is 8 tokens, and its body 60 bytes.
+_OVERHEAD: Final = 64
+#: The system prompt that comes with tools: 159 to 530 tokens in the provider's table, 346 for the 4.x models.
+_TOOLS_OVERHEAD: Final = 600
+#: The prompt that explains the output schema, which is repeated in it.
+_OUTPUT_OVERHEAD: Final = 400
+#: A page of a PDF is read as a picture and as text; the provider says 1,500 to 3,000 tokens of text.
+_PAGE_TEXT: Final = 3000
+_MOST_PAGES: Final = 600
+_LARGEST_CONTEXT: Final = 1_000_000
+
+_encode = msgspec.json.Encoder().encode
+_SAFE_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_STOPS: Final[dict[str, StopKind]] = {
+    "end_turn": "end",
+    "stop_sequence": "end",
+    "tool_use": "tool",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "refusal",
+    "pause_turn": "pause",
+    "compaction": "pause",
+}
+#: Fields of the body that are not for `settings.extra`.
+_OURS: Final = frozenset({"model", "messages", "system", "max_tokens", "stream", "stop_sequences"})
+
+
+@dataclass(frozen=True, slots=True)
+class Anthropic:
+    """A Claude model, e.g. `Anthropic("claude-haiku-4-5")`.
+
+    `api_key` defaults to ANTHROPIC_API_KEY and `base_url` to ANTHROPIC_BASE_URL, both read at each call. `headers`
+    are sent with every request and override ours (`anthropic-beta`, `anthropic-version`, `authorization`).
+    """
+
+    name: str
+    api_key: str | None = field(default=None, kw_only=True, repr=False)
+    base_url: str | None = field(default=None, kw_only=True)
+    headers: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False, hash=False)
+    timeouts: Timeouts = field(default=Timeouts(), kw_only=True)
+
+    @property
+    def id(self) -> str:
+        return f"anthropic:{self.name}"
+
+    @property
+    def provider(self) -> str:
+        return "anthropic"
+
+    @property
+    def dialect(self) -> str:
+        return DIALECT
+
+    def check(self, prelude: Prelude, settings: ModelSettings, max_output_tokens: int) -> None:
+        """Raises ConfigError for a missing key, and for whatever this model would refuse."""
+        self._check_key()
+        _check(self.id, capabilities(self.name), prelude, settings, max_output_tokens)
+
+    def price(self, book: PriceBook) -> Price | None:
+        return book.find("anthropic", self.name)
+
+    def bound(self, request: ModelRequest) -> int:
+        """At least as many tokens as the input can be: one a byte of text, and pictures and pages by formula.
+
+        A token is at least one byte of text. What the provider adds for tools and output schemas is declared above.
+        The window of the model is a bound of its own: what does not fit is refused, and free.
+        """
+        able = capabilities(self.name)
+        prelude = request.prelude
+        total = _OVERHEAD + len(prelude.wire(_SYSTEM, _system))
+        if prelude.tools:
+            total += _TOOLS_OVERHEAD + len(prelude.wire(_TOOLS, _tools))
+        if prelude.output is not None:
+            total += _OUTPUT_OVERHEAD + 2 * len(prelude.wire(_FORMAT, _format))
+        if request.settings.extra:
+            total += _bound_extra(request.settings.extra)
+        for message in request.messages:
+            total += len(message.wire(DIALECT, _message))
+            if media := message.wire(_MEDIA, _media):
+                total += _media_tokens(media, able)
+        return total if able.context is None else min(total, able.context)
+
+    async def count(self, request: ModelRequest, transport: Transport) -> int | None:
+        """What the provider counts, for free. None where it will not (server tools, files by address or id)."""
+        body = self._head(request) + b'"messages":[' + request.transcript.wire(DIALECT, _message) + b"]}"
+        try:
+            reply = await transport.post(self._url("/v1/messages/count_tokens"), self._headers(), body, self.timeouts)
+        except ModelError:
+            return None
+        if reply.status in (401, 403):
+            raise self._failure(reply.status, reply.headers, reply.body)
+        try:
+            return msgspec.json.decode(reply.body, type=_Count).input_tokens if reply.status == 200 else None
+        except msgspec.DecodeError:
+            return None
+
+    async def send(
+        self, request: ModelRequest, transport: Transport, on_text: Callable[[str], None] | None = None
+    ) -> ModelResponse:
+        """One attempt; streamed when somebody listens, or when the answer may be long."""
+        streamed = on_text is not None or request.max_output_tokens > LONGEST_PLAIN
+        url, headers, body = self._url("/v1/messages"), self._headers(), self._body(request, streamed)
+        try:
+            if not streamed:
+                return self._plain(await transport.post(url, headers, body, self.timeouts))
+            clock = asyncio.get_running_loop().time
+            started = clock()
+            async with transport.stream(url, headers, body, self.timeouts) as answer:
+                if answer.status != 200:
+                    raise self._failure(answer.status, answer.headers, await answer.read())
+                return await self._stream(answer, _Draft(on_text, lambda: clock() - started))
+        except ModelError as error:
+            error.provider = error.provider or "anthropic"  # the transport does not know whom it talks to
+            raise
+
+    # ── request ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _body(self, request: ModelRequest, streamed: bool) -> bytes:
+        return b"".join(
+            (
+                self._head(request),
+                _sampling(request.settings),
+                b'"max_tokens":%d,' % request.max_output_tokens,
+                b'"stream":true,' if streamed else b"",
+                b'"messages":[',
+                request.transcript.wire(DIALECT, _message),
+                b"]}",
+            )
+        )
+
+    def _head(self, request: ModelRequest) -> bytes:
+        """The part that generating and counting share: model, system, tools, output, thinking."""
+        prelude, settings, extra = request.prelude, request.settings, request.settings.extra
+        parts = [b'{"model":', _encode(self.name), b","]
+        if system := prelude.wire(_SYSTEM, _system):
+            parts += b'"system":', system, b","
+        tools = prelude.wire(_TOOLS, _tools)
+        if extra and extra.get("tools"):
+            more = _encode(extra["tools"])[1:-1]
+            tools = tools + b"," + more if tools else more
+        if tools:
+            parts += b'"tools":[', tools, b"],"
+            if (choice := _tool_choice(settings.tool_choice)) is not None:
+                parts += b'"tool_choice":', _encode(choice), b","
+        if config := _output_config(prelude, settings):
+            parts += b'"output_config":{', config, b"},"
+        if (thinking := _thinking(settings, capabilities(self.name))) is not None:
+            parts += b'"thinking":', _encode(thinking), b","
+        if extra and (rest := {k: v for k, v in extra.items() if k not in ("tools", "output_config")}):
+            parts += _encode(rest)[1:-1], b","
+        return b"".join(parts)
+
+    def _url(self, path: str) -> str:
+        base = self.base_url or os.environ.get("ANTHROPIC_BASE_URL") or BASE_URL
+        return base.rstrip("/").removesuffix("/v1") + path
+
+    def _key(self) -> str:
+        return (self.api_key or os.environ.get("ANTHROPIC_API_KEY") or "").strip()
+
+    def _check_key(self) -> None:
+        if any(name.lower() in ("authorization", "x-api-key") for name in self.headers or ()):
+            return
+        key = self._key()
+        if not key:
+            raise ConfigError(
+                f"{self.id} needs a key, and ANTHROPIC_API_KEY is not set",
+                hint="export ANTHROPIC_API_KEY=…, or run with --models offline",
+            )
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise ConfigError(
+                f"the key for {self.id} holds a space or another character that no key has",
+                hint="copy ANTHROPIC_API_KEY again",
+            )
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"content-type": "application/json", "anthropic-version": API_VERSION}
+        if key := self._key():
+            headers["x-api-key"] = key
+        if self.headers:
+            headers.update((name.lower(), value) for name, value in self.headers.items())
+        return headers
+
+    # ── response ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _plain(self, reply: HttpReply) -> ModelResponse:
+        if reply.status != 200:
+            raise self._failure(reply.status, reply.headers, reply.body)
+        try:
+            found = msgspec.json.decode(reply.body, type=_Reply)
+            parts = tuple(_part(raw) for raw in found.content)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise unreadable("anthropic", 200, reply.headers, reply.body, secret=self._key()) from error
+        return _response(parts, found.stop_reason, _dict(found.usage), _str(found.model), reply.headers, None)
+
+    async def _stream(self, answer: HttpStream, draft: _Draft) -> ModelResponse:
+        parser = SseParser()
+        plain: list[bytes] | None = None
+        begun = False
+        try:
+            async for chunk in answer.chunks():
+                if not begun and (first := chunk.lstrip()[:1]):
+                    begun = True
+                    plain = [] if first in (b"{", b"<") else None  # a gateway that does not stream, or its error page
+                if plain is not None:
+                    plain.append(chunk)
+                    continue
+                for event in parser.feed(chunk):
+                    if (failed := draft.take(event)) is not None:
+                        raise self._reported(failed, answer.headers, draft.started)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise self._broken("an event of the stream is not what the protocol says", answer) from error
+        except ModelError as error:
+            if not draft.done:  # once the answer is whole, nothing that happens to the connection matters
+                error.request_id = error.request_id or request_id(answer.headers)
+                raise
+        if plain is not None:
+            response = self._plain(HttpReply(200, answer.headers, b"".join(plain)))
+            draft.say(response.message.text)
+            return response
+        if not draft.done:
+            raise self._broken("the stream stopped half-way" if draft.started else "the stream held no answer", answer)
+        return _response(draft.parts(), draft.stop, draft.usage, draft.model, answer.headers, draft.first_token)
+
+    def _reported(self, failed: dict[str, Any], headers: Mapping[str, str], started: bool) -> ModelError:
+        return reported(
+            "anthropic",
+            _str(failed.get("type")),
+            _str(failed.get("message")),
+            request_id=request_id(headers),
+            may_be_billed=started,
+            secret=self._key(),
+        )
+
+    def _broken(self, what: str, answer: HttpStream) -> BadResponse:
+        return BadResponse(
+            f"anthropic: {what}", status=answer.status, provider="anthropic", request_id=request_id(answer.headers)
+        )
+
+    def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
+        error = failure("anthropic", status, headers, body, now=_now(), secret=self._key())
+        if isinstance(error, AuthFailed) and status == 401:
+            error.hint = "check ANTHROPIC_API_KEY, or the key given as api_key="
+        return error
+
+
+# ── settings ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check(model: str, able: Capabilities, prelude: Prelude, settings: ModelSettings, max_output: int) -> None:
+    def no(what: str, hint: str = "") -> ConfigError:
+        return ConfigError(f"{model} {what}", hint=hint)
+
+    if able.max_output is not None and max_output > able.max_output:
+        raise no(f"answers with at most {able.max_output:,} tokens", "lower max_output_tokens")
+    if settings.seed is not None:
+        raise no("has no seed", "leave seed= out")
+    _check_sampling(no, able, settings)
+    _check_thinking(no, able, settings, max_output)
+    for tool in prelude.tools:
+        if not _TOOL_NAME.fullmatch(tool.name):
+            raise no(f"takes no tool named {tool.name!r}", "use letters, digits, _ and -, at most 128 of them")
+    choice = settings.tool_choice
+    if choice not in (None, "auto", "none"):
+        names = [tool.name for tool in prelude.tools]
+        if choice != "required" and choice not in names:
+            raise no(f"is told to call {choice!r}, which is none of its tools: {', '.join(names) or 'it has none'}")
+        if not names:
+            raise no("is told to call a tool and has none", "give the agent tools=, or leave tool_choice out")
+        if not able.forced_tools:
+            raise no("cannot be forced to call a tool", "use tool_choice='auto' and say so in the instructions")
+        if isinstance(settings.thinking, int):
+            raise no("does not think on a budget while a tool is forced", "use tool_choice='auto', or thinking='off'")
+    if prelude.output is not None:
+        if not able.structured:
+            raise no("has no structured outputs", "use a newer model, or output_type=str with verify=")
+        prelude.wire(_FORMAT, _format)  # raises for a schema that cannot be sent
+    _check_extra(no, settings)
+
+
+def _check_sampling(no: Callable[..., ConfigError], able: Capabilities, settings: ModelSettings) -> None:
+    temperature, top_p = settings.temperature, settings.top_p
+    for name, value in (("temperature", temperature), ("top_p", top_p)):
+        if value is None:
+            continue
+        if not able.sampling:
+            raise no(f"takes no {name}", f"leave {name}= out; effort= steers it")
+        if not 0 <= value <= 1:
+            raise no(f"takes a {name} from 0 to 1, not {value:g}")
+    if able.one_sampling and temperature is not None and top_p is not None:
+        raise no("takes temperature or top_p, not both")
+    if settings.thinking not in (None, "off"):
+        if temperature not in (None, 1):
+            raise no("thinks at temperature 1 only", "leave temperature= out, or thinking='off'")
+        if top_p is not None and top_p < 0.95:
+            raise no("thinks with a top_p of 0.95 or more only")
+
+
+def _check_thinking(
+    no: Callable[..., ConfigError], able: Capabilities, settings: ModelSettings, max_output: int
+) -> None:
+    thinking, effort = settings.thinking, settings.effort
+    if effort is not None and effort not in able.efforts:
+        known = f"knows the efforts {', '.join(able.efforts)}" if able.efforts else "has no effort setting"
+        raise no(f"{known}, not {effort!r}" if able.efforts else known)
+    match thinking:
+        case None:
+            pass
+        case "adaptive":
+            if not able.adaptive:
+                raise no("has no adaptive thinking", "give a budget: thinking=4096" if able.budget else "")
+        case "off":
+            if able.thinks == "always":
+                raise no("always thinks", "leave thinking= out; effort='low' thinks least")
+            if effort in able.efforts_of_thinking:
+                raise no(f"needs thinking for effort={effort!r}", "use effort='high', or leave thinking= out")
+        case int() as budget:
+            if not able.budget:
+                raise no("takes no thinking budget", "use thinking='adaptive' with effort=" if able.adaptive else "")
+            if budget < 1024:
+                raise no(f"needs a thinking budget of 1,024 tokens or more, not {budget:,}")
+            if budget >= max_output:
+                raise no(
+                    f"cannot think for {budget:,} tokens within an output cap of {max_output:,}",
+                    "raise max_output_tokens, which includes thinking, or lower thinking=",
+                )
+
+
+def _check_extra(no: Callable[..., ConfigError], settings: ModelSettings) -> None:
+    extra = settings.extra
+    if not extra:
+        return
+    taken = {"temperature", "top_p", "thinking", "tool_choice"} & set(settings.given())
+    for name in extra:
+        if name in _OURS or name in taken:
+            raise no(f"gets {name!r} from Outlay, it cannot stand in extra= too")
+    if not isinstance(extra.get("tools", []), list) or not isinstance(extra.get("output_config", {}), dict):
+        raise no("takes a list as extra['tools'] and a dict as extra['output_config']")
+    try:
+        _encode(extra)
+    except (TypeError, ValueError) as error:
+        raise no(f"cannot be sent this extra=: {error}") from error
+
+
+def _sampling(settings: ModelSettings) -> bytes:
+    said = b""
+    if settings.temperature is not None:
+        said += b'"temperature":' + _encode(settings.temperature) + b","
+    if settings.top_p is not None:
+        said += b'"top_p":' + _encode(settings.top_p) + b","
+    if settings.stop:
+        said += b'"stop_sequences":' + _encode(settings.stop) + b","
+    return said
+
+
+def _tool_choice(choice: str | None) -> dict[str, str] | None:
+    match choice:
+        case None:
+            return None
+        case "auto" | "none":
+            return {"type": choice}
+        case "required":
+            return {"type": "any"}
+        case name:
+            return {"type": "tool", "name": name}
+
+
+def _thinking(settings: ModelSettings, able: Capabilities) -> dict[str, Any] | None:
+    match settings.thinking:
+        case None:
+            return None
+        case "off":
+            # Some models that do not think by themselves refuse to be told so.
+            return None if able.thinks == "asked" else {"type": "disabled"}
+        case "adaptive":
+            return {"type": "adaptive"}
+        case budget:
+            return {"type": "enabled", "budget_tokens": budget}
+
+
+def _output_config(prelude: Prelude, settings: ModelSettings) -> bytes:
+    parts: list[bytes] = []
+    if prelude.output is not None:
+        parts.append(b'"format":' + prelude.wire(_FORMAT, _format))
+    if settings.effort is not None:
+        parts.append(b'"effort":' + _encode(settings.effort))
+    if settings.extra and (more := settings.extra.get("output_config")):
+        parts.append(_encode(more)[1:-1])
+    return b",".join(parts)
+
+
+# ── prelude and messages, each encoded once ───────────────────────────────────────────────────────────────────
+
+_SYSTEM: Final = "anthropic.system"
+_TOOLS: Final = "anthropic.tools"
+_FORMAT: Final = "anthropic.format"
+_MEDIA: Final = "anthropic.media"
+
+
+def _system(prelude: Prelude) -> bytes:
+    blocks = [b'{"type":"text","text":' + _string(text) + b"}" for text in prelude.system if text.strip()]
+    return b"[" + b",".join(blocks) + b"]" if blocks else b""
+
+
+def _tools(prelude: Prelude) -> bytes:
+    found: list[bytes] = []
+    for tool in prelude.tools:
+        said = b',"description":' + _string(tool.description) if tool.description else b""
+        found.append(b'{"name":%b%b,"input_schema":%b}' % (_string(tool.name), said, tool.schema.encode()))
+    return b",".join(found)
+
+
+def _format(prelude: Prelude) -> bytes:
+    if prelude.output is None:
+        return b""
+    schema = accepted(msgspec.json.decode(prelude.output.schema, type=dict[str, Any]))
+    return b'{"type":"json_schema","schema":' + _encode(schema) + b"}"
+
+
+def _message(message: Message) -> bytes:
+    """One message. Tool results are user messages; Anthropic joins neighbours of one role into one turn.
+
+    Results come first, as the provider demands. Blank texts, which it refuses, are left out.
+    """
+    parts = sorted(message.parts, key=_after_results) if message.tool_results else message.parts
+    blocks = [block for part in parts if (block := _block(part))]
+    if not blocks:
+        if message.role == "assistant" or not message.parts:
+            return b""
+        blocks = [b'{"type":"text","text":' + _string(message.text) + b"}"]
+    role = b"assistant" if message.role == "assistant" else b"user"
+    return b'{"role":"%b","content":[%b]}' % (role, b",".join(blocks))
+
+
+def _after_results(part: Part) -> bool:
+    return not isinstance(part, ToolResult)
+
+
+def _block(part: Part) -> bytes:
+    match part:
+        case Text(text):
+            return b'{"type":"text","text":' + _string(text) + b"}" if text.strip() else b""
+        case ToolCall(id, name, arguments):
+            return b'{"type":"tool_use","id":%b,"name":%b,"input":%b}' % (
+                _encode(_SAFE_ID.sub("_", id)),
+                _string(name),
+                _arguments(arguments),
+            )
+        case ToolResult(call_id, _, content, is_error):
+            return b'{"type":"tool_result","tool_use_id":%b%b%b}' % (
+                _encode(_SAFE_ID.sub("_", call_id)),
+                b',"content":' + _string(content) if content else b"",
+                b',"is_error":true' if is_error else b"",
+            )
+        case ProviderBlock(dialect, _, json):
+            return json.encode() if dialect == DIALECT else b""
+        case Image():
+            return _picture(part.data, part.url, None, part.media_type or "image/png")
+        case File():
+            return _document(part)
+
+
+def _picture(data: bytes | None, url: str | None, file_id: str | None, media_type: str) -> bytes:
+    return b'{"type":"image","source":' + _source(data, url, file_id, media_type) + b"}"
+
+
+def _document(file: File) -> bytes:
+    kind = file.media_type.partition(";")[0].strip().lower()
+    if kind.startswith("image/"):
+        return _picture(file.data, file.url, file.file_id, kind)
+    if file.data is None or kind == "application/pdf":
+        source = _source(file.data, file.url, file.file_id, kind)
+    elif _is_text(kind):
+        text = _string(file.data.decode(errors="replace"))
+        source = b'{"type":"text","media_type":"text/plain","data":' + text + b"}"
+    else:
+        raise ConfigError(f"Anthropic takes no file of type {kind} ({file.name})", hint="send a PDF, a picture or text")
+    title = b',"title":' + _string(file.name) if file.name != "file" else b""
+    return b'{"type":"document","source":' + source + title + b"}"
+
+
+def _is_text(kind: str) -> bool:
+    return kind.startswith("text/") or kind.endswith(("json", "xml", "yaml", "toml", "javascript"))
+
+
+def _source(data: bytes | None, url: str | None, file_id: str | None, media_type: str) -> bytes:
+    if data is not None:
+        return b'{"type":"base64","media_type":%b,"data":"%b"}' % (_encode(media_type), base64.b64encode(data))
+    if url is not None:
+        return b'{"type":"url","url":' + _string(url) + b"}"
+    return b'{"type":"file","file_id":' + _string(file_id or "") + b"}"
+
+
+def _arguments(text: str) -> bytes:
+    """A call's arguments as the object that the API wants; what is none is wrapped, so that the model sees it."""
+    raw = text.encode(errors="replace")
+    try:
+        msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        return raw
+    except msgspec.DecodeError:
+        return b'{"INVALID_JSON":' + _string(text) + b"}" if text.strip() else b"{}"
+
+
+def _string(text: str) -> bytes:
+    try:
+        return _encode(text)
+    except UnicodeEncodeError:  # half a surrogate pair, from a cut text
+        return _encode(text.encode(errors="replace").decode())
+
+
+# ── the bound of pictures and documents ───────────────────────────────────────────────────────────────────────
+
+
+class _Media(msgspec.Struct, array_like=True):
+    """What a message holds beside text: bytes of base64, pictures (patches each), pages, documents of unknown size."""
+
+    base64: int = 0
+    pictures: list[int] = []
+    pages: int = 0
+    unknown: int = 0
+
+
+def _media(message: Message) -> bytes:
+    found = _Media()
+    for part in message.parts:
+        if isinstance(part, Image):
+            _add_picture(found, part.data)
+        elif isinstance(part, File):
+            kind = part.media_type.partition(";")[0].strip().lower()
+            if kind.startswith("image/"):
+                _add_picture(found, part.data)
+            elif part.data is None:
+                found.unknown += 1
+            elif kind == "application/pdf":
+                found.base64 += _base64_length(part.data)
+                found.pages += pdf_pages(part.data) or _MOST_PAGES
+    return b"" if found == _Media() else msgspec.json.encode(found)
+
+
+def _add_picture(found: _Media, data: bytes | None) -> None:
+    size = None if data is None else image_size(data)
+    if data is not None:
+        found.base64 += _base64_length(data)
+    # Two published formulas, the larger of both: a token for 750 pixels, and one for each patch of 28 × 28.
+    found.pictures.append(
+        -1 if size is None else max(-(-size[0] * size[1] // 750), -(-size[0] // 28) * -(-size[1] // 28))
+    )
+
+
+def _media_tokens(encoded: bytes, able: Capabilities) -> int:
+    media = msgspec.json.decode(encoded, type=_Media)
+    most = able.image_tokens
+    pictures = sum(most if found < 0 else min(found, most) for found in media.pictures)
+    window = able.context or _LARGEST_CONTEXT
+    return pictures + media.pages * (most + _PAGE_TEXT) + media.unknown * window - media.base64
+
+
+def _base64_length(data: bytes) -> int:
+    return -(-len(data) // 3) * 4
+
+
+def _bound_extra(extra: Mapping[str, Any]) -> int:
+    """Server tools and MCP servers bring in text that nobody has seen yet: as much as fits."""
+    unbounded = extra.get("tools") or extra.get("mcp_servers") or extra.get("container")
+    return len(_encode(extra)) + (_LARGEST_CONTEXT if unbounded else 0)
+
+
+# ── what comes back ───────────────────────────────────────────────────────────────────────────────────────────
+# Only what is needed is declared, and of that as little as possible typed: new fields, new blocks and new kinds of
+# values must never break the reading of an answer that was paid for.
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+class _Reply(msgspec.Struct):
+    content: list[msgspec.Raw]
+    stop_reason: Any = None
+    usage: Any = None
+    model: Any = None
+
+
+class _Block(msgspec.Struct):
+    type: str
+    text: Any = None
+    id: Any = None
+    name: Any = None
+    input: msgspec.Raw = msgspec.Raw(b"{}")
+    thinking: Any = None
+
+
+class _Delta(msgspec.Struct):
+    type: Any = None
+    text: Any = None
+    partial_json: Any = None
+    stop_reason: Any = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    index: Any = None
+    message: Any = None
+    content_block: msgspec.Raw = msgspec.Raw(b"")
+    delta: msgspec.Raw = msgspec.Raw(b"")
+    usage: Any = None
+    error: Any = None
+
+
+_block_of: Final = msgspec.json.Decoder(_Block).decode
+_event_of: Final = msgspec.json.Decoder(_Event).decode
+_delta_of: Final = msgspec.json.Decoder(_Delta).decode
+
+
+def _part(raw: msgspec.Raw) -> Part:
+    block = _block_of(raw)
+    if block.type == "text":
+        return Text(_str(block.text))
+    if block.type == "tool_use":
+        return ToolCall(_str(block.id), _str(block.name), bytes(block.input).decode())
+    return ProviderBlock(DIALECT, block.type, bytes(raw).decode(), _str(block.thinking))
+
+
+class _Draft:
+    """An answer that is still arriving."""
+
+    def __init__(self, on_text: Callable[[str], None] | None, elapsed: Callable[[], float]) -> None:
+        self._on_text = on_text
+        self._elapsed = elapsed
+        self._blocks: dict[int, _Growing] = {}
+        self.started = False
+        self.done = False
+        self.model = ""
+        self.usage: dict[str, Any] | None = None
+        self.stop: Any = None
+        self.first_token: float | None = None
+
+    def take(self, event: SseEvent) -> dict[str, Any] | None:
+        """Take one event in. Gives the error that the provider reports, if this is one. Unknown events say nothing."""
+        found = _event_of(event.data.encode())
+        match found.type:
+            case "content_block_delta":
+                self._delta(found.index, found.delta)
+            case "content_block_start":
+                self._blocks[_int(found.index)] = _Growing(found.content_block)
+            case "message_start":
+                self.started = True
+                message = _dict(found.message) or {}
+                self.model = _str(message.get("model"))
+                self._report(message.get("usage"))
+            case "message_delta":
+                self._report(found.usage)
+                self.stop = _delta_of(found.delta).stop_reason or self.stop
+            case "message_stop":
+                self.done = self.started
+            case "error":
+                return _dict(found.error) or {"message": found.error}
+            case _:
+                pass
+        return None
+
+    def parts(self) -> tuple[Part, ...]:
+        return tuple(self._blocks[index].part() for index in sorted(self._blocks))
+
+    def say(self, text: str) -> None:
+        """Hand over a piece of text."""
+        if self._on_text is not None and text:
+            self._on_text(text)
+
+    def _delta(self, index: object, raw: msgspec.Raw) -> None:
+        block = self._blocks.get(_int(index))
+        if block is None:
+            raise msgspec.DecodeError(f"a delta for block {index}, which was never started")
+        if self.first_token is None:
+            self.first_token = self._elapsed()
+        delta = _delta_of(raw)
+        match delta.type:
+            case "text_delta":
+                block.pieces.append(_str(delta.text))
+                if block.kind == "text":
+                    self.say(block.pieces[-1])
+            case "input_json_delta":
+                block.pieces.append(_str(delta.partial_json))
+            case _:
+                block.grow(msgspec.json.decode(raw, type=dict[str, Any]))
+
+    def _report(self, usage: object) -> None:
+        """Counts are cumulative, and a later report may leave some out."""
+        if isinstance(usage, dict):
+            given = {name: value for name, value in cast("dict[str, Any]", usage).items() if value is not None}
+            self.usage = {**(self.usage or {}), **given}
+
+
+class _Growing:
+    """A block of an answer, put together from its start and its deltas."""
+
+    def __init__(self, start: msgspec.Raw) -> None:
+        self._start = start
+        self.kind = _block_of(start).type
+        self.pieces: list[str] = []  # text, or the JSON text of a tool's input
+        self._grown: dict[str, Any] | None = None
+
+    def grow(self, delta: dict[str, Any]) -> None:
+        """A delta of whatever kind: its texts go on, its values are set, a citation joins the others."""
+        fields = self._fields()
+        for name, value in delta.items():
+            if name == "type":
+                continue
+            before = fields.get(name)
+            if name == "citation":
+                fields["citations"] = [*(fields.get("citations") or ()), value]
+            elif isinstance(value, str) and isinstance(before, str):
+                fields[name] = before + value
+            else:
+                fields[name] = value
+
+    def part(self) -> Part:
+        said = "".join(self.pieces)
+        start = _block_of(self._start)
+        if self.kind == "text":
+            return Text(_str(start.text) + said)
+        if self.kind == "tool_use":
+            return ToolCall(_str(start.id), _str(start.name), said or bytes(start.input).decode())
+        if self._grown is None and not said:
+            return _part(self._start)
+        fields = self._fields()
+        if said:
+            fields["input"] = msgspec.Raw(_arguments(said))
+        return ProviderBlock(DIALECT, self.kind, _encode(fields).decode(), _str(fields.get("thinking")))
+
+    def _fields(self) -> dict[str, Any]:
+        if self._grown is None:
+            self._grown = msgspec.json.decode(self._start, type=dict[str, Any])
+        return self._grown
+
+
+def _response(
+    parts: tuple[Part, ...],
+    stop: object,
+    usage: dict[str, Any] | None,
+    model: str,
+    headers: Mapping[str, str],
+    first_token: float | None,
+) -> ModelResponse:
+    reason = _str(stop)
+    kind = _STOPS.get(reason)
+    if kind is None:
+        kind = "tool" if any(isinstance(part, ToolCall) for part in parts) else "end"
+    return ModelResponse(
+        Message("assistant", parts, TRUSTED),
+        kind,
+        _usage(usage),
+        model=model,
+        request_id=request_id(headers),
+        first_token=first_token,
+        limits=rate_limits(headers, _now()),
+        tier="" if usage is None else _tier(usage),
+        raw_stop=reason,
+    )
+
+
+def _usage(report: dict[str, Any] | None) -> Usage | None:
+    """The buckets of a report.
+
+    The counts at its top leave out what the provider did on the side. A compaction reads the whole conversation at
+    this model's price and is billed, so it is added; an advisor is another model with another price, and stays in
+    `raw`.
+    """
+    if report is None or not ("input_tokens" in report or "output_tokens" in report):
+        return None
+    usage = _buckets(report, report)
+    iterations = report.get("iterations")
+    for found in cast("list[Any]", iterations) if isinstance(iterations, list) else ():
+        one = _dict(found)
+        if one is not None and one.get("type") != "message" and "model" not in one:
+            usage = replace(usage + _buckets(one), raw=report)
+    return usage
+
+
+def _buckets(report: dict[str, Any], raw: dict[str, Any] | None = None) -> Usage:
+    lasting = _dict(report.get("cache_creation")) or {}
+    return Usage(
+        raw=raw,
+        input_tokens=_int(report.get("input_tokens")),
+        cache_read_tokens=_int(report.get("cache_read_input_tokens")),
+        cache_write_tokens=_int(report.get("cache_creation_input_tokens")),
+        output_tokens=_int(report.get("output_tokens")),
+        cache_write_1h_tokens=_int(lasting.get("ephemeral_1h_input_tokens")),
+    )
+
+
+def _tier(report: dict[str, Any]) -> str:
+    return "fast" if report.get("speed") == "fast" else _str(report.get("service_tier"))
+
+
+def _now() -> float:
+    return wall_clock(asyncio.get_running_loop())()
+
+
+def _str(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _int(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _dict(value: object) -> dict[str, Any] | None:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None

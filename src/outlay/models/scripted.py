@@ -1,0 +1,298 @@
+"""Models that are your own code: scripted ones for tests, and the offline stand-ins for real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias, cast
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+
+from outlay.errors import ConfigError
+from outlay.protocols.model import Model
+from outlay.protocols.prices import PriceBook
+from outlay.protocols.transport import Transport
+from outlay.values.content import Part, ProviderBlock, Text, ToolCall, ToolResult
+from outlay.values.message import Message
+from outlay.values.money import usd
+from outlay.values.price import Price
+from outlay.values.reply import Reply
+from outlay.values.request import ModelRequest, ModelResponse, Prelude, StopKind
+from outlay.values.settings import ModelSettings
+from outlay.values.usage import Usage
+
+#: `(request) -> reply`, sync or async: a string, a value of the output type, an exception to raise, or a Reply.
+Answering: TypeAlias = Callable[[ModelRequest], Any]
+
+CHARACTERS_PER_TOKEN = 4
+_PIECES = re.compile(r"\S+\s*|\s+")
+
+
+def estimate_tokens(text: str) -> int:
+    """Four characters a token, rounded up, at least one."""
+    return _tokens(len(text))
+
+
+class ScriptedModel:
+    """A model that says what you tell it to.
+
+    `replies` is a list, used up in the order in which calls begin, or a function of the request. `price` is US
+    dollars per million tokens of input and of output, None for an unpriced model; `latency` in seconds passes
+    before an answer and before an error. `name` is also its id, and the provider that breakers count under.
+    An answer longer than the request's output cap is cut there, as a provider would, unless it states its usage.
+    `calls` are the requests seen, in the order in which they began.
+    """
+
+    def __init__(
+        self,
+        replies: Sequence[Any] | Answering,
+        *,
+        name: str = "scripted",
+        price: tuple[Any, Any] | None = None,
+        latency: float = 0.0,
+    ) -> None:
+        given: Any = replies
+        if isinstance(given, (str, bytes)) or not (callable(given) or isinstance(given, Sequence)):
+            raise ConfigError(
+                f"ScriptedModel: {given!r} is neither a list of replies nor a function",
+                hint="write ScriptedModel(['…']) or ScriptedModel(lambda request: '…')",
+            )
+        if not 0 <= latency < float("inf"):
+            raise ConfigError(f"ScriptedModel: latency is in seconds and not negative, not {latency!r}")
+        self._replies = replies if callable(replies) else tuple(replies)
+        self._name = name
+        self._price = None if price is None else Price.per_million(usd(price[0]), usd(price[1]))
+        self._latency = latency
+        self._taken = threading.Lock()
+        self.calls: list[ModelRequest] = []
+
+    def __repr__(self) -> str:
+        return f"ScriptedModel(name={self._name!r}, calls={len(self.calls)})"
+
+    @property
+    def id(self) -> str:
+        return self._name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def provider(self) -> str:
+        return self._name
+
+    @property
+    def dialect(self) -> str:
+        return "scripted"
+
+    def check(self, prelude: Prelude, settings: ModelSettings, max_output_tokens: int) -> None:
+        """A script can do everything."""
+
+    def price(self, book: PriceBook) -> Price | None:
+        return self._price
+
+    def bound(self, request: ModelRequest) -> int:
+        """The very estimate that is billed. A Reply whose usage claims more input settles above it, as an overrun."""
+        return _tokens(sum(map(len, _input_texts(request))))
+
+    async def count(self, request: ModelRequest, transport: Transport) -> int | None:
+        return None
+
+    async def send(
+        self, request: ModelRequest, transport: Transport, on_text: Callable[[str], None] | None = None
+    ) -> ModelResponse:
+        with self._taken:  # one script may serve several loops
+            number = len(self.calls)
+            self.calls.append(request)
+        if self._latency:
+            await asyncio.sleep(self._latency)
+        reply = _reply(await self._next(number, request), request)
+        response = _response(reply, request, self)
+        if on_text is not None:
+            for piece in _PIECES.findall(response.message.text):
+                on_text(piece)
+        return response
+
+    async def _next(self, number: int, request: ModelRequest) -> Any:
+        if callable(self._replies):
+            answer: Any = self._replies(request)
+            return await answer if inspect.isawaitable(answer) else answer
+        if number >= len(self._replies):
+            raise ConfigError(
+                f"scripted model {self._name!r} was called {number + 1} times and has {len(self._replies)} replies",
+                path=request.path,
+                hint="give it one reply for each call, retries and failed validations included, or a function",
+            )
+        return self._replies[number]
+
+
+class _StandIn(ScriptedModel):
+    """A function in the place of a real model."""
+
+    @property
+    def dialect(self) -> str:
+        return "offline"
+
+
+class Offline:
+    """Plays a model without a key: answers with your function or model, and costs what the real one would.
+
+    It has the id, the name and the price of `stands_for`, so budgets and bills mean the same; its tokens
+    are estimates of its own text. `provider` is `offline`, which is how events tell it apart.
+    """
+
+    def __init__(self, answers: Answering | Model, stands_for: Model) -> None:
+        # A Model is told from a function by `send`: both may be callable.
+        given: Any = answers
+        self._inner: Model = cast("Model", given) if hasattr(given, "send") else _StandIn(given, name="offline")
+        self._stands_for = stands_for
+
+    def __repr__(self) -> str:
+        return f"Offline({self.id!r})"
+
+    @property
+    def id(self) -> str:
+        return self._stands_for.id
+
+    @property
+    def name(self) -> str:
+        return self._stands_for.name
+
+    @property
+    def provider(self) -> str:
+        return "offline"
+
+    @property
+    def dialect(self) -> str:
+        return self._inner.dialect
+
+    def check(self, prelude: Prelude, settings: ModelSettings, max_output_tokens: int) -> None:
+        """What the stand-in can do. The real model's check wants a key, which nobody has offline."""
+        self._inner.check(prelude, settings, max_output_tokens)
+
+    def price(self, book: PriceBook) -> Price | None:
+        return self._stands_for.price(book)
+
+    def bound(self, request: ModelRequest) -> int:
+        return self._inner.bound(request)
+
+    async def count(self, request: ModelRequest, transport: Transport) -> int | None:
+        return await self._inner.count(request, transport)
+
+    async def send(
+        self, request: ModelRequest, transport: Transport, on_text: Callable[[str], None] | None = None
+    ) -> ModelResponse:
+        return await self._inner.send(request, transport, on_text)
+
+
+def _tokens(characters: int) -> int:
+    return max(1, -(-characters // CHARACTERS_PER_TOKEN))
+
+
+def _input_texts(request: ModelRequest) -> Iterator[str]:
+    """All text that a provider would read. Pictures and files count as nothing: a script does not look at them."""
+    yield from request.system
+    for tool in request.tools:
+        yield from (tool.name, tool.description, tool.schema)
+    if request.prelude.output is not None:
+        yield request.prelude.output.schema
+    for message in request.messages:
+        for part in message.parts:
+            match part:
+                case Text(text):
+                    yield text
+                case ToolCall(_, name, arguments):
+                    yield from (name, arguments)
+                case ToolResult(_, name, content):
+                    yield from (name, content)
+                case _:
+                    pass
+
+
+def _reply(said: Any, request: ModelRequest) -> Reply:
+    """What the script gave, as a Reply. Raises it if it is an exception."""
+    if isinstance(said, BaseException):
+        raise said.with_traceback(None)  # the same instance may stand in a script several times
+    if isinstance(said, type) and issubclass(said, BaseException):
+        raise said
+    if isinstance(said, Reply):
+        return said
+    if isinstance(said, str):
+        return Reply(_text(said, request))
+    return Reply(_encoded(said, request))
+
+
+def _text(said: str, request: ModelRequest) -> str:
+    """A string is the answer as it stands, unless it is itself a value of a wrapped output type such as a Literal."""
+    spec = request.prelude.output
+    if spec is None or not spec.wrapped or _is_wrapped(said):
+        return said
+    try:
+        value = _adapter(request.output_type).validate_python(said)
+    except ValidationError:
+        return said
+    return _json({"value": value})
+
+
+def _adapter(output_type: Any) -> TypeAdapter[Any]:
+    try:
+        return _kept_adapter(output_type)
+    except TypeError:  # Annotated with something that has no hash
+        return TypeAdapter(output_type)
+
+
+@lru_cache(maxsize=256)
+def _kept_adapter(output_type: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(output_type)
+
+
+def _is_wrapped(said: str) -> bool:
+    try:
+        value: Any = json.loads(said)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and list(cast("dict[str, Any]", value)) == ["value"]
+
+
+def _encoded(value: Any, request: ModelRequest) -> str:
+    spec = request.prelude.output
+    wrapped = spec is not None and spec.wrapped
+    if value is None and not wrapped:
+        raise ConfigError(
+            "the script answered None", path=request.path, hint="return text, a value of the output type, or a Reply"
+        )
+    return _json({"value": value} if wrapped else value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(to_jsonable_python(value), ensure_ascii=False)
+
+
+def _response(reply: Reply, request: ModelRequest, model: ScriptedModel) -> ModelResponse:
+    calls = [(name, given if isinstance(given, str) else _json(given)) for name, given in reply.tool_calls]
+    text, thinking = reply.text, reply.thinking
+    stop: StopKind = reply.stop or ("tool" if calls else "end")
+    usage = reply.usage
+    if usage is None:
+        size = len(text) + len(thinking) + sum(len(name) + len(arguments) for name, arguments in calls)
+        if _tokens(size) > request.max_output_tokens:
+            room = max(0, request.max_output_tokens) * CHARACTERS_PER_TOKEN
+            thinking, room = thinking[:room], max(0, room - len(thinking))
+            text, calls, stop = text[:room], [], "length"
+            size = len(text) + len(thinking)
+        usage = Usage(input_tokens=model.bound(request), output_tokens=_tokens(size))
+    parts: list[Part] = []
+    if thinking:
+        parts.append(ProviderBlock(model.dialect, "thinking", _json({"thinking": thinking}), thinking))
+    if text:
+        parts.append(Text(text))
+    # From the conversation, not a counter, so that the same turn has the same ids however calls interleave.
+    turn = request.transcript.head.hex()[:12]
+    parts += [ToolCall(f"call_{turn}_{i}", name, arguments) for i, (name, arguments) in enumerate(calls)]
+    return ModelResponse(Message("assistant", tuple(parts)), stop, usage, model=model.name)

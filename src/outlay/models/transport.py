@@ -1,0 +1,274 @@
+"""HttpTransport: the Transport over aiohttp. Nothing here knows a provider, and nothing retries."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from outlay.errors import BadResponse, ConfigError, ModelError, ModelTimeout, OutlayError
+from outlay.protocols.transport import HttpReply, Timeouts
+
+if TYPE_CHECKING:
+    import aiohttp
+    from yarl import URL
+
+#: No answer of a model is near this; what is larger is a broken or hostile server (a small gzip body can grow 1,000×).
+MAX_BODY: Final = 64 * 1024 * 1024
+#: Seconds that an idle connection is kept: long enough for a tool between two turns, shorter than servers keep theirs,
+#: because a POST on a connection that the server closes at that moment is neither sent nor refused for certain.
+KEEPALIVE: Final = 30.0
+_DEFAULT: Final = Timeouts()
+
+
+class HttpTransport:
+    """One pool of connections per event loop, without a limit on their number: the runtime decides what runs at once.
+
+    No cookies, no redirects, no `.netrc`; `HTTPS_PROXY` and `NO_PROXY` are honoured. Import of aiohttp (0.3 s) waits
+    for the first call. `max_body` bounds a body after decompression, in bytes.
+    """
+
+    def __init__(self, *, max_body: int = MAX_BODY, keepalive: float = KEEPALIVE) -> None:
+        self._max_body = max_body
+        self._keepalive = keepalive
+        self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+        self._targets: dict[str, tuple[URL, str | None]] = {}
+        self._timeouts: dict[tuple[Timeouts, bool], aiohttp.ClientTimeout] = {}
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = _DEFAULT) -> HttpReply:
+        """Send and read the whole answer. The wait for its first byte is bounded by `total` alone."""
+        session = self._sessions.get(asyncio.get_running_loop()) or await self._open()
+        target, proxy = self._targets.get(url) or self._target(url)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            response = await session.post(
+                target,
+                data=body,
+                headers=headers,
+                proxy=proxy,
+                allow_redirects=False,
+                timeout=self._timeouts.get((timeouts, False)) or self._timeout(timeouts, streamed=False),
+            )
+            content = await _read(response, self._max_body, timeouts.silence)
+            return HttpReply(response.status, _lower(response.headers), content)
+        except Exception as error:
+            if (failure := _failure(error, target, timeouts)) is None:
+                raise
+            raise failure from error
+        finally:
+            if response is not None and not response.closed:
+                response.close()
+
+    @asynccontextmanager
+    async def stream(
+        self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = _DEFAULT
+    ) -> AsyncGenerator[HttpBody]:
+        """Send, and read the answer as it comes. Leaving before its end closes the socket."""
+        session = self._sessions.get(asyncio.get_running_loop()) or await self._open()
+        target, proxy = self._targets.get(url) or self._target(url)
+        try:
+            response = await session.post(
+                target,
+                data=body,
+                headers=headers,
+                proxy=proxy,
+                allow_redirects=False,
+                timeout=self._timeouts.get((timeouts, True)) or self._timeout(timeouts, streamed=True),
+            )
+        except Exception as error:
+            if (failure := _failure(error, target, timeouts)) is None:
+                raise
+            raise failure from error
+        try:
+            yield HttpBody(response, target, timeouts, self._max_body)
+        finally:
+            # A body read to its end has given its connection back already; anything else must not be reused.
+            if not response.closed:
+                response.close()
+
+    async def close(self) -> None:
+        """Close this loop's connections, and forget those of loops that are closed."""
+        here = asyncio.get_running_loop()
+        for loop in [loop for loop in list(self._sessions) if loop is here or loop.is_closed()]:
+            await self._sessions.pop(loop).close()
+
+    async def _open(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        loop = asyncio.get_running_loop()
+        for other in [other for other in list(self._sessions) if other.is_closed()]:
+            await self._sessions.pop(other).close()
+        session = self._sessions[loop] = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keepalive),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        return session
+
+    def _target(self, url: str) -> tuple[URL, str | None]:
+        import urllib.request
+
+        from yarl import URL
+
+        try:
+            target = URL(url)
+        except ValueError as error:
+            raise ConfigError(f"{url!r} is not an address", hint="check the model's base_url") from error
+        if target.scheme not in ("http", "https") or not target.host:
+            raise ConfigError(
+                f"{url!r} is not an http or https address", hint="write the model's base_url as https://host[:port]"
+            )
+        proxy: str | None = None
+        if not urllib.request.proxy_bypass(target.host):
+            proxy = urllib.request.getproxies().get(target.scheme)
+        if len(self._targets) >= 1024:
+            self._targets.clear()
+        self._targets[url] = target, proxy
+        return target, proxy
+
+    def _timeout(self, timeouts: Timeouts, *, streamed: bool) -> aiohttp.ClientTimeout:
+        import aiohttp
+
+        # A plain answer is silent until the model has finished, so silence is watched from its first byte on (_read).
+        made = self._timeouts[timeouts, streamed] = aiohttp.ClientTimeout(
+            total=timeouts.total,
+            connect=timeouts.connect,
+            sock_connect=timeouts.connect,
+            sock_read=timeouts.silence if streamed else None,
+        )
+        return made
+
+
+class HttpBody:
+    """An answer whose body is still arriving (protocols.transport.HttpStream)."""
+
+    def __init__(self, response: aiohttp.ClientResponse, target: URL, timeouts: Timeouts, max_body: int) -> None:
+        self._response = response
+        self._target = target
+        self._timeouts = timeouts
+        self._max_body = max_body
+        self.status = response.status
+        self.headers: Mapping[str, str] = _lower(response.headers)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        content = self._response.content
+        size = 0
+        while True:
+            try:
+                chunk = await content.readany()
+            except Exception as error:
+                if (failure := _failure(error, self._target, self._timeouts)) is None:
+                    raise
+                raise failure from error
+            if not chunk:
+                return
+            size += len(chunk)
+            if size > self._max_body:
+                raise _too_large(self._max_body)
+            yield chunk
+
+    async def read(self) -> bytes:
+        try:
+            return await _read(self._response, self._max_body, self._timeouts.silence)
+        except Exception as error:
+            if (failure := _failure(error, self._target, self._timeouts)) is None:
+                raise
+            raise failure from error
+
+
+async def _read(response: aiohttp.ClientResponse, max_body: int, silence: float) -> bytes:
+    """The whole body, at most `max_body` bytes of it, with at most `silence` seconds between two pieces."""
+    content = response.content
+    if content.is_eof() and content.total_bytes <= max_body:
+        return await response.read()  # it came with the headers, as small answers do
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        async with asyncio.timeout(silence):
+            piece = await content.readany()
+        if not piece:
+            return b"".join(pieces)
+        size += len(piece)
+        if size > max_body:
+            raise _too_large(max_body)
+        pieces.append(piece)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _too_large(max_body: int) -> BadResponse:
+    return BadResponse(f"the answer is larger than {max_body:,} bytes", retryable=False)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "its name does not resolve"
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else type(error).__name__
+
+
+def _failure(error: Exception, target: URL, timeouts: Timeouts) -> OutlayError | None:
+    """What went wrong on the way, as an error of ours; None for what is not the network's doing.
+
+    The question that matters: did the provider have the request?
+    """
+    import aiohttp
+
+    where = target.host or ""
+    match error:
+        case OutlayError():
+            return None
+        case aiohttp.ConnectionTimeoutError():
+            return ModelTimeout(
+                f"no connection to {where} within {timeouts.connect:g} s",
+                may_be_billed=False,
+                hint="check the network, or raise timeouts.connect",
+            )
+        case aiohttp.SocketTimeoutError():
+            return ModelTimeout(f"{where} was silent for {timeouts.silence:g} s", hint="raise timeouts.silence")
+        case TimeoutError():
+            return ModelTimeout(
+                f"{where} did not finish its answer: silent for {timeouts.silence:g} s, or {timeouts.total:g} s in all",
+                hint="raise timeouts.total, or ask for a shorter answer",
+            )
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
+            return ModelError(
+                f"the certificate of {where} does not verify",
+                may_be_billed=False,
+                hint="check the base URL; behind a company proxy, install its root certificate",
+            )
+        case aiohttp.ClientConnectorError():
+            full = error.errno in (errno.EMFILE, errno.ENFILE)
+            return ModelError(
+                f"cannot connect to {where}:{target.port}: {_reason(error.os_error)}",
+                retryable=True,
+                may_be_billed=False,
+                hint="raise the limit of open files (ulimit -n), or run fewer calls at once"
+                if full
+                else "check the network and the base URL",
+            )
+        case aiohttp.ClientHttpProxyError():
+            return ModelError(
+                f"the proxy refuses the way to {where} ({error.status})",
+                status=error.status,
+                retryable=True,
+                may_be_billed=False,
+                hint="check HTTPS_PROXY and NO_PROXY",
+            )
+        case aiohttp.InvalidURL():
+            return ConfigError(f"{where!r} is not an address", hint="check the model's base_url")
+        case aiohttp.ClientPayloadError():
+            return BadResponse(f"the answer of {where} breaks off or cannot be decoded")
+        case aiohttp.ClientResponseError():
+            return BadResponse(f"the answer of {where} is not HTTP")
+        case aiohttp.ClientError() | OSError():
+            return BadResponse(f"{where} closed the connection without a whole answer")
+        case ValueError():
+            return ConfigError("a header holds a line break or a null byte", hint="check the API key and headers=")
+        case _:
+            return None

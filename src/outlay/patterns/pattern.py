@@ -1,0 +1,42 @@
+"""What patterns share: a default name, and what may stand where a node may."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from outlay.errors import ConfigError, InDoubt, PolicyViolation, Stopped
+from outlay.protocols.context import RunContext
+from outlay.protocols.node import In, Node, Out
+
+A = TypeVar("A")
+B = TypeVar("B")
+#: A node, or a plain function: `(input)` or `(ctx, input)`, async or not.
+Step: TypeAlias = (
+    Node[A, B]
+    | Callable[[A], Awaitable[B]]
+    | Callable[[RunContext[Any], A], Awaitable[B]]
+    | Callable[[A], B]
+    | Callable[[RunContext[Any], A], B]
+)
+
+#: Not a worker's failure: the run is told to end, is built wrongly, or may not do this.
+NOT_A_FAILURE = (Stopped, ConfigError, PolicyViolation, InDoubt)
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern(Node[In, Out]):
+    """A node that runs other nodes. Unnamed, it is called by its class."""
+
+    name: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", type(self).__name__.lower())
+
+
+def one_line(error: BaseException) -> str:
+    """`Type: text`, for reasons that people read."""
+    text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

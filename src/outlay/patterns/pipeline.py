@@ -1,0 +1,221 @@
+"""Pipeline: one stage after the other, each on the output of the one before."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import pairwise
+from typing import Any, Self, TypeVar, cast, get_args, get_origin, overload
+
+from outlay.agents.agent import Agent
+from outlay.agents.function import FunctionNode, as_node
+from outlay.agents.signature import parameters_of, takes_context
+from outlay.errors import ConfigError, Stopped
+from outlay.patterns.pattern import Pattern, Step
+from outlay.protocols.context import RunContext
+from outlay.protocols.node import In, Node, Out
+from outlay.values.budget import Budget
+
+S = TypeVar("S")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+T5 = TypeVar("T5")
+T6 = TypeVar("T6")
+T7 = TypeVar("T7")
+T8 = TypeVar("T8")
+Budgets = Budget | tuple[Budget, ...] | None
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Pipeline(Pattern[In, Out]):
+    """Stages in a row. Each gets the previous output, `ctx.origin` (the pipeline's input) and `ctx.source` (the path
+    of the node its input came from).
+
+    Raises ConfigError where two neighbours are annotated and do not fit.
+    """
+
+    stages: tuple[Node[Any, Any], ...] = field(default=())
+
+    @overload
+    def __init__(
+        self: Pipeline[S, T1], s1: Step[S, T1], /, *, name: str = ..., budget: Budgets = ..., optional: bool = ...
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Pipeline[S, T2],
+        s1: Step[S, T1],
+        s2: Step[T1, T2],
+        /,
+        *,
+        name: str = ...,
+        budget: Budgets = ...,
+        optional: bool = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Pipeline[S, T3],
+        s1: Step[S, T1],
+        s2: Step[T1, T2],
+        s3: Step[T2, T3],
+        /,
+        *,
+        name: str = ...,
+        budget: Budgets = ...,
+        optional: bool = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Pipeline[S, T4],
+        s1: Step[S, T1],
+        s2: Step[T1, T2],
+        s3: Step[T2, T3],
+        s4: Step[T3, T4],
+        /,
+        *,
+        name: str = ...,
+        budget: Budgets = ...,
+        optional: bool = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Pipeline[S, T5],
+        s1: Step[S, T1],
+        s2: Step[T1, T2],
+        s3: Step[T2, T3],
+        s4: Step[T3, T4],
+        s5: Step[T4, T5],
+        /,
+        *,
+        name: str = ...,
+        budget: Budgets = ...,
+        optional: bool = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Pipeline[S, T6],
+        s1: Step[S, T1],
+        s2: Step[T1, T2],
+        s3: Step[T2, T3],
+        s4: Step[T3, T4],
+        s5: Step[T4, T5],
+        s6: Step[T5, T6],
+        /,
+        *,
+        name: str = ...,
+        budget: Budgets = ...,
+        optional: bool = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Pipeline[S, T7],
+        s1: Step[S, T1],
+        s2: Step[T1, T2],
+        s3: Step[T2, T3],
+        s4: Step[T3, T4],
+        s5: Step[T4, T5],
+        s6: Step[T5, T6],
+        s7: Step[T6, T7],
+        /,
+        *,
+        name: str = ...,
+        budget: Budgets = ...,
+        optional: bool = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Pipeline[S, T8],
+        s1: Step[S, T1],
+        s2: Step[T1, T2],
+        s3: Step[T2, T3],
+        s4: Step[T3, T4],
+        s5: Step[T4, T5],
+        s6: Step[T5, T6],
+        s7: Step[T6, T7],
+        s8: Step[T7, T8],
+        /,
+        *,
+        name: str = ...,
+        budget: Budgets = ...,
+        optional: bool = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Pipeline[Any, Any], *stages: Any, name: str = ..., budget: Budgets = ..., optional: bool = ...
+    ) -> None: ...
+    def __init__(self, *stages: Any, name: str = "", budget: Budgets = None, optional: bool = False) -> None:
+        if not stages:
+            raise ConfigError("a Pipeline needs at least one stage")
+        nodes = tuple(as_node(stage) for stage in stages)
+        for key, value in (("name", name), ("budget", budget), ("optional", optional), ("stages", nodes)):
+            object.__setattr__(self, key, value)
+        self.__post_init__()
+        for before, after in pairwise(nodes):
+            _must_fit(before, after)
+
+    def replace(self, **changes: Any) -> Self:
+        """A changed copy; `stages=` takes them all."""
+        stages = changes.pop("stages", self.stages)
+        options = {"name": self.name, "budget": self.budget, "optional": self.optional} | changes
+        return type(self)(*stages, **options)
+
+    @property
+    def children(self) -> tuple[Node[Any, Any], ...]:
+        return self.stages
+
+    async def run(self, ctx: RunContext[Any], input: In) -> Out:
+        value: Any = input
+        for stage in self.stages[:-1]:
+            value = await ctx.child(stage, value, origin=input, source=ctx.last_finished)
+        try:
+            return await ctx.child(self.stages[-1], value, origin=input, source=ctx.last_finished)
+        except Stopped as stop:
+            raise stop.with_best(stop.best, ctx.path) from None  # the last stage's best answer is the pipeline's
+
+
+def _must_fit(before: Node[Any, Any], after: Node[Any, Any]) -> None:
+    given, wanted = _output_of(before), _input_of(after)
+    if given is None or wanted is None or issubclass(given, wanted):
+        return
+    raise ConfigError(
+        f"{before.name} gives {given.__name__}, but {after.name}, the next stage, takes {wanted.__name__}",
+        hint="put a stage between them, or mend the annotation",
+    )
+
+
+def _output_of(node: Node[Any, Any]) -> type | None:
+    if isinstance(node, Agent):
+        return _class_of(node.output_type)
+    if isinstance(node, FunctionNode):
+        return _class_of(_hints(node.function).get("return"))
+    return None
+
+
+def _input_of(node: Node[Any, Any]) -> type | None:
+    if not isinstance(node, FunctionNode):
+        return None
+    parameters = parameters_of(node.function)[1 if takes_context(node.function) else 0 :]
+    return _class_of(_hints(node.function).get(parameters[0].name)) if parameters else None
+
+
+def _hints(function: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(inspect.unwrap(function))
+    except Exception:  # hints that only a type checker can read are left to the type checker
+        return {}
+
+
+def _class_of(hint: Any) -> type | None:
+    """The plain class that a hint surely is, None where there is any doubt."""
+    origin = get_origin(hint)
+    if origin is typing.Literal:
+        kinds: set[Any] = {type(value) for value in get_args(hint)}
+        return kinds.pop() if len(kinds) == 1 else None
+    kind: Any = hint if origin is None else origin
+    if not isinstance(kind, type) or kind is object or typing.is_typeddict(kind):
+        return None
+    plain = cast("type[Any]", kind)
+    return None if issubclass(plain, Enum) or getattr(plain, "_is_protocol", False) else plain

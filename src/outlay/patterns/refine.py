@@ -1,0 +1,148 @@
+"""Refine: a generator drafts, a critic says what is wrong, until it is good or the rounds are used up.
+
+A deterministic checker goes before a model's opinion (generator-critic; Madaan et al. 2023, "Self-Refine").
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from outlay.agents.agent import Agent
+from outlay.agents.function import as_node
+from outlay.errors import ConfigError, Stopped
+from outlay.patterns.pattern import NOT_A_FAILURE, Pattern
+from outlay.protocols.context import RunContext
+from outlay.protocols.node import In, Node, Out
+from outlay.values.critique import Critique, Draft, Feedback, Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A draft and what the critics made of it: how many were content before the first that was not."""
+
+    output: Any
+    passed: int
+    score: float | None = None
+    feedback: str = ""
+
+    def beats(self, other: Version | None) -> bool:
+        """Is this at least as good? A later draft that is equally good has the feedback in it."""
+        if other is None:
+            return True
+        return (self.passed, self._score) >= (other.passed, other._score)
+
+    @property
+    def _score(self) -> float:
+        return float("-inf") if self.score is None or self.score != self.score else self.score
+
+
+@dataclass(frozen=True, eq=False)
+class Refine(Pattern[In, Out]):
+    """`critic` is a checker `(output) -> None | str`, a node giving `Critique(ok, feedback, score)`, or a list of them,
+    asked in that order (checkers first). A generator that is an agent goes on in its transcript; another node gets
+    `Revision(input, draft, feedback)`.
+
+    The best version so far is kept, never a worse later one. After `max_rounds` drafts `fallback` gets the best
+    as a Revision; without one it is returned and the result is degraded.
+    """
+
+    generator: Node[In, Out]
+    critic: Any
+    max_rounds: int = field(default=3)
+    fallback: Node[Any, Out] | None = field(default=None)
+
+    if typing.TYPE_CHECKING:
+
+        def __init__(
+            self,
+            generator: Node[In, Out] | Callable[..., Any],
+            critic: Any,
+            max_rounds: int = 3,
+            fallback: Any = None,
+            *,
+            name: str = "",
+            budget: Any = None,
+            optional: bool = False,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "generator", as_node(self.generator))
+        several = isinstance(self.critic, list | tuple)
+        given = tuple(cast("list[Any]", self.critic)) if several else (self.critic,)
+        if not given or not all(isinstance(one, Node) or callable(one) for one in given):
+            raise ConfigError("Refine: critic is a checker, a node that gives a Critique, or a list of them")
+        object.__setattr__(self, "critic", tuple(sorted(given, key=lambda one: isinstance(one, Node))))
+        if self.fallback is not None:
+            object.__setattr__(self, "fallback", as_node(self.fallback))
+        if self.max_rounds < 1:
+            raise ConfigError(f"Refine: max_rounds must be at least 1, not {self.max_rounds}")
+
+    @property
+    def children(self) -> tuple[Node[Any, Any], ...]:
+        critics = [cast("Node[Any, Any]", one) for one in self.critic if isinstance(one, Node)]
+        return (self.generator, *critics, *(() if self.fallback is None else (self.fallback,)))
+
+    async def run(self, ctx: RunContext[Any], input: In) -> Out:
+        best: Version | None = None
+        draft: Version | None = None
+        for round in range(1, self.max_rounds + 1):
+            try:
+                output = await self._generate(ctx, input, draft)
+                draft = await self._judge(ctx, input, output)
+            except Stopped as stop:
+                raise stop.with_best(None if best is None else best.output, ctx.path) from None
+            except NOT_A_FAILURE:
+                raise
+            except Exception as error:
+                if best is None:
+                    raise
+                ctx.skip(self.generator.name, f"round {round} failed, the best version so far stands", error)
+                return best.output
+            best = draft if draft.beats(best) else best
+            if draft.passed == len(self.critic):
+                ctx.report(rounds=round, accepted=True, score=draft.score)
+                return draft.output
+        assert best is not None
+        ctx.report(rounds=self.max_rounds, accepted=False, score=best.score, feedback=best.feedback)
+        if self.fallback is not None:
+            return await ctx.child(self.fallback, Revision(input, best.output, best.feedback), origin=input)
+        ctx.skip("critic", f"not content after {self.max_rounds} rounds: {best.feedback}"[:500])
+        return best.output
+
+    async def _generate(self, ctx: RunContext[Any], input: In, draft: Version | None) -> Any:
+        if draft is None:
+            return await ctx.child(self.generator, input)
+        if isinstance(self.generator, Agent):
+            feedback = Feedback(f"Your answer is not good enough yet: {draft.feedback}\nGive the better answer only.")
+            return await ctx.child(self.generator, feedback, origin=input, transcript=ctx.transcript_of(self.generator))
+        return await ctx.child(self.generator, Revision(input, draft.output, draft.feedback), origin=input)
+
+    async def _judge(self, ctx: RunContext[Any], input: In, output: Any) -> Version:
+        """Ask the critics in order, up to the first that is not content."""
+        score: float | None = None
+        for passed, critic in enumerate(self.critic):
+            if isinstance(critic, Node):
+                asked = Draft(input, output) if isinstance(critic, Agent) else output
+                verdict = _as_critique(await ctx.child(critic, asked, origin=input), cast("Node[Any, Any]", critic))
+                score = verdict.score if verdict.score is not None else score
+                problem = None if verdict.ok else verdict.feedback or "not good enough"
+            else:
+                problem = await ctx.check(critic, output)
+            if problem is not None:
+                return Version(output, passed, score, problem)
+        return Version(output, len(self.critic), score)
+
+
+def _as_critique(value: Any, critic: Node[Any, Any]) -> Critique:
+    if isinstance(value, Critique):
+        return value
+    if value is None or (isinstance(value, str) and not isinstance(critic, Agent)):
+        return Critique(value is None, value or "")  # a checker that was made a node
+    raise ConfigError(
+        f"the critic {critic.name} gave {type(value).__name__}, not a Critique",
+        hint=f"Agent({critic.name!r}, …, output_type=Critique)",
+    )

@@ -1,0 +1,153 @@
+"""Router: look first, then send the input to the one who is good at it."""
+
+from __future__ import annotations
+
+import math
+import typing
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal, cast, get_args, get_origin
+
+from outlay.agents.agent import Agent
+from outlay.agents.function import as_node
+from outlay.errors import ConfigError, Stopped
+from outlay.patterns.pattern import NOT_A_FAILURE, Pattern, one_line
+from outlay.protocols.context import RunContext
+from outlay.protocols.node import In, Node, Out
+from outlay.values.routed import Routed
+
+
+@dataclass(frozen=True, eq=False)
+class Router(Pattern[In, Out]):
+    """A classifier gives a label, maybe with a confidence; the route of that label gets the original input.
+
+    To `default` go: a confidence below `threshold`, a label that is unknown or in `escalate`, a classifier that
+    failed, and (under `on_error="default"`) a route that failed. `ctx.route` says which and why. A classifier
+    that gives no confidence has no threshold.
+
+    Raises ConfigError where the classifier's closed set of labels holds one that leads nowhere.
+    """
+
+    classifier: Node[Any, Any]
+    routes: Mapping[str, Node[In, Out]]
+    default: Node[In, Out]
+    threshold: float = field(default=0.7)
+    escalate: Sequence[str] = field(default=())
+    on_error: Literal["default", "raise"] = field(default="default")
+
+    # The generated signature would refuse plain functions; `Any` here, nodes above.
+    if typing.TYPE_CHECKING:
+
+        def __init__(
+            self,
+            classifier: Any,
+            routes: Mapping[str, Node[Any, Out] | Any],
+            default: Node[Any, Out] | Any,
+            threshold: float = 0.7,
+            escalate: Sequence[str] = (),
+            on_error: Literal["default", "raise"] = "default",
+            *,
+            name: str = "",
+            budget: Any = None,
+            optional: bool = False,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "classifier", as_node(self.classifier))
+        object.__setattr__(self, "routes", {label: as_node(node) for label, node in self.routes.items()})
+        object.__setattr__(self, "default", as_node(self.default))
+        escalate = (self.escalate,) if isinstance(self.escalate, str) else tuple(self.escalate)
+        object.__setattr__(self, "escalate", escalate)
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(f"Router: threshold must be between 0 and 1, not {self.threshold}")
+        if self.on_error not in ("default", "raise"):
+            raise ConfigError(f"Router: on_error is 'default' or 'raise', not {self.on_error!r}")
+        lost = sorted(closed_labels(self.classifier) - self.routes.keys() - set(escalate))
+        if lost:
+            raise ConfigError(
+                f"Router: {self.classifier.name} can answer {', '.join(map(repr, lost))}, which has no route",
+                hint="add it to routes= or to escalate=",
+            )
+
+    @property
+    def children(self) -> tuple[Node[Any, Any], ...]:
+        distinct = {id(node): node for node in (self.classifier, *self.routes.values(), self.default)}
+        return tuple(distinct.values())
+
+    async def run(self, ctx: RunContext[Any], input: In) -> Out:
+        routed, node = await self._choose(ctx, input)
+        ctx.report(label=routed.label, confidence=routed.confidence, route=node.name, reason=routed.reason)
+        try:
+            return await ctx.child(node, input, route=routed)
+        except Stopped as stop:
+            raise stop.with_best(stop.best, ctx.path) from None  # the route's best answer is the router's
+        except NOT_A_FAILURE:
+            raise
+        except Exception as error:
+            if self.on_error == "raise" or node is self.default:
+                raise
+            ctx.skip(node.name, "the route failed", error)
+            failed = Routed(routed.label, routed.confidence, one_line(error))
+            ctx.report(route=self.default.name, reason=failed.reason)
+            return await ctx.child(self.default, input, route=failed)
+
+    async def _choose(self, ctx: RunContext[Any], input: In) -> tuple[Routed, Node[In, Out]]:
+        try:
+            verdict = await ctx.child(self.classifier, input)
+        except NOT_A_FAILURE:
+            raise
+        except Exception as error:
+            if self.on_error == "raise":
+                raise
+            ctx.skip(self.classifier.name, "the classifier failed", error)
+            return Routed("", None, one_line(error)), self.default
+        routed, known = decide(verdict, self.routes.keys(), self.escalate, self.threshold)
+        return routed, self.routes[routed.label] if known else self.default
+
+
+def decide(verdict: Any, routes: Collection[str], escalate: Sequence[str], threshold: float) -> tuple[Routed, bool]:
+    """What a classifier's answer means, and whether its route is to be taken (else the default)."""
+    label, confidence = _read(verdict)
+    if label in escalate:
+        return Routed(label, confidence, f"{label} is escalated"), False
+    if label not in routes:
+        return Routed(label, confidence, f"no route for {label[:80]!r}"), False
+    if confidence is not None and not confidence >= threshold:
+        return Routed(label, confidence, f"confidence {confidence:.2f} is below {threshold:.2f}"), False
+    sure = "" if confidence is None else f", confidence {confidence:.2f}"
+    return Routed(label, confidence, f"{label}{sure}"), True
+
+
+def _read(verdict: Any) -> tuple[str, float | None]:
+    if isinstance(verdict, Mapping):
+        label: Any = verdict.get("label")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        confidence: Any = verdict.get("confidence")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    else:
+        label = getattr(verdict, "label", verdict)
+        confidence = getattr(verdict, "confidence", None)
+    if isinstance(label, Enum):
+        label = label.value
+    try:
+        confidence = None if confidence is None else float(confidence)  # pyright: ignore[reportUnknownArgumentType]
+    except (TypeError, ValueError):
+        confidence = math.nan  # said, but not a number: below every threshold
+    return str(label), confidence  # pyright: ignore[reportUnknownArgumentType]
+
+
+def closed_labels(classifier: Node[Any, Any]) -> set[str]:
+    """The labels a classifier can give, where its output type says so; empty where it is open."""
+    if not isinstance(classifier, Agent):
+        return set()
+    kind: Any = cast(Any, classifier.output_type)
+    if isinstance(kind, type) and not issubclass(kind, Enum | str):
+        try:
+            kind = typing.get_type_hints(cast(Any, kind)).get("label")
+        except Exception:  # hints only a type checker can read
+            return set()
+    if get_origin(kind) is Literal:
+        return {str(value) for value in get_args(kind)}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return {str(member.value) for member in kind}
+    return set()

@@ -1,0 +1,52 @@
+"""The stages of a call's path that are optional: each is a seam, None where nothing is plugged in (SEMANTICS 3).
+
+label policy → journal → response cache → for each attempt: breaker → rate permit → reserve → …
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from outlay.errors import ModelError
+from outlay.protocols.model import Model
+from outlay.values.label import Label
+from outlay.values.request import ModelRequest, ModelResponse, RateLimitFacts
+
+
+class LabelPolicy(Protocol):
+    def allow(self, effect: str, label: Label, path: str) -> None:
+        """Raises PolicyViolation where a value of this label may not cause `effect` (`model`, or a tool's name)."""
+        ...
+
+
+class Memory(Protocol):
+    """The journal (this run's past) and the response cache (other runs') are asked alike."""
+
+    async def find(self, key: str, request: ModelRequest) -> ModelResponse | None: ...
+    async def remember(self, key: str, request: ModelRequest, response: ModelResponse) -> None: ...
+
+
+class Breaker(Protocol):
+    def admit(self, model: Model, now: float) -> None:
+        """Raises Overloaded while the circuit is open."""
+        ...
+
+    def record(self, model: Model, error: ModelError | None, now: float) -> None: ...
+
+
+class Permits(Protocol):
+    async def acquire(self, model: Model, tokens: int) -> None:
+        """Wait for the provider's rate limit; holds nothing else meanwhile."""
+        ...
+
+    def learn(self, model: Model, facts: RateLimitFacts) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    policy: LabelPolicy | None = None
+    journal: Memory | None = None
+    cache: Memory | None = None
+    breaker: Breaker | None = None
+    permits: Permits | None = None

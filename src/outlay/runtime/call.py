@@ -1,0 +1,354 @@
+"""The path of a model call (SEMANTICS 3):
+
+    label check → journal → response cache → for each attempt: breaker → rate permit → reserve → intent durable
+    → transport → settle and result → events
+
+One layer retries, and it is this one: each attempt reserves anew, is counted, and is billed if the provider did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+
+from outlay.errors import (
+    BudgetExceeded,
+    ContextTooLong,
+    DeadlineExceeded,
+    ModelError,
+    OutputTruncated,
+    Stopped,
+)
+from outlay.events.records import CallFailed, CallFinished, CallStarted, Decision, Overrun, Retracted, TextDelta
+from outlay.policies.ledger import Ask, Hold
+from outlay.protocols.model import Model
+from outlay.runtime.budgets import Chain
+from outlay.runtime.identity import digest
+from outlay.runtime.state import RunState
+from outlay.values.price import Price
+from outlay.values.request import ModelRequest, ModelResponse
+
+_THINKING_SHOWN = 400
+#: Where an agent declares no `min_output_tokens`, a budget may clip its output cap to a quarter.
+_LEAST_SHARE = 4
+_LIST_PRICE = frozenset(("", "standard", "default", "auto"))
+
+
+class Call:
+    """One logical call: its identity, its reservations, its attempts."""
+
+    __slots__ = ("_chain", "_deadline", "_finish", "_key", "_model", "_purpose", "_request", "_run", "_streamed")
+
+    def __init__(
+        self,
+        run: RunState,
+        model: Model,
+        request: ModelRequest,
+        key: str,
+        chain: Chain,
+        deadline: float | None,
+        finish: Hold | None,
+    ) -> None:
+        self._run = run
+        self._model = model
+        self._request = request
+        self._key = key
+        self._chain = chain
+        self._deadline = deadline
+        self._finish = finish
+        self._purpose = "finish" if finish is not None else "work"
+        self._streamed = False
+
+    async def answer(
+        self, least_output_tokens: int | None, max_input_tokens: int | None, draw: Callable[[], float]
+    ) -> ModelResponse:
+        """The model's answer. Raises ModelError, Stopped, UnpricedModel, PolicyViolation."""
+        run, stages = self._run, self._run.stages
+        for memory in (stages.journal, stages.cache):
+            if memory is not None and (known := await memory.find(self._key, self._request)) is not None:
+                return known
+        price = run.directory.price(self._model)
+        bound = await self._input_bound(max_input_tokens)
+        attempt = 0
+        while True:
+            attempt += 1
+            if stages.breaker is not None:
+                stages.breaker.admit(self._model, run.loop.time())
+            if stages.permits is not None:
+                await stages.permits.acquire(self._model, bound)
+            if run.closed is not None:
+                raise run.closed
+            hold, bound = await self._reserve(price, bound, least_output_tokens)
+            try:
+                response = await run.flight.shielded(self._attempt(attempt, price, hold, bound))
+            except ModelError as error:
+                delay = self._retry_delay(error, attempt, draw)
+                if delay is None:
+                    raise
+                await asyncio.sleep(delay)
+                continue
+            if response.stop == "length" and hold.output_tokens < self._request.max_output_tokens:
+                raise self._cut_short(hold)
+            for memory in (stages.journal, stages.cache):
+                if memory is not None:
+                    await memory.remember(self._key, self._request, response)
+            return response
+
+    async def _input_bound(self, most: int | None) -> int:
+        """The upper bound of the input; refused where it is over the agent's own limit."""
+        bound = self._model.bound(self._request)
+        if most is None or bound <= most:
+            return bound
+        exact = await self._model.count(self._request, self._run.transport)
+        counted = bound if exact is None else exact
+        if counted > most:
+            segments = ", ".join(f"{name} {size:,} bytes" for name, size in largest_segments(self._request))
+            raise ContextTooLong(
+                f"agent {self._request.agent}: the input is {'at most ' if exact is None else ''}{counted:,} tokens, "
+                f"max_input_tokens is {most:,}; the largest parts: {segments}",
+                path=self._request.path,
+                hint="shorten the largest part, or raise max_input_tokens",
+            )
+        return counted
+
+    async def _reserve(self, price: Price | None, bound: int, declared: int | None) -> tuple[Hold, int]:
+        """A reservation, after asking for the exact token count where only the bound is too coarse to fit."""
+        cap = self._request.max_output_tokens
+        longest = self._run.longest_answers
+
+        def least() -> int:
+            if declared is not None:
+                return declared
+            # a clip below what this agent's answers have needed would pay for one that breaks off
+            return max(cap // _LEAST_SHARE, longest.get(self._request.agent, 0), 1)
+
+        ask = Ask(price, bound, cap, least)
+        try:
+            hold = await self._run.budgets.reserve(
+                self._chain, ask, self._request.path, self._model.id, self._open_finish()
+            )
+        except BudgetExceeded as refused:
+            exact = None
+            if refused.resource in ("usd", "tokens"):
+                exact = await self._model.count(self._request, self._run.transport)
+            if exact is None or exact >= bound:
+                raise self._run.stopped(refused) from None
+            bound = exact
+            ask = Ask(price, bound, cap, least)
+            try:
+                hold = await self._run.budgets.reserve(self._chain, ask, self._request.path, self._model.id)
+            except BudgetExceeded as still:
+                raise self._run.stopped(still) from None
+        if hold.output_tokens < cap:
+            self._run.recorder.emit(
+                Decision,
+                self._request.path,
+                about="clip",
+                data={"max_output_tokens": hold.output_tokens, "requested": cap, "reserved": str(hold.usd)},
+            )
+        return hold, bound
+
+    def _open_finish(self) -> Hold | None:
+        return self._finish if self._finish is not None and self._finish.open else None
+
+    async def _attempt(self, attempt: int, price: Price | None, hold: Hold, bound: int) -> ModelResponse:
+        """One attempt, in a task of its own: whatever happens to the branch, it is settled and recorded."""
+        run, request, model = self._run, self._request, self._model
+        recorder = run.recorder
+        sent: float | None = None
+        try:
+            if hold.output_tokens < request.max_output_tokens:
+                request = _with_cap(request, hold.output_tokens)
+            recorder.keep(request.transcript, request.prelude)
+            recorder.emit(
+                CallStarted,
+                request.path,
+                agent=request.agent,
+                model=model.id,
+                attempt=attempt,
+                key=self._key,
+                purpose=self._purpose,
+                reserved=hold.usd if price is not None else None,
+                input_bound=bound,
+                max_output_tokens=request.max_output_tokens,
+                head=request.transcript.head.hex(),
+                prelude=request.prelude.digest.hex(),
+            )
+            if recorder.store is not None:
+                await recorder.store.room()
+                await recorder.store.flush()
+            sent = run.loop.time()
+            on_text = self._stream if recorder.streaming else None
+            if self._deadline is None:
+                response = await model.send(request, run.transport, on_text)
+            else:
+                async with asyncio.timeout_at(self._deadline):
+                    response = await model.send(request, run.transport, on_text)
+        except BaseException as error:
+            raised = self._failed(error, attempt, hold, sent, price)
+            if raised is error:
+                raise
+            raise raised from error
+        self._settle(attempt, price, hold, response, run.loop.time() - sent)
+        return response
+
+    def _settle(self, attempt: int, price: Price | None, hold: Hold, response: ModelResponse, seconds: float) -> None:
+        run, request, usage = self._run, self._request, response.usage
+        if response.tier not in _LIST_PRICE and price is not None:
+            price = run.directory.price_at(self._model, response.tier)
+        cost: Decimal | None = None
+        if usage is None:
+            run.budgets.doubt(hold)  # unreported is unknown: the reservation is the only figure there is
+        else:
+            longest = run.longest_answers.get(request.agent, 0)
+            run.longest_answers[request.agent] = max(longest, usage.output_tokens)
+            cost = None if price is None else price.cost(usage)
+            run.budgets.settle(hold, cost, usage.total_tokens)
+            if cost is not None and cost > hold.usd:
+                run.recorder.emit(Overrun, request.path, model=self._model.id, reserved=hold.usd, cost=cost)
+        message = response.message
+        after = request.transcript.append(message)
+        run.recorder.keep(after)
+        run.recorder.emit(
+            CallFinished,
+            request.path,
+            agent=request.agent,
+            model=self._model.id,
+            attempt=attempt,
+            key=self._key,
+            purpose=self._purpose,
+            returned=response.model,
+            input_tokens=None if usage is None else usage.input_tokens,
+            cache_read_tokens=None if usage is None else usage.cache_read_tokens,
+            cache_write_tokens=None if usage is None else usage.cache_write_tokens,
+            output_tokens=None if usage is None else usage.output_tokens,
+            cost=cost,
+            seconds=seconds,
+            first_token=response.first_token,
+            stop=response.stop,
+            tools=tuple(call.name for call in message.tool_calls),
+            thinking=message.thinking[:_THINKING_SHOWN],
+            request_id=response.request_id,
+            head=after.head.hex(),
+            raw_usage=None if usage is None or usage.raw is None else dict(usage.raw),
+        )
+        if run.stages.permits is not None and response.limits is not None:
+            run.stages.permits.learn(self._model, response.limits)
+        if run.stages.breaker is not None:
+            run.stages.breaker.record(self._model, None, run.loop.time())
+
+    def _failed(
+        self, error: BaseException, attempt: int, hold: Hold, sent: float | None, price: Price | None
+    ) -> BaseException:
+        """Settle and record a failed attempt; the error to raise for it."""
+        run, request = self._run, self._request
+        raised: BaseException = error
+        if isinstance(error, TimeoutError) and not isinstance(error, ModelError):
+            raised = run.stopped(deadline_exceeded(request.path))
+        in_doubt = sent is not None and (
+            error.may_be_billed
+            if isinstance(error, ModelError)
+            else not isinstance(error, Exception) or raised is not error
+        )
+        if in_doubt:
+            run.budgets.doubt(hold)
+        else:
+            run.budgets.release(hold)
+        if isinstance(error, ModelError) and not error.path:
+            error.path = request.path
+        run.recorder.emit(
+            CallFailed,
+            request.path,
+            agent=request.agent,
+            model=self._model.id,
+            attempt=attempt,
+            key=self._key,
+            purpose=self._purpose,
+            error=type(raised).__name__,
+            message=str(getattr(error, "message", "") or error)[:500],
+            status=getattr(error, "status", None),
+            seconds=0.0 if sent is None else run.loop.time() - sent,
+            in_doubt=hold.usd if in_doubt and price is not None else None,
+            maybe_billed=in_doubt,
+            request_id=getattr(error, "request_id", ""),
+        )
+        if self._streamed:
+            run.recorder.emit(Retracted, request.path, reason=f"{type(raised).__name__}: the attempt failed")
+            self._streamed = False
+        if run.stages.breaker is not None and isinstance(error, ModelError):
+            run.stages.breaker.record(self._model, error, run.loop.time())
+        return raised
+
+    def _retry_delay(self, error: ModelError, attempt: int, draw: Callable[[], float]) -> float | None:
+        run = self._run
+        if run.closed is not None or isinstance(error, OutputTruncated):
+            return None
+        left = None if self._deadline is None else self._deadline - run.loop.time()
+        delay = run.retry.delay(error, attempt, draw(), left)
+        if delay is not None:
+            run.recorder.emit(
+                Decision,
+                self._request.path,
+                about="retry",
+                data={"attempt": attempt + 1, "in_seconds": round(delay, 3), "after": type(error).__name__},
+            )
+        elif attempt > 1:
+            error.hint = error.hint or f"gave up after {attempt} attempts"
+        return delay
+
+    def _stream(self, text: str) -> None:
+        self._streamed = True
+        self._run.recorder.emit(TextDelta, self._request.path, text=text)
+
+    def _cut_short(self, hold: Hold) -> Stopped:
+        return self._run.stopped(
+            BudgetExceeded(
+                f"the budget left room for {hold.output_tokens} output tokens of {self._request.max_output_tokens}, "
+                "and the answer did not fit",
+                resource="usd",
+                path=self._request.path,
+                hint="raise the budget, or lower max_output_tokens and ask for shorter answers",
+            )
+        )
+
+
+def call_key(run: RunState, place: str, scope: bytes, what: bytes, n: int) -> str:
+    """The identity of an effect: run, node path, scope, input hash, and how often before."""
+    return digest(run.id_bytes, place.encode(), scope, what, n.to_bytes(4, "big")).hex()
+
+
+def request_hash(model: Model, request: ModelRequest) -> bytes:
+    """The logical request: what was asked for, never what the runtime made of it at the moment (SEMANTICS 1)."""
+    return digest(
+        request.agent.encode(),
+        model.id.encode(),
+        request.transcript.head,
+        request.prelude.digest,
+        repr(request.settings).encode(),
+        request.max_output_tokens.to_bytes(8, "big"),
+    )
+
+
+def largest_segments(request: ModelRequest, most: int = 3) -> list[tuple[str, int]]:
+    """The parts of a request with their sizes in bytes, largest first."""
+    found = [(f"instructions {i + 1}", len(text.encode())) for i, text in enumerate(request.system)]
+    found += [(f"tool {tool.name}", len(tool.schema) + len(tool.description)) for tool in request.tools]
+    found += [(f"message {i + 1} ({m.role})", len(m.canonical)) for i, m in enumerate(request.messages)]
+    return sorted(found, key=lambda item: -item[1])[:most]
+
+
+def deadline_exceeded(path: str, seconds: float | None = None) -> DeadlineExceeded:
+    limit = "" if seconds is None else f" of {seconds:g} s"
+    return DeadlineExceeded(
+        f"the time budget{limit} is used up", seconds=seconds, path=path, hint="raise seconds= of the budget"
+    )
+
+
+def _with_cap(request: ModelRequest, cap: int) -> ModelRequest:
+    return ModelRequest(
+        request.agent, request.path, request.prelude, request.transcript, cap, request.settings, request.output_type
+    )
+
+
+__all__ = ["Call", "call_key", "deadline_exceeded", "largest_segments", "request_hash"]

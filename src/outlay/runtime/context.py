@@ -1,0 +1,643 @@
+"""Context: what a node sees of its run. One per running node; the only way from a node to an effect."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from outlay.agents.function import as_node
+from outlay.agents.signature import call as call_function
+from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped
+from outlay.events.records import (
+    Checked,
+    Custom,
+    Decision,
+    Fact,
+    NodeFinished,
+    NodeStarted,
+    Retracted,
+    Skipped,
+    ToolFinished,
+    ToolStarted,
+)
+from outlay.policies.ledger import Ask, Hold
+from outlay.protocols.effects import ToolEffect
+from outlay.protocols.model import Model
+from outlay.protocols.node import Node
+from outlay.runtime.budgets import Chain, Left
+from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
+from outlay.runtime.identity import current_scope, digest, segment
+from outlay.runtime.result import Pending, SkippedPart
+from outlay.runtime.state import RunState
+from outlay.runtime.threads import in_thread
+from outlay.values.budget import Budget
+from outlay.values.content import ToolResult
+from outlay.values.label import TRUSTED, Label, untrusted
+from outlay.values.request import ModelRequest, ModelResponse
+from outlay.values.routed import Routed
+from outlay.values.transcript import EMPTY, Transcript
+
+A = TypeVar("A")
+
+#: The effective deadline of a `with ctx.timeout(…)` block, in loop time.
+_block_deadline: ContextVar[float | None] = ContextVar("outlay_deadline", default=None)
+#: An optional node is skipped from here on.
+_SHORT_OF_MONEY = 80
+#: What a final step may read and write where it does not say: the finishing reserve is sized by it.
+_FINISH_INPUT_TOKENS = 8_000
+_UNSET: Any = object()
+
+
+class Context:
+    """RunContext for one running node (protocols/context.py says what each member means)."""
+
+    __slots__ = (
+        "_chain",
+        "_conversations",
+        "_counts",
+        "_deadline",
+        "_family",
+        "_finish",
+        "_idempotency_key",
+        "_place",
+        "_running",
+        "_tool_results",
+        "_transcript",
+        "finished",
+        "input",
+        "label",
+        "node",
+        "origin",
+        "parent",
+        "path",
+        "routed",
+        "source",
+        "state",
+    )
+
+    def __init__(self, state: RunState, node: Node[Any, Any], path: str, input: Any, parent: Context | None) -> None:
+        self.state = state
+        self.node = node
+        self.path = path
+        self.input = input
+        self.parent = parent
+        self.source = "" if parent is None else parent.source
+        self.finished: list[tuple[str, Any]] = []
+        self._counts: dict[str, int] = {}
+        self._conversations: dict[Node[Any, Any], Transcript] = {}
+        self._tool_results: Sequence[ToolResult] = ()
+        self._idempotency_key = ""
+        self._running = 0
+        #: Who counts the children running at once: a tool's context counts them with its agent's.
+        self._family: Context = self
+        self._finish: Hold | None = None
+        if parent is None:
+            self._place = path
+            self._chain: Chain = state.budgets.root
+            self._deadline: float | None = None
+            self.origin: Any = input
+            self.routed: Routed | None = None
+            self.label: Label = TRUSTED
+            self._transcript = EMPTY
+        else:
+            self._place = parent._place
+            self._chain = parent._chain
+            self._deadline = parent._deadline
+            self.origin = parent.input
+            self.routed = parent.routed
+            self.label = parent.label
+            self._transcript = EMPTY
+
+    # ── where am I ────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def run_id(self) -> str:
+        return self.state.id
+
+    @property
+    def deps(self) -> Any:
+        return self.state.deps
+
+    @property
+    def route(self) -> Routed:
+        if self.routed is None:
+            raise ConfigError(f"{self.path}: ctx.route has a value below a Router only")
+        return self.routed
+
+    @property
+    def last_finished(self) -> str:
+        return self.finished[-1][0] if self.finished else ""
+
+    @property
+    def tool_results(self) -> tuple[ToolResult, ...]:
+        return tuple(self._tool_results)
+
+    @property
+    def idempotency_key(self) -> str:
+        return self._idempotency_key
+
+    @property
+    def deadline(self) -> float | None:
+        """In loop time: the earlier of this node's and the enclosing timeout block's."""
+        block = _block_deadline.get()
+        if block is None or self._deadline is None:
+            return self._deadline if block is None else block
+        return min(block, self._deadline)
+
+    @property
+    def budget(self) -> Left:
+        return Left(self._chain, self.deadline, self.state.loop.time)
+
+    @property
+    def transcript(self) -> Transcript:
+        if self._transcript is not EMPTY:
+            return self._transcript
+        state = self.state
+        return state.history if self.node is state.root or getattr(self.node, "history", False) else EMPTY
+
+    def transcript_of(self, child: Node[Any, Any]) -> Transcript | None:
+        return self._conversations.get(child)
+
+    # ── children ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self, node: Any, input: Any, *, key: str | None = None) -> Any:
+        return await self.child(node, input, key=key)
+
+    async def child(
+        self,
+        node: Any,
+        input: Any,
+        *,
+        key: str | None = None,
+        index: int | None = None,
+        route: Routed | None = None,
+        origin: Any = _UNSET,
+        source: str = "",
+        transcript: Transcript | None = None,
+        finishing: bool = False,
+    ) -> Any:
+        node = cast("Node[Any, Any]", node) if isinstance(node, Node) else as_node(node)
+        state = self.state
+        if state.closed is not None:
+            raise state.closed
+        child = Context(state, node, self._child_path(node, key, index), input, self)
+        child._place = f"{self._place}/{node.name}"
+        child.source = source
+        if origin is not _UNSET:
+            child.origin = origin
+        if route is not None:
+            child.routed = route
+        if transcript is not None:
+            child._transcript = transcript
+        if finishing:
+            child._finish = self._finish
+        elif self.parent is not None and self._finish is not None and self._finish is self.parent._finish:
+            child._finish = self._finish  # below a finishing child everything is the final step
+        if node.budget is not None:
+            child._add_budgets(node)
+        self._limit_shape(child)
+        if key is None:
+            return await self._with_options(child)
+        scope = current_scope.get()
+        assert scope is not None
+        token = current_scope.set(scope.keyed(child._place, key))
+        try:
+            return await self._with_options(child)
+        finally:
+            current_scope.reset(token)
+
+    async def _with_options(self, child: Context) -> Any:
+        """Run a child; an optional one is skipped where money runs short or it fails, and its input passed on."""
+        self._family._running += 1
+        try:
+            if not child.node.optional:
+                return await child.live()
+            used = child.budget.percent_used
+            if used >= _SHORT_OF_MONEY:
+                self._skipped(child, f"optional, and {used} % of the budget is used", None)
+                return child.input
+            before = len(self.state.stops)
+            try:
+                return await child.live()
+            except (DeadlineExceeded, ConfigError):
+                raise
+            except BudgetExceeded as error:
+                del self.state.stops[before:]
+                self._skipped(child, "optional, and the budget is used up", error)
+            except Exception as error:
+                self._skipped(child, "optional, and it failed", error)
+            return child.input
+        finally:
+            self._family._running -= 1
+
+    async def live(self) -> Any:
+        """Run this context's node: events, deadline, watermark, and what it leaves for `.partial`."""
+        state, node = self.state, self.node
+        emit = state.recorder.emit
+        emit(NodeStarted, self.path, name=node.name, type=node.type)
+        started = state.loop.time()
+        outcome, error_text = "cancelled", ""
+        try:
+            output = await self._bounded(node.run(self, self.input))
+            outcome = "completed"
+        except Stopped as stop:
+            outcome, error_text = "stopped", _one_line(stop)
+            state.stopped(stop)
+            if stop.best_path != self.path:
+                stop.best = None
+            raise
+        except Exception as error:
+            outcome, error_text = "failed", _one_line(error)
+            if isinstance(error, OutlayError) and not error.path:
+                error.path = self.path
+            raise
+        finally:
+            emit(
+                NodeFinished,
+                self.path,
+                name=node.name,
+                outcome=outcome,
+                seconds=state.loop.time() - started,
+                error=error_text,
+            )
+            if outcome != "completed" and self.parent is not None:
+                self.parent.finished.extend(self.finished)
+        if self.parent is not None:
+            self.parent.finished.append((self.path, output))
+            self.parent.label = self.parent.label.join(self.label)
+        return output
+
+    async def _bounded(self, work: Awaitable[Any]) -> Any:
+        own = self.parent is None or self._deadline != self.parent._deadline
+        if self._deadline is None or not own:
+            return await work
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await work
+        except TimeoutError:
+            if self.state.loop.time() < self._deadline:
+                raise  # the node's own
+            seconds = min((b.seconds for b in self.node.budgets if b.seconds is not None), default=None)
+            raise deadline_exceeded(self.path, seconds) from None
+
+    def _child_path(self, node: Node[Any, Any], key: str | None, index: int | None) -> str:
+        name = segment(node.name)
+        if index is not None:
+            return f"{self.path}/{name}[{index}]"
+        if key is not None:
+            return f"{self.path}/{name}[{segment(key)}]"
+        return self._repeat(f"{self.path}/{name}")
+
+    def _repeat(self, path: str) -> str:
+        n = self._counts.get(path, 0) + 1
+        self._counts[path] = n
+        return path if n == 1 else f"{path}#{n}"
+
+    def add_root_budgets(self) -> None:
+        """The run's own time limits, and the root node's budgets."""
+        for account in self.state.budgets.root:
+            if account.budget.seconds is not None:
+                self.add_deadline(account.budget.seconds)
+        if self.node.budget is not None:
+            self._add_budgets(self.node)
+
+    def add_deadline(self, seconds: float) -> None:
+        deadline = self.state.loop.time() + seconds
+        self._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
+
+    def _add_budgets(self, node: Node[Any, Any]) -> None:
+        self._chain = (*self._chain, *self.state.budgets.of(node))
+        for budget in node.budgets:
+            if budget.seconds is not None:
+                self.add_deadline(budget.seconds)
+
+    def _limit_shape(self, child: Context) -> None:
+        """Depth and fan-out, refused before the child exists. One loop, no await: atomic across the tree."""
+        ancestor: Context | None = self._family
+        above, running = 1, self._family._running
+        while ancestor is not None:
+            for budget in ancestor.shape_budgets():
+                if budget.depth is not None and above > budget.depth:
+                    raise self.state.stopped(_shape_error("depth", budget.depth, above, ancestor, child))
+                if budget.fan_out is not None and running >= budget.fan_out:
+                    raise self.state.stopped(_shape_error("fan_out", budget.fan_out, running + 1, ancestor, child))
+            ancestor, above = None if ancestor.parent is None else ancestor.parent._family, above + 1
+
+    def shape_budgets(self) -> Sequence[Budget]:
+        """The budgets held by this node; the run's own stand at the root."""
+        if self.parent is None:
+            return (*(account.budget for account in self.state.budgets.root), *self.node.budgets)
+        return self.node.budgets
+
+    # ── effects ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _identity(self, what: bytes) -> str:
+        scope = current_scope.get()
+        assert scope is not None, "an effect outside its run"
+        return call_key(self.state, self._place, scope.id, what, scope.occurrence(digest(self._place.encode(), what)))
+
+    def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
+        return self.state.directory.model(agent, choice, offline)
+
+    async def call_model(
+        self,
+        model: Model,
+        request: ModelRequest,
+        *,
+        least_output_tokens: int | None = None,
+        max_input_tokens: int | None = None,
+    ) -> ModelResponse:
+        state = self.state
+        if state.stages.policy is not None:
+            state.stages.policy.allow("model", self.label, self.path)
+        key = self._identity(request_hash(model, request))
+        call = Call(state, model, request, key, self._chain, self.deadline, self._finish)
+        return await call.answer(least_output_tokens, max_input_tokens, self.random)
+
+    async def call_tool(self, effect: ToolEffect) -> Any:
+        state = self.state
+        if state.stages.policy is not None:
+            state.stages.policy.allow(effect.tool, self.label, self.path)
+        if state.closed is not None:
+            raise state.closed
+        arguments = json.dumps(effect.arguments, sort_keys=True, default=str).encode(errors="surrogatepass")
+        key = self._identity(digest(effect.tool.encode(), effect.version.encode(), arguments))
+        if effect.requires_approval:
+            await self._approve(effect, arguments)
+        inner = self._for_tool(effect.tool, key)
+        if effect.parallel:
+            value = await self._timed_tool(effect, inner, key)
+        else:
+            lock = state.tool_locks.setdefault(effect.tool, asyncio.Lock())
+            async with lock:
+                value = await self._timed_tool(effect, inner, key)
+        self.label = self.label.join(untrusted(effect.tool))
+        return value
+
+    async def _approve(self, effect: ToolEffect, arguments: bytes) -> None:
+        shown = arguments.decode(errors="replace")[:500]
+        answer = await self.ask(f"Allow {effect.tool}({shown})?", options=("approve", "deny"), default="deny")
+        if answer != "approve":
+            raise PermissionError(f"a human denied the call of {effect.tool}")
+
+    async def _timed_tool(self, effect: ToolEffect, inner: Context, key: str) -> Any:
+        state = self.state
+        emit = state.recorder.emit
+        emit(
+            ToolStarted,
+            inner.path,
+            agent=self.node.name,
+            tool=effect.tool,
+            key=key,
+            side_effect=effect.side_effect,
+            label=self.label.integrity.name.lower(),
+        )
+        started = state.loop.time()
+        error_text, size = "cancelled", 0
+        state.parking.effects += 1
+        try:
+            value = await self._within(effect, inner)
+            error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
+            return value  # pyright: ignore[reportUnknownVariableType]
+        except Exception as error:
+            error_text = _one_line(error)
+            raise
+        finally:
+            state.parking.effects -= 1
+            state.parking.look()
+            emit(
+                ToolFinished,
+                inner.path,
+                agent=self.node.name,
+                tool=effect.tool,
+                key=key,
+                seconds=state.loop.time() - started,
+                error=error_text,
+                size=size,
+            )
+
+    async def _within(self, effect: ToolEffect, inner: Context) -> Any:
+        """The tool's own work, within its time-out and the deadline."""
+
+        async def work() -> Any:
+            return await effect.invoke(inner)
+
+        loop = self.state.loop
+        own = None if effect.timeout is None else loop.time() + effect.timeout
+        deadline = self.deadline
+        until = min((t for t in (own, deadline) if t is not None), default=None)
+        try:
+            async with asyncio.timeout_at(until):
+                return await (in_thread(work) if effect.in_thread else work())
+        except TimeoutError:
+            if deadline is not None and loop.time() >= deadline:
+                raise self.state.stopped(deadline_exceeded(self.path)) from None
+            if own is not None and loop.time() >= own:
+                raise TimeoutError(f"{effect.tool} gave no answer within {effect.timeout:g} s") from None
+            raise
+
+    def _for_tool(self, tool: str, key: str) -> Context:
+        """The context a tool gets: children it runs stand under its name."""
+        inner = Context(self.state, self.node, self._repeat(f"{self.path}/{segment(tool)}"), self.input, self)
+        inner._place = f"{self._place}/{tool}"
+        inner.origin = self.origin
+        inner._family = self._family
+        inner._tool_results = self._tool_results
+        inner._idempotency_key = key
+        inner.finished = self.finished
+        return inner
+
+    async def effect(
+        self, name: str, function: Callable[..., A | Awaitable[A]], *args: Any, side_effect: bool = False
+    ) -> A:
+        async def invoke(_: Any) -> Any:
+            result = function(*args)
+            return await result if inspect.isawaitable(result) else result
+
+        sync = not inspect.iscoroutinefunction(function)
+        return await self.call_tool(
+            ToolEffect(
+                name,
+                {"args": list(args)},
+                invoke,
+                in_thread=sync,
+                side_effect=side_effect,
+                idempotent=not side_effect,
+            )
+        )
+
+    async def gather(self, *awaitables: Awaitable[A]) -> list[A]:
+        if len(awaitables) == 1:
+            return [await awaitables[0]]
+        tasks = [asyncio.ensure_future(one) for one in awaitables]
+        try:
+            return list(await asyncio.gather(*tasks))
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+
+    async def sleep(self, seconds: float) -> None:
+        parking = self.state.parking
+        parking.effects += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            parking.effects -= 1
+            parking.look()
+
+    @asynccontextmanager
+    async def timeout(self, seconds: float) -> AsyncGenerator[None]:
+        until = self.state.loop.time() + seconds
+        outer = self.deadline
+        token = _block_deadline.set(until if outer is None else min(until, outer))
+        before = len(self.state.stops)
+        try:
+            async with asyncio.timeout_at(until):
+                yield
+        except (TimeoutError, DeadlineExceeded) as error:
+            now = self.state.loop.time()
+            if now < until or (outer is not None and now >= outer):
+                raise
+            del self.state.stops[before:]  # the block's own deadline is the caller's business, not the run's
+            raise TimeoutError(f"{self.path}: not done within {seconds:g} s") from error
+        finally:
+            _block_deadline.reset(token)
+
+    def now(self) -> float:
+        return self.state.wall()
+
+    def random(self) -> float:
+        return int.from_bytes(self._draw(b"random")[:8], "big") / 2**64
+
+    def uuid(self) -> str:
+        return str(UUID(bytes=self._draw(b"uuid"), version=4))
+
+    def _draw(self, what: bytes) -> bytes:
+        scope = current_scope.get()
+        assert scope is not None
+        return digest(self.state.seed, scope.id, what, scope.occurrence(what).to_bytes(4, "big"))
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        options: Sequence[str] | None = None,
+        default: str | None = None,
+        deadline: float | None = None,
+    ) -> str:
+        state = self.state
+        item = Pending("ask", self.path, question, tuple(options or ()))
+        if state.on_ask is None:
+            return await state.parking.wait(item)
+        state.parking.effects += 1
+        try:
+            async with asyncio.timeout(deadline):
+                answer = state.on_ask(item)
+                answer = await answer if inspect.isawaitable(answer) else answer
+        except TimeoutError:
+            if default is None:
+                raise
+            answer = default
+        finally:
+            state.parking.effects -= 1
+            state.parking.look()
+        if options and answer not in options:
+            raise ConfigError(f"on_ask answered {answer!r}, which is not one of {', '.join(options)}")
+        return str(answer)
+
+    # ── facts ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def check(self, checker: Callable[..., Any], value: Any) -> str | None:
+        if getattr(checker, "blocking", False):
+
+            async def work() -> Any:
+                return await call_function(checker, self, value)
+
+            problem = await in_thread(work)
+        else:
+            problem = await call_function(checker, self, value)
+        return None if problem is None else str(problem)
+
+    def artifact(self, text: str) -> str:
+        data = text.encode(errors="surrogatepass")
+        name = digest(data)
+        if self.state.recorder.store is not None:
+            self.state.recorder.store.keep(((name, data),))
+        return name.hex()
+
+    def emit(self, name: str, **data: Any) -> None:
+        self.state.recorder.emit(Custom, self.path, name=name, data=data)
+
+    def report(self, **facts: Any) -> None:
+        self.state.recorder.emit(Fact, self.path, data=facts)
+
+    def decide(self, about: str, **data: Any) -> None:
+        self.state.recorder.emit(Decision, self.path, about=about, data=data)
+
+    def checked(self, checks: Sequence[str], problem: str = "") -> None:
+        self.state.recorder.emit(Checked, self.path, agent=self.node.name, checks=tuple(checks), problem=problem)
+
+    def retract(self, reason: str) -> None:
+        if self.state.recorder.streaming:
+            self.state.recorder.emit(Retracted, self.path, reason=reason)
+
+    def skip(self, name: str, reason: str, error: BaseException | None = None) -> None:
+        self._note_skip(f"{self.path}/{name}", reason, error)
+
+    def _skipped(self, child: Context, reason: str, error: BaseException | None) -> None:
+        self._note_skip(child.path, reason, error)
+
+    def _note_skip(self, path: str, reason: str, error: BaseException | None) -> None:
+        self.state.skipped.append(SkippedPart(path, reason, error))
+        self.state.recorder.emit(Skipped, path, reason=reason, error="" if error is None else _one_line(error))
+
+    def keep(self, transcript: Transcript, tool_results: Sequence[ToolResult] = ()) -> None:
+        self._transcript = transcript
+        self._tool_results = tool_results
+        if self.parent is not None:
+            self.parent._conversations[self.node] = transcript
+        if self.node is self.state.root or getattr(self.node, "history", False):
+            self.state.transcript = transcript
+
+    def reserve_finish(self, node: Node[Any, Any]) -> None:
+        """Agents declare what they may cost; any other final step costs nothing by itself."""
+        model_choice = getattr(node, "model", None)
+        if model_choice is None or not self._chain:
+            return
+        model = self.model(node.name, model_choice, getattr(node, "offline", None))
+        cap: int = getattr(node, "max_output_tokens", 0)
+        input_tokens: int = getattr(node, "max_input_tokens", None) or _FINISH_INPUT_TOKENS
+        ask = Ask(self.state.directory.price(model), input_tokens, cap)
+        self._finish = self.state.budgets.ledger.set_aside(self._chain, ask)
+        self.decide("finishing_reserve", agent=node.name, reserved=str(self._finish.usd))
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
+    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+
+
+def _shape_error(resource: str, limit: int, needed: int, holder: Context, child: Context) -> BudgetExceeded:
+    what = (
+        f"{child.path} would be {needed} nodes below {holder.path}"
+        if resource == "depth"
+        else f"{child.path} would be child number {needed} running at once"
+    )
+    return BudgetExceeded(
+        f"{what}; the budget allows {resource}={limit}",
+        resource=resource,
+        scope=holder.node.name,
+        limit=limit,
+        spent=needed - 1,
+        needed=needed,
+        path=child.path,
+        hint=f"raise {resource}= of the budget, or flatten the flow",
+    )

@@ -1,0 +1,108 @@
+"""Where an effect stands: paths, scopes and keys (SEMANTICS 1).
+
+A scope is a task's lineage: tasks are numbered per parent and coroutine name, so two branches that race have
+different scopes whatever their timing. `key=` replaces the lineage where a worker pool makes it meaningless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar, copy_context
+from typing import Any
+
+from outlay.errors import ConfigError
+
+_SEGMENT = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")
+_DIGEST = 16
+
+
+def digest(*parts: bytes) -> bytes:
+    """A hash of parts that cannot run into each other."""
+    h = hashlib.blake2b(digest_size=_DIGEST)
+    for part in parts:
+        h.update(len(part).to_bytes(4, "big"))
+        h.update(part)
+    return h.digest()
+
+
+def segment(name: str) -> str:
+    """A name as a piece of a path; what could carry user text is hashed."""
+    if _SEGMENT.match(name):
+        return name
+    return "h-" + hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+
+
+class Scope:
+    """One task's place in the lineage, with the counters that tell its equal effects apart."""
+
+    __slots__ = ("_counts", "_keys", "_tasks", "id")
+
+    def __init__(self, id: bytes) -> None:
+        self.id = id
+        self._tasks: dict[str, int] = {}
+        self._counts: dict[bytes, int] = {}
+        self._keys: set[str] = set()
+
+    def task(self, name: str) -> Scope:
+        """The scope of the next task of this coroutine name."""
+        n = self._tasks.get(name, 0)
+        self._tasks[name] = n + 1
+        return Scope(digest(self.id, b"task", name.encode(), str(n).encode()))
+
+    def keyed(self, path: str, key: str) -> Scope:
+        """The scope of a child with a key of its own. Raises ConfigError where it is taken."""
+        place = f"{path}[{key}]"
+        if place in self._keys:
+            raise ConfigError(
+                f"key {key!r} is used twice under {path}", hint="keys name children apart: make each one unique"
+            )
+        self._keys.add(place)
+        return Scope(digest(self.id, b"key", place.encode(errors="surrogatepass")))
+
+    def occurrence(self, what: bytes) -> int:
+        """How often `what` has happened in this scope before."""
+        n = self._counts.get(what, 0)
+        self._counts[what] = n + 1
+        return n
+
+
+current_scope: ContextVar[Scope | None] = ContextVar("outlay_scope", default=None)
+
+_installed: dict[int, tuple[int, Any]] = {}
+
+
+def install(loop: asyncio.AbstractEventLoop) -> None:
+    """Number the loop's tasks by lineage; an existing task factory is chained. Balanced by `uninstall`."""
+    count, previous = _installed.get(id(loop), (0, loop.get_task_factory()))
+    if count == 0:
+        loop.set_task_factory(_factory(previous))
+    _installed[id(loop)] = (count + 1, previous)
+
+
+def uninstall(loop: asyncio.AbstractEventLoop) -> None:
+    """The last run on this loop is over: leave the loop as it was found."""
+    count, previous = _installed[id(loop)]
+    if count > 1:
+        _installed[id(loop)] = (count - 1, previous)
+        return
+    del _installed[id(loop)]
+    loop.set_task_factory(previous)
+
+
+def _factory(previous: Callable[..., Any] | None) -> Any:
+    def make(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> Any:
+        scope = current_scope.get()
+        if scope is not None:
+            context = options.get("context")
+            if context is None:
+                context = options["context"] = copy_context()
+            name = getattr(coro, "__qualname__", type(coro).__name__)
+            context.run(current_scope.set, scope.task(name))
+        if previous is not None:
+            return previous(loop, coro, **options)
+        return asyncio.Task(coro, loop=loop, **options)
+
+    return make

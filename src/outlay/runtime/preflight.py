@@ -1,0 +1,86 @@
+"""What can be known to be wrong before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from weakref import WeakSet
+
+from outlay.agents.agent import Agent
+from outlay.errors import ConfigError
+from outlay.protocols.node import Node
+from outlay.runtime.budgets import unpriced
+from outlay.runtime.directory import Directory
+from outlay.values.budget import Budget
+
+_well_formed: WeakSet[Node[Any, Any]] = WeakSet()
+
+
+def check(root: Node[Any, Any], directory: Directory, budgets: Sequence[Budget]) -> None:
+    """Raises ConfigError for what cannot run: names, models, keys, stand-ins, settings, prices under a money budget."""
+    if root not in _well_formed:
+        for node in walk(root):
+            _distinct_names(node)
+        _well_formed.add(root)
+    for node, limits in _with_budgets(root, tuple(budgets), set()):
+        if isinstance(node, Agent):
+            _check_agent(node, directory, limits)
+
+
+def walk(root: Node[Any, Any]) -> Iterator[Node[Any, Any]]:
+    """Every node of a flow that is known before it runs, once, parents first."""
+    seen: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        stack.extend(reversed([*node.children, *_tool_nodes(node)]))
+
+
+def _tool_nodes(node: Node[Any, Any]) -> list[Node[Any, Any]]:
+    if not isinstance(node, Agent):
+        return []
+    return [inner for tool in node.toolbox.values() if (inner := getattr(tool, "node", None)) is not None]
+
+
+def _with_budgets(
+    node: Node[Any, Any], above: tuple[Budget, ...], seen: set[tuple[int, bool]]
+) -> Iterator[tuple[Node[Any, Any], tuple[Budget, ...]]]:
+    limits = above + node.budgets
+    mark = (id(node), any(b.usd is not None for b in limits))
+    if mark in seen:
+        return
+    seen.add(mark)
+    yield node, limits
+    for child in (*node.children, *_tool_nodes(node)):
+        yield from _with_budgets(child, limits, seen)
+
+
+def _distinct_names(node: Node[Any, Any]) -> None:
+    seen: dict[str, Node[Any, Any]] = {}
+    for child in node.children:
+        other = seen.setdefault(child.name, child)
+        if other is not child:
+            raise ConfigError(
+                f"{node.name or node.type} has two children named {child.name!r}",
+                hint=f"rename one: {child.name}.replace(name='…')",
+            )
+
+
+def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budget]) -> None:
+    prelude = agent.fixed_prelude or agent.prelude_of(())
+    for choice in (agent.model, agent.cheaper):
+        if choice is None:
+            continue
+        model = directory.model(agent.name, choice, agent.offline)
+        try:
+            model.check(prelude, agent.settings, agent.max_output_tokens)
+        except ConfigError as error:
+            error.message = f"agent {agent.name!r}: {error.message}"
+            raise
+        strict = next((b for b in limits if b.usd is not None and not b.allow_unpriced), None)
+        if strict is not None and directory.price(model) is None:
+            raise unpriced(model.id, agent.name)

@@ -1,0 +1,86 @@
+"""Events as they happen: numbered, kept for the result, handed to listeners, and written to the store."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from outlay.events.codec import encode, kind_of
+from outlay.events.records import CallFinished, Event, Retracted, TextDelta
+from outlay.protocols.store import Row, Store
+from outlay.values.request import Prelude
+from outlay.values.transcript import Transcript
+
+log = logging.getLogger("outlay")
+Listener = Callable[[Event], Any]
+
+
+class Recorder:
+    """The one writer of a run's events."""
+
+    __slots__ = ("_kept", "_listeners", "_seq", "_wall", "answered", "events", "run_id", "store", "streaming")
+
+    def __init__(
+        self,
+        run_id: str,
+        wall: Callable[[], float],
+        store: Store | None,
+        listeners: Iterable[Listener],
+        streaming: bool,
+    ) -> None:
+        self.run_id = run_id
+        self.store = store
+        self.events: list[Event] = []
+        self.streaming = streaming
+        self.answered = 0
+        self._listeners = tuple(listeners)
+        self._seq = itertools.count()
+        self._wall = wall
+        self._kept: set[bytes] = set()
+
+    def emit(self, kind: type[Event], path: str, **fields: Any) -> None:
+        event = kind(run=self.run_id, seq=next(self._seq), time=self._wall(), path=path, **fields)
+        if kind is CallFinished:
+            self.answered += 1
+        if kind is not TextDelta and kind is not Retracted:
+            self.events.append(event)
+            if self.store is not None:
+                self.store.append((Row(self.run_id, event.seq, event.time, kind_of(event), encode(event)),))
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:  # a broken listener must not end a paid run
+                log.warning("an on_event listener raised", exc_info=True)
+
+    def keep(self, transcript: Transcript, prelude: Prelude | None = None) -> None:
+        """Store the messages that are not stored yet: each link once, under its head."""
+        if self.store is None:
+            return
+        new: list[tuple[bytes, bytes]] = []
+        if prelude is not None and prelude.digest not in self._kept:
+            self._kept.add(prelude.digest)
+            new.append((prelude.digest, prelude_bytes(prelude)))
+        for link in transcript.links():
+            if link.head in self._kept:
+                break
+            self._kept.add(link.head)
+            assert link.parent is not None
+            assert link.message is not None
+            new.append((link.head, link.parent.head + link.message.canonical))
+        if new:
+            self.store.keep(new)
+
+
+def prelude_bytes(prelude: Prelude) -> bytes:
+    """Instructions, tools and output schema as JSON, for the trace."""
+    import msgspec
+
+    return msgspec.json.encode(
+        {
+            "system": prelude.system,
+            "tools": [{"name": t.name, "description": t.description} for t in prelude.tools],
+            "output": None if prelude.output is None else prelude.output.schema,
+        }
+    )

@@ -1,0 +1,57 @@
+"""What all contexts of one run share. Plain wiring: each part has its own file and its own job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from outlay.errors import Stopped
+from outlay.policies.retry import RetryPolicy
+from outlay.protocols.node import Node
+from outlay.protocols.stages import Stages
+from outlay.protocols.transport import Transport
+from outlay.runtime.budgets import BudgetTree
+from outlay.runtime.directory import Directory
+from outlay.runtime.flight import Flight
+from outlay.runtime.parking import Parking
+from outlay.runtime.recorder import Recorder
+from outlay.runtime.result import Pending, SkippedPart
+from outlay.values.transcript import EMPTY, Transcript
+
+
+@dataclass(slots=True, eq=False)
+class RunState:
+    id: str
+    id_bytes: bytes
+    seed: bytes
+    loop: asyncio.AbstractEventLoop
+    wall: Callable[[], float]
+    recorder: Recorder
+    budgets: BudgetTree
+    directory: Directory
+    flight: Flight
+    parking: Parking
+    transport: Transport
+    deps: Any
+    on_ask: Callable[[Pending], Any] | None
+    stages: Stages
+    retry: RetryPolicy
+    history: Transcript = EMPTY
+    root: Node[Any, Any] | None = None
+    #: Stops that were raised and not undone, in order: the run reports them even where a node answered all the same.
+    stops: list[Stopped] = field(default_factory=list[Stopped])
+    skipped: list[SkippedPart] = field(default_factory=list[SkippedPart])
+    #: One at a time per tool with side effects, across all agents.
+    tool_locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
+    #: Output tokens of the longest answer so far, by agent.
+    longest_answers: dict[str, int] = field(default_factory=dict[str, int])
+    transcript: Transcript = EMPTY
+    closed: Stopped | None = None
+
+    def stopped(self, stop: Stopped) -> Stopped:
+        """Note a stop on its way up."""
+        if stop not in self.stops:
+            self.stops.append(stop)
+        return stop

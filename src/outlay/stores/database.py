@@ -1,0 +1,201 @@
+"""One SQLite file as a store of events: opening it, its schema, and what its errors mean to a person."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from outlay.errors import ConfigError, StoreFailed
+
+#: Written into the file; a newer one is refused rather than half understood.
+SCHEMA = 1
+#: Seconds that a writer waits for another process's transaction before it gives up.
+BUSY_SECONDS = 30.0
+
+# One integer keys an event, `run number << 32 | seq`: a commit then touches one b-tree at its end, where SQLite is
+# cheapest, and long bodies need no overflow pages (15 % less CPU a commit than a composite key). The columns `run`
+# and `seq` are computed from it for people who look inside.
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE runs (id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    time REAL NOT NULL,
+    kind TEXT NOT NULL,
+    body BLOB NOT NULL,
+    run INTEGER GENERATED ALWAYS AS (id >> 32) VIRTUAL,
+    seq INTEGER GENERATED ALWAYS AS (id & 4294967295) VIRTUAL
+);
+CREATE TABLE blobs (digest BLOB PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
+"""
+SEQ_BITS = 32
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that any one thread at a time may use, with durable commits."""
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        # FULL: a commit that returned survives a power cut, not only a killed process.
+        connection.execute("PRAGMA synchronous = FULL")
+        # A short log is overwritten in place, which costs the file system less than growing it (default: 1,000).
+        connection.execute("PRAGMA wal_autocheckpoint = 500")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """The file at `path` as a store, made (with its folder, readable by its owner only) where there is none.
+
+    Raises ConfigError, which says what to do, for what is not a store of this version or cannot be written.
+    """
+    _make_writable(path)
+    try:
+        connection = connect(path)
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error
+    try:
+        if not _is_store(connection, path):
+            _create(connection, path)
+        _use_wal(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise unusable(path, error) from error
+    except ConfigError:
+        connection.close()
+        raise
+    return connection
+
+
+def _make_writable(path: Path) -> None:
+    if path.is_dir():
+        raise ConfigError(
+            f"the store {path} is a folder, not a file", hint=f"name a file in it, such as {path / 'outlay.db'}"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # SQLite gives its -wal and -shm files the permissions of the database.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise ConfigError(
+                f"the store {path} cannot be written: {error.strerror}",
+                hint="make the file and its folder writable, or name another with --store or OUTLAY_STORE",
+            ) from error
+        raise ConfigError(
+            f"the store {path} cannot be opened: {error.strerror}",
+            hint="name a file in a folder that can be made, with --store or OUTLAY_STORE",
+        ) from error
+
+
+def _is_store(connection: sqlite3.Connection, path: Path) -> bool:
+    """False for an empty file; raises ConfigError for somebody else's database or a newer store."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return False
+    if not {"meta", "events", "blobs"} <= tables:
+        raise ConfigError(
+            f"{path} is a SQLite database, but not an Outlay store",
+            hint="name another file with --store or OUTLAY_STORE; this one was left as it was",
+        )
+    found = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
+    version = int(found[0]) if found and str(found[0]).isdigit() else 0
+    if version != SCHEMA:
+        newer = version > SCHEMA
+        raise ConfigError(
+            f"the store {path} has schema {version}, this Outlay reads {SCHEMA}",
+            hint="update Outlay, or name another file with --store or OUTLAY_STORE"
+            if newer
+            else "the file is damaged: restore it from a copy, or name another file",
+        )
+    return True
+
+
+def _create(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have been faster while this one waited for the lock.
+        if not _is_store(connection, path):
+            for statement in filter(str.strip, _TABLES.split(";")):
+                connection.execute(statement)
+            connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    # SQLite does not make the new name itself durable. Some systems cannot open a folder for this.
+    with contextlib.suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            break
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait by itself for this lock.
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+    if mode != "wal":
+        raise ConfigError(
+            f"the store {path} lies on a file system without shared memory (SQLite's WAL mode needs it)",
+            hint="keep the store on a local disk",
+        )
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return error_name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def error_name(error: BaseException) -> str:
+    """SQLite's name of an error, such as `SQLITE_FULL`; empty where it has none."""
+    return str(getattr(error, "sqlite_errorname", ""))
+
+
+_HINTS = (
+    ("SQLITE_FULL", "the disk is full", "free some space and resume the run; what was flushed before is kept"),
+    ("SQLITE_READONLY", "it cannot be written", "make the file and its folder writable, then resume the run"),
+    ("SQLITE_BUSY", "another process holds it", "end the process that holds the file, then resume the run"),
+    ("SQLITE_NOTADB", "it is not an Outlay store", "name another file with --store or OUTLAY_STORE"),
+    ("SQLITE_CORRUPT", "it is damaged", "restore it from a copy, or name another file with --store or OUTLAY_STORE"),
+    ("SQLITE_CANTOPEN", "it cannot be opened", "make its folder writable, or name another file with --store"),
+    ("SQLITE_IOERR", "the disk failed", "check the disk and its quota, then resume the run"),
+)
+
+
+def _explain(error: BaseException) -> tuple[str, str]:
+    name = error_name(error)
+    for prefix, what, hint in _HINTS:
+        if name.startswith(prefix):
+            return f"{what} ({error}, {name})", hint
+    return str(error) or type(error).__name__, "mend the cause, then resume the run; what was flushed before is kept"
+
+
+def unusable(path: Path, error: BaseException) -> ConfigError:
+    """Why the file cannot be opened as a store."""
+    what, hint = _explain(error)
+    return ConfigError(f"cannot open the store {path}: {what}", hint=hint)
+
+
+def failed(path: Path, error: BaseException) -> StoreFailed:
+    """Why a commit did not happen. A new error each time, so that waiters do not share a traceback."""
+    what, hint = _explain(error)
+    raised = StoreFailed(f"cannot write to the store {path}: {what}", hint=hint)
+    raised.__cause__ = error
+    return raised
+
+
+def closed(path: Path) -> ConfigError:
+    return ConfigError(f"the store {path} is closed", hint="keep it open until the last run that uses it is done")

@@ -1,0 +1,51 @@
+"""A process of its own for the tests of durability: `child.py WHAT PATH NAME`."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from outlay.protocols.store import Row
+from outlay.stores import store_at
+
+
+def row(run: str, seq: int) -> Row:
+    return Row(run, seq, 1.5, "fact", b"x" * (seq * 37 % 700))
+
+
+async def until_killed(path: Path, name: str) -> None:
+    """20 runs at once; each writes, waits for durability, and only then says so on stdout."""
+    store = store_at(path)
+
+    async def work(run: str) -> None:
+        seq = 0
+        while True:
+            store.append([row(run, seq), row(run, seq + 1)])
+            await store.flush(run)
+            os.write(1, f"{run} {seq + 1}\n".encode())
+            seq += 2
+
+    await asyncio.gather(*[work(f"{name}.{i}") for i in range(20)])
+
+
+async def write(path: Path, name: str) -> None:
+    """5 runs at once of 40 rows each."""
+    store = store_at(path)
+
+    async def work(run: str) -> None:
+        for seq in range(40):
+            store.append([row(run, seq)])
+            await store.flush(run)
+
+    await asyncio.gather(*[work(f"{name}.{i}") for i in range(5)])
+    await store.close()
+
+
+async def forget(path: Path, name: str) -> None:
+    """Enqueue and end, without a flush or a close."""
+    store_at(path).append([row(name, seq) for seq in range(3_000)])
+
+
+if __name__ == "__main__":
+    what, path, name = sys.argv[1:]
+    asyncio.run({"until_killed": until_killed, "write": write, "forget": forget}[what](Path(path), name))

@@ -1,0 +1,24 @@
+"""Rows and databases for the tests of stores."""
+
+import sqlite3
+from pathlib import Path
+
+from outlay.protocols.store import Row
+
+
+def row(run: str, seq: int, *, kind: str = "fact", body: bytes = b"{}", time: float = 1.5) -> Row:
+    return Row(run, seq, time, kind, body)
+
+
+def stored(path: Path) -> dict[str, list[int]]:
+    """What an independent reader finds: the places taken in each run, in order."""
+    with_integrity = sqlite3.connect(path)
+    try:
+        assert with_integrity.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        found: dict[str, list[int]] = {}
+        query = "SELECT r.run, e.seq FROM events e JOIN runs r ON r.id = e.run ORDER BY e.id"
+        for run, seq in with_integrity.execute(query):
+            found.setdefault(run, []).append(seq)
+        return found
+    finally:
+        with_integrity.close()
