@@ -40,7 +40,7 @@ def tokens(texts: tuple[str, ...]) -> int:
     return sum(-(-len(text) // 4) for text in texts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(steps)
 def test_it_reads_what_the_model_reads_and_every_token_is_in_one_bucket(run: list[tuple[Prompt, float]]) -> None:
     """Whatever is asked in whatever order, with whatever pauses."""
