@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
@@ -68,7 +69,7 @@ class Message:
         found = self._canonical
         if found is None:
             parts = [_plain(part) for part in self.parts if not isinstance(part, ProviderBlock)]
-            found = self._canonical = _encode([self.role, parts])
+            found = self._canonical = _bytes([self.role, parts])
         return found
 
     def wire(self, dialect: str, encode: Callable[[Message], bytes]) -> bytes:
@@ -82,6 +83,13 @@ class Message:
 def user(text: str, label: Label = TRUSTED) -> Message:
     """A user message of plain text."""
     return Message("user", (Text(text),), label)
+
+
+def _bytes(plain: Any) -> bytes:
+    try:
+        return _encode(plain)
+    except UnicodeEncodeError:  # half a surrogate pair, out of a broken file or a model: written as its escape
+        return json.dumps(plain).encode()
 
 
 def _plain(part: Part) -> Any:
