@@ -21,7 +21,7 @@ from outlay.values.request import ToolSpec
 #: About what a model reads in a minute; longer results become an artifact with a preview.
 MAX_RESULT_TOKENS = 8_000
 #: Both providers take these; anything else would be refused after the prompt was paid for.
-NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.budgets import Chain, Left
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
-from outlay.runtime.identity import current_scope, digest, segment
+from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
@@ -65,10 +65,12 @@ class Context:
         "_family",
         "_finish",
         "_idempotency_key",
+        "_keys",
         "_place",
         "_running",
         "_tool_results",
         "_transcript",
+        "_visit",
         "finished",
         "input",
         "label",
@@ -97,6 +99,9 @@ class Context:
         #: Who counts the children running at once: a tool's context counts them with its agent's.
         self._family: Context = self
         self._finish: Hold | None = None
+        #: The scope that this node began in, and how often it had run there; what its children's keys hang on.
+        self._visit: tuple[Scope, int] | None = None
+        self._keys: Scope | None = None
         if parent is None:
             self._place = path
             self._chain: Chain = state.budgets.root
@@ -204,13 +209,19 @@ class Context:
         self._limit_shape(child)
         if key is None:
             return await self._with_options(child)
-        scope = current_scope.get()
-        assert scope is not None
-        token = current_scope.set(scope.keyed(child._place, key))
+        token = current_scope.set(self._keyed(child._place, key))
         try:
             return await self._with_options(child)
         finally:
             current_scope.reset(token)
+
+    def _keyed(self, place: str, key: str) -> Scope:
+        """The scope of a child with a key: it hangs on this node's run, whichever task asks (SEMANTICS 1)."""
+        if self._keys is None:
+            assert self._visit is not None
+            scope, n = self._visit
+            self._keys = Scope(digest(scope.id, b"node", self._place.encode(), n.to_bytes(4, "big")))
+        return self._keys.keyed(place, key)
 
     async def _with_options(self, child: Context) -> Any:
         """Run a child; an optional one is skipped where money runs short or it fails, and its input passed on."""
@@ -243,6 +254,7 @@ class Context:
         emit(NodeStarted, self.path, name=node.name, type=node.type)
         started = state.loop.time()
         outcome, error_text = "cancelled", ""
+        self._visit = _visit(self._place)
         try:
             output = await self._bounded(node.run(self, self.input))
             outcome = "completed"
@@ -358,7 +370,7 @@ class Context:
             state.stages.policy.allow("model", self.label, self.path)
         key = self._identity(request_hash(model, request))
         call = Call(state, model, request, key, self._chain, self.deadline, self._finish)
-        return await call.answer(least_output_tokens, max_input_tokens, self.random)
+        return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
 
     async def call_tool(self, effect: ToolEffect) -> Any:
         state = self.state
@@ -450,6 +462,7 @@ class Context:
         inner._family = self._family
         inner._tool_results = self._tool_results
         inner._idempotency_key = key
+        inner._visit = _visit(inner._place)
         inner.finished = self.finished
         return inner
 
@@ -516,6 +529,10 @@ class Context:
 
     def random(self) -> float:
         return int.from_bytes(self._draw(b"random")[:8], "big") / 2**64
+
+    def _jitter(self) -> float:
+        """A stream of its own: a retry must not shift what user code draws, or a resumed run would differ."""
+        return int.from_bytes(self._draw(b"jitter")[:8], "big") / 2**64
 
     def uuid(self) -> str:
         return str(UUID(bytes=self._draw(b"uuid"), version=4))
@@ -590,7 +607,7 @@ class Context:
             self.state.recorder.emit(Retracted, self.path, reason=reason)
 
     def skip(self, name: str, reason: str, error: BaseException | None = None) -> None:
-        self._note_skip(f"{self.path}/{name}", reason, error)
+        self._note_skip(f"{self.path}/{item(name)}", reason, error)
 
     def _skipped(self, child: Context, reason: str, error: BaseException | None) -> None:
         self._note_skip(child.path, reason, error)
@@ -618,6 +635,12 @@ class Context:
         ask = Ask(self.state.directory.price(model), input_tokens, cap)
         self._finish = self.state.budgets.ledger.set_aside(self._chain, ask)
         self.decide("finishing_reserve", agent=node.name, reserved=str(self._finish.usd))
+
+
+def _visit(place: str) -> tuple[Scope, int]:
+    scope = current_scope.get()
+    assert scope is not None, "a node outside its run"
+    return scope, scope.occurrence(b"visit " + place.encode(errors="surrogatepass"))
 
 
 def _one_line(error: BaseException) -> str:
