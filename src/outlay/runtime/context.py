@@ -32,6 +32,7 @@ from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.budgets import Chain, Left
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
+from outlay.runtime.flatten import flatten
 from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
@@ -256,7 +257,10 @@ class Context:
         outcome, error_text = "cancelled", ""
         self._visit = _visit(self._place)
         try:
-            output = await self._bounded(node.run(self, self.input))
+            try:
+                output = await self._bounded(node.run(self, self.input))
+            except BaseExceptionGroup as group:
+                raise flatten(group) from None  # a stop in a TaskGroup is a stop to whoever ran this node
             outcome = "completed"
         except Stopped as stop:
             outcome, error_text = "stopped", _one_line(stop)
@@ -414,10 +418,13 @@ class Context:
         error_text, size = "cancelled", 0
         state.parking.effects += 1
         try:
-            value = await self._within(effect, inner)
+            try:
+                value = await self._within(effect, inner)
+            except BaseExceptionGroup as group:
+                raise flatten(group) from None
             error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
             return value  # pyright: ignore[reportUnknownVariableType]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             error_text = _one_line(error)
             raise
         finally:
@@ -644,7 +651,10 @@ def _visit(place: str) -> tuple[Scope, int]:
 
 
 def _one_line(error: BaseException) -> str:
-    text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
+    try:
+        text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
+    except Exception:  # an exception of the user's whose text raises
+        text = ""
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 

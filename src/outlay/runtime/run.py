@@ -19,9 +19,7 @@ from outlay.errors import (
     ApprovalPending,
     BudgetExceeded,
     ConfigError,
-    DeadlineExceeded,
     OutlayError,
-    PolicyViolation,
     Stopped,
 )
 from outlay.events.records import BudgetAlert, Event, RunFinished, RunStarted, TextDelta
@@ -36,6 +34,7 @@ from outlay.runtime import preflight
 from outlay.runtime.budgets import BudgetTree, Chain, accounts_for
 from outlay.runtime.context import Context
 from outlay.runtime.directory import Directory, Replacements, default_prices, transport
+from outlay.runtime.flatten import flatten, precedence
 from outlay.runtime.flight import Flight
 from outlay.runtime.identity import Scope, current_scope, install, segment, uninstall
 from outlay.runtime.parking import Parking
@@ -425,7 +424,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         if isinstance(error, Stopped) and error.best is not None:
             output = error.best
     elif state.stops:
-        reason = min(state.stops, key=_precedence).reason
+        reason = min(state.stops, key=precedence).reason
     seconds = state.loop.time() - started
     degraded = bool(state.skipped) or reason != "completed"
     state.recorder.emit(
@@ -460,19 +459,6 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
             stop.result = result
             raise stop
     return result
-
-
-def flatten(error: BaseException) -> BaseException:
-    """The one error that a group of them stands for: cancelled, policy, approval, budget, deadline, then the rest."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    leaves = [flatten(inner) for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions]
-    return min(leaves, key=_precedence)
-
-
-def _precedence(error: BaseException) -> int:
-    order = (asyncio.CancelledError, PolicyViolation, ApprovalPending, BudgetExceeded, DeadlineExceeded, Stopped)
-    return next((i for i, kind in enumerate(order) if isinstance(error, kind)), len(order))
 
 
 def _reason_of(error: BaseException) -> str:
