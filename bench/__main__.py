@@ -72,20 +72,16 @@ def table(figures: Sequence[Figure]) -> str:
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    right = {2, 5, 6, 7}
-    lines = [
-        "  ".join(
-            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    pad = [str.rjust if i in (2, 5, 6, 7) else str.ljust for i in range(len(widths))]
+    lines = ["  ".join(f(cell, w) for f, cell, w in zip(pad, row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _short(value: float) -> str:
     if math.isinf(value):
         return "fails"
-    return f"{value:,.0f}" if value >= 100 or value == int(value) and value >= 10 or value == 0 else f"{value:.3g}"
+    whole = value == 0 or value >= 100 or (value >= 10 and value == int(value))
+    return f"{value:,.0f}" if whole else f"{value:.3g}"
 
 
 if __name__ == "__main__":

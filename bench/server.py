@@ -31,13 +31,8 @@ _BODY = json.dumps(
     },
     separators=(",", ":"),
 ).encode()
-_ANSWER = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: req_bench\r\ncontent-length: %d\r\n\r\n%b"
-    % (
-        len(_BODY),
-        _BODY,
-    )
-)
+_HEAD = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: req_bench\r\n"
+_ANSWER = f"{_HEAD}content-length: {len(_BODY)}\r\n\r\n".encode() + _BODY
 
 
 class Messages(asyncio.Protocol):
