@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -78,9 +79,11 @@ class _Place:
 
     def wrong(self, problem: str, field: str = "") -> ConfigError:
         lines = self.text.splitlines()
-        line = next((i for i, text in enumerate(lines) if self.key in text), 0)
+        entry = re.compile(rf"(?<![\w:@-]){re.escape(self.key)}(?![\w:@.-])")
+        line = next((i for i, text in enumerate(lines) if entry.search(text)), 0)
         if field:
-            line = next((i for i in range(line, len(lines)) if lines[i].strip(' "').startswith(field)), line)
+            here = re.compile(rf"(?<![\w-]){re.escape(field)}[\"']?\s*[=:]")
+            line = next((i for i in range(line, len(lines)) if here.search(lines[i])), line)
         name = f"prices.{self.key!r}" + (f", {field}" if field else "")
         return ConfigError(
             f"{self.path}, line {line + 1}: {name}: {problem}",

@@ -115,6 +115,17 @@ class Overridden:
         return self.book.find(provider, model, tier)
 
 
+class InTier:
+    """`book` as it is for requests of one tier: `model.price(InTier(book, response.tier))`."""
+
+    def __init__(self, book: TieredPriceBook, tier: str) -> None:
+        self.book = book
+        self.tier = tier
+
+    def find(self, provider: str, model: str) -> Price | None:
+        return self.book.find(provider, model, self.tier)
+
+
 def _look_up(provider: str, model: str, tier: str, now: datetime) -> tuple[Price | None, bool]:
     """The price, and whether it lasts until midnight UTC (some models change it by the hour)."""
     # Imported here because it costs 0.17 s of CPU, which `outlay --help` should not pay.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 from outlay.errors import ConfigError, InDoubt, PolicyViolation, Stopped
@@ -28,6 +28,8 @@ NOT_A_FAILURE = (Stopped, ConfigError, PolicyViolation, InDoubt)
 @dataclass(frozen=True, eq=False)
 class Pattern(Node[In, Out]):
     """A node that runs other nodes. Unnamed, it is called by its class."""
+
+    name: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.name:

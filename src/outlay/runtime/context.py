@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from outlay.agents.function import as_node
@@ -182,7 +182,7 @@ class Context:
         transcript: Transcript | None = None,
         finishing: bool = False,
     ) -> Any:
-        node = node if isinstance(node, Node) else as_node(node)
+        node = cast("Node[Any, Any]", node) if isinstance(node, Node) else as_node(node)
         state = self.state
         if state.closed is not None:
             raise state.closed
@@ -494,7 +494,7 @@ class Context:
             parking.look()
 
     @asynccontextmanager
-    async def timeout(self, seconds: float) -> AsyncIterator[None]:
+    async def timeout(self, seconds: float) -> AsyncGenerator[None]:
         until = self.state.loop.time() + seconds
         outer = self.deadline
         token = _block_deadline.set(until if outer is None else min(until, outer))
