@@ -828,16 +828,16 @@ def _usage(report: dict[str, Any] | None) -> Usage | None:
     """
     if report is None or not ("input_tokens" in report or "output_tokens" in report):
         return None
-    usage = _buckets(report)
+    usage = _buckets(report, report)
     iterations = report.get("iterations")
     for found in cast("list[Any]", iterations) if isinstance(iterations, list) else ():
         one = _dict(found)
         if one is not None and one.get("type") != "message" and "model" not in one:
-            usage += _buckets(one)
-    return replace(usage, raw=report)
+            usage = replace(usage + _buckets(one), raw=report)
+    return usage
 
 
-def _buckets(report: dict[str, Any]) -> Usage:
+def _buckets(report: dict[str, Any], raw: dict[str, Any] | None = None) -> Usage:
     lasting = _dict(report.get("cache_creation")) or {}
     return Usage(
         input_tokens=_int(report.get("input_tokens")),
@@ -845,6 +845,7 @@ def _buckets(report: dict[str, Any]) -> Usage:
         cache_write_tokens=_int(report.get("cache_creation_input_tokens")),
         output_tokens=_int(report.get("output_tokens")),
         cache_write_1h_tokens=_int(lasting.get("ephemeral_1h_input_tokens")),
+        raw=raw,
     )
 
 
