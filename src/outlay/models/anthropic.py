@@ -269,11 +269,11 @@ class Anthropic:
             raise self._broken("the stream stopped half-way" if draft.started else "the stream held no answer", answer)
         return _response(draft.parts(), draft.stop, draft.usage, draft.model, answer.headers, draft.first_token)
 
-    def _reported(self, failed: _Error, headers: Mapping[str, str], started: bool) -> ModelError:
+    def _reported(self, failed: dict[str, Any], headers: Mapping[str, str], started: bool) -> ModelError:
         return reported(
             "anthropic",
-            failed.type,
-            failed.message,
+            _str(failed.get("type")),
+            _str(failed.get("message")),
             request_id=request_id(headers),
             may_be_billed=started,
             secret=self._key(),
@@ -630,38 +630,28 @@ class _Reply(msgspec.Struct):
 
 class _Block(msgspec.Struct):
     type: str
-    text: str = ""
-    id: str = ""
-    name: str = ""
+    text: Any = None
+    id: Any = None
+    name: Any = None
     input: msgspec.Raw = msgspec.Raw(b"{}")
-    thinking: str = ""
-
-
-class _Error(msgspec.Struct):
-    type: str = "error"
-    message: str = ""
-
-
-class _Start(msgspec.Struct):
-    usage: Any = None
-    model: Any = None
+    thinking: Any = None
 
 
 class _Delta(msgspec.Struct):
-    type: str = ""
-    text: str = ""
-    partial_json: str = ""
+    type: Any = None
+    text: Any = None
+    partial_json: Any = None
     stop_reason: Any = None
 
 
 class _Event(msgspec.Struct):
     type: str
-    index: int = 0
-    message: _Start | None = None
-    content_block: msgspec.Raw | None = None
-    delta: msgspec.Raw | None = None
+    index: Any = None
+    message: Any = None
+    content_block: msgspec.Raw = msgspec.Raw(b"")
+    delta: msgspec.Raw = msgspec.Raw(b"")
     usage: Any = None
-    error: _Error | None = None
+    error: Any = None
 
 
 _block_of: Final = msgspec.json.Decoder(_Block).decode
@@ -672,10 +662,10 @@ _delta_of: Final = msgspec.json.Decoder(_Delta).decode
 def _part(raw: msgspec.Raw) -> Part:
     block = _block_of(raw)
     if block.type == "text":
-        return Text(block.text)
+        return Text(_str(block.text))
     if block.type == "tool_use":
-        return ToolCall(block.id, block.name, bytes(block.input).decode())
-    return ProviderBlock(DIALECT, block.type, bytes(raw).decode(), block.thinking)
+        return ToolCall(_str(block.id), _str(block.name), bytes(block.input).decode())
+    return ProviderBlock(DIALECT, block.type, bytes(raw).decode(), _str(block.thinking))
 
 
 class _Draft:
@@ -692,29 +682,26 @@ class _Draft:
         self.stop: Any = None
         self.first_token: float | None = None
 
-    def take(self, event: SseEvent) -> _Error | None:
+    def take(self, event: SseEvent) -> dict[str, Any] | None:
         """Take one event in. Gives the error that the provider reports, if this is one. Unknown events say nothing."""
         found = _event_of(event.data.encode())
         match found.type:
             case "content_block_delta":
-                if found.delta is not None:
-                    self._delta(found.index, found.delta)
+                self._delta(found.index, found.delta)
             case "content_block_start":
-                if found.content_block is not None:
-                    self._blocks[found.index] = _Growing(found.content_block)
+                self._blocks[_int(found.index)] = _Growing(found.content_block)
             case "message_start":
                 self.started = True
-                if found.message is not None:
-                    self.model = _str(found.message.model)
-                    self._report(found.message.usage)
+                message = _dict(found.message) or {}
+                self.model = _str(message.get("model"))
+                self._report(message.get("usage"))
             case "message_delta":
                 self._report(found.usage)
-                if found.delta is not None:
-                    self.stop = _delta_of(found.delta).stop_reason or self.stop
+                self.stop = _delta_of(found.delta).stop_reason or self.stop
             case "message_stop":
                 self.done = self.started
             case "error":
-                return found.error or _Error()
+                return _dict(found.error) or {"message": found.error}
             case _:
                 pass
         return None
@@ -727,8 +714,8 @@ class _Draft:
         if self._on_text is not None and text:
             self._on_text(text)
 
-    def _delta(self, index: int, raw: msgspec.Raw) -> None:
-        block = self._blocks.get(index)
+    def _delta(self, index: object, raw: msgspec.Raw) -> None:
+        block = self._blocks.get(_int(index))
         if block is None:
             raise msgspec.DecodeError(f"a delta for block {index}, which was never started")
         if self.first_token is None:
@@ -736,11 +723,11 @@ class _Draft:
         delta = _delta_of(raw)
         match delta.type:
             case "text_delta":
-                block.pieces.append(delta.text)
+                block.pieces.append(_str(delta.text))
                 if block.kind == "text":
-                    self.say(delta.text)
+                    self.say(block.pieces[-1])
             case "input_json_delta":
-                block.pieces.append(delta.partial_json)
+                block.pieces.append(_str(delta.partial_json))
             case _:
                 block.grow(msgspec.json.decode(raw, type=dict[str, Any]))
 
@@ -778,9 +765,9 @@ class _Growing:
         said = "".join(self.pieces)
         start = _block_of(self._start)
         if self.kind == "text":
-            return Text(start.text + said)
+            return Text(_str(start.text) + said)
         if self.kind == "tool_use":
-            return ToolCall(start.id, start.name, said or bytes(start.input).decode())
+            return ToolCall(_str(start.id), _str(start.name), said or bytes(start.input).decode())
         if self._grown is None and not said:
             return _part(self._start)
         fields = self._fields()
@@ -840,12 +827,12 @@ def _usage(report: dict[str, Any] | None) -> Usage | None:
 def _buckets(report: dict[str, Any], raw: dict[str, Any] | None = None) -> Usage:
     lasting = _dict(report.get("cache_creation")) or {}
     return Usage(
+        raw=raw,
         input_tokens=_int(report.get("input_tokens")),
         cache_read_tokens=_int(report.get("cache_read_input_tokens")),
         cache_write_tokens=_int(report.get("cache_creation_input_tokens")),
         output_tokens=_int(report.get("output_tokens")),
         cache_write_1h_tokens=_int(lasting.get("ephemeral_1h_input_tokens")),
-        raw=raw,
     )
 
 

@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class WallClock(Protocol):
     """A loop that also says what time it is (virtual time does)."""
 
@@ -25,5 +26,5 @@ loop_factory: ContextVar[Callable[[], asyncio.AbstractEventLoop]] = ContextVar(
 
 def wall_clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     """The epoch clock that belongs to this loop."""
-    own: Callable[[], float] | None = getattr(loop, "wall", None)  # 50 times faster than asking a Protocol
-    return time.time if own is None else own
+    wall: Callable[[], float] | None = getattr(loop, "wall", None)  # isinstance with a Protocol takes 5 µs
+    return wall if wall is not None else time.time
