@@ -81,7 +81,7 @@ class Call:
                 raise run.closed
             hold, bound = await self._reserve(price, bound, least_output_tokens)
             try:
-                response = await run.flight.shielded(self._attempt(attempt, price, hold, bound))
+                response = await run.flight.shielded(self._attempt, attempt, price, hold, bound)
             except ModelError as error:
                 delay = self._retry_delay(error, attempt, draw)
                 if delay is None:
