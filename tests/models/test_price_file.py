@@ -84,6 +84,11 @@ def test_a_missing_file_is_an_error(tmp_path, monkeypatch):
         ('[prices."a:b"]\ninput = 1\noutput = 1\ntiers = [{ input = 2, output = 2 }]', r"line 4: .*tiers: each tier"),
         ('[prices."a:b"]\ninput = 1\noutput = 1\ntiers = 5', r"line 4: .*tiers: must be a list of tables"),
         ("[prices.my-model]\ninput = 1\noutput = 1", r"line 1: prices.'my-model': names no model"),
+        (
+            '[prices."a:b@batch"]\ninput = 1\noutput = 1\n[prices."a:b"]\ncache_write_1h = 1\noutput = 1\ninput = 1\n'
+            "cache_write = -1",
+            r"line 8: prices.'a:b', cache_write: ",
+        ),
         ("prices = 3", r"`prices` must be a table"),
         ('[prices]\n"a:b" = 3', r"line 2: prices.'a:b': must be a table with input and output"),
         ('[prices."a:b"\n', r"line 1"),

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from outlay.errors import ConfigError
-from outlay.models.prices import GenaiPrices, Overridden, PriceTable
+from outlay.models.prices import GenaiPrices, InTier, Overridden, PriceTable
 from outlay.values.price import Price
 from outlay.values.usage import Usage
 
@@ -219,6 +219,11 @@ def test_the_lists_discount_is_not_applied_to_a_price_of_ones_own():
     half = Price.per_million(1, 10)
     book = Overridden(PriceTable({"openai:gpt-5.4": Price.per_million(2, 20), "openai:gpt-5.4@batch": half}), BOOK)
     assert book.find("openai", "gpt-5.4", "batch") is half
+
+
+def test_a_book_in_a_tier_prices_every_model_in_it():
+    book = InTier(BOOK, "batch")
+    assert book.find("anthropic", "claude-haiku-4-5") == BOOK.find("anthropic", "claude-haiku-4-5", "batch")
 
 
 @pytest.mark.parametrize("key", ["my-model", ":x", "openai:", ""])

@@ -234,6 +234,16 @@ def test_a_price_is_in_dollars_per_million_tokens():
     assert ScriptedModel([], price=("0.5", 2)).price(book).cost(Usage(1_000_000, 0, 0, 1_000_000)) == Decimal("2.5")
 
 
+def test_a_price_below_nothing_is_refused():
+    with pytest.raises(ValueError, match="negative"):
+        ScriptedModel([], price=(-1, 2))
+
+
+def test_a_latency_below_nothing_is_refused():
+    with pytest.raises(ConfigError, match="latency"):
+        ScriptedModel([], latency=-1)
+
+
 def test_a_stand_in_is_billed_as_the_model_it_stands_for():
     real = ScriptedModel([], name="anthropic:claude-haiku-4-5", price=(1, 5))
     offline = Offline(lambda req: "offline " + req.text, real)

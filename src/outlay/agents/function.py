@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast, overload
 
 from outlay.agents.signature import call, parameters_of
@@ -23,6 +23,7 @@ class FunctionNode(Node[A, B]):
     function: Callable[..., Any]
     description: str = ""
     nodes: tuple[Node[Any, Any], ...] = ()
+    name: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         if not callable(self.function):

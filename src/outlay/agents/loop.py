@@ -17,6 +17,7 @@ from outlay.errors import (
     PolicyViolation,
     Refused,
     Stopped,
+    StoreFailed,
     ToolError,
     TurnLimit,
 )
@@ -199,7 +200,7 @@ class _Hand:
             return _error(tool_call, f"the arguments are wrong: {error}")
         try:
             value = await self.ctx.call_tool(_effect(tool, arguments))
-        except (Stopped, ConfigError, PolicyViolation, InDoubt):
+        except (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed):
             raise  # the run is at fault or at its end, not the tool
         except Exception as error:
             return _error(tool_call, f"{type(error).__name__}: {error}"[:2_000])

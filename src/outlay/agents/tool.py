@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from outlay.agents import jsontext
 from outlay.agents.signature import call, parameters_of, takes_context
@@ -89,19 +89,19 @@ class Tool:
 
     def decode(self, arguments: str) -> dict[str, Any]:
         """The call's arguments, validated. Raises ValueError with what is wrong, fit for the model."""
-        parsed = jsontext.parse(arguments) if arguments.strip() else {}
+        parsed: Any = jsontext.parse(arguments) if arguments.strip() else {}
         if not isinstance(parsed, dict):
             raise ValueError("the arguments must be a JSON object")
         if self.input_schema is not None:
-            return parsed  # pyright: ignore[reportUnknownVariableType]
+            return cast("dict[str, Any]", parsed)
         from pydantic import ValidationError
 
         try:
-            model = self._arguments.model_validate_json(json.dumps(parsed))
+            model: Any = self._arguments.model_validate_json(json.dumps(parsed))
         except ValidationError as error:
             found = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)[:8])
             raise ValueError("; ".join(found)) from None
-        return {name: getattr(model, name) for name in type(model).model_fields}
+        return {name: getattr(model, name) for name in self._arguments.model_fields}
 
     async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
         """Call the function. The runtime wraps this in the effect's path, time-out and thread."""

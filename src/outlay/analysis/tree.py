@@ -210,8 +210,8 @@ def _refused(event: CallFailed) -> str:
     words = [f"✗ call {_model(event.model)}", _seconds(event.seconds), one_line(error, WIDTH)]
     if event.in_doubt is not None:
         words.append(f"in doubt ${event.in_doubt:,.4f}")
-    if event.retry_in is not None:
-        words.append(f"again in {_seconds(event.retry_in)}")
+    elif event.maybe_billed:
+        words.append("in doubt, unpriced")
     return " · ".join(words)
 
 

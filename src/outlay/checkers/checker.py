@@ -65,9 +65,8 @@ def text_of(output: Any) -> str:
         return output
     if isinstance(output, Enum):
         return text_of(output.value)
-    text: Any = (
-        cast("dict[str, Any]", output).get("text") if isinstance(output, dict) else getattr(output, "text", None)
-    )
+    fields: Any = output
+    text: Any = fields.get("text") if isinstance(output, dict) else getattr(fields, "text", None)
     if isinstance(text, str):
         return text
     try:

@@ -66,6 +66,7 @@ def citations(
     """
     try:
         compiled = re.compile(pattern)
+        several = re.compile(rf"(?:(?:{pattern})[\s.]*)+")
     except re.error as error:
         raise ConfigError(f"citations(pattern={pattern!r}): {error}") from error
     if compiled.groups != 1:
@@ -80,7 +81,7 @@ def citations(
             text = text_of(output)
             if (long := too_long(text)) is not None:
                 return long
-            claims = [(claim, _ids(compiled, claim)) for claim in _claims(text, per, compiled)]
+            claims = [(claim, _ids(compiled, claim)) for claim in _claims(text, per, compiled, several)]
         return _problem(claims, known)
 
     if sources is not None:
@@ -109,20 +110,21 @@ def _problem(claims: list[tuple[str, list[str]]], known: frozenset[str]) -> str 
         real = f"the sources are {_few(sorted(known))}" if known else "no source was given"
         problems.append(f"no such source: {_few(unknown)}; {real}")
     if uncited:
-        problems.append(f"cites no source: {_few([repr(shown(claim, 60)) for claim in uncited])}; add [source-id]")
+        problems.append(f"cites no source: {_few(uncited, 60, quote=True)}; add [source-id]")
     return "\n".join(problems) or None
 
 
-def _few(items: list[str]) -> str:
+def _few(items: list[str], most: int = 70, *, quote: bool = False) -> str:
+    few = [shown(item, most) for item in items[:_MOST_SHOWN]]
     more = f" and {len(items) - _MOST_SHOWN} more" if len(items) > _MOST_SHOWN else ""
-    return ", ".join(shown(item, 70) for item in items[:_MOST_SHOWN]) + more
+    return ", ".join(map(repr, few) if quote else few) + more
 
 
 def _ids(pattern: re.Pattern[str], text: str) -> list[str]:
     return [id.strip() for found in pattern.findall(text) for id in re.split(r"[,;]", found) if id.strip()]
 
 
-def _claims(text: str, per: Per, pattern: re.Pattern[str]) -> Iterator[str]:
+def _claims(text: str, per: Per, pattern: re.Pattern[str], several: re.Pattern[str]) -> Iterator[str]:
     if per == "answer":
         yield text
         return
@@ -131,30 +133,28 @@ def _claims(text: str, per: Per, pattern: re.Pattern[str]) -> Iterator[str]:
         line = block.strip().lstrip("-*•> ").strip()
         if line.startswith("#") or line.endswith(":"):
             continue
-        for claim in [line] if per == "paragraph" else _sentences(line, pattern):
+        for claim in [line] if per == "paragraph" else _sentences(line, several):
             # What claims has at least one word beside its citations, and does not only ask.
-            if re.search(r"[^\W\d_]{2,}", pattern.sub("", claim)) and not pattern.sub("", claim).strip().endswith("?"):
+            bare = pattern.sub("", claim).strip()
+            if re.search(r"[^\W\d_]{2,}", bare) and not bare.endswith("?"):
                 yield claim
 
 
-def _sentences(line: str, pattern: re.Pattern[str]) -> Iterator[str]:
+def _sentences(line: str, several: re.Pattern[str]) -> Iterator[str]:
     """The sentences of a line; a citation that follows a full stop belongs to the sentence before it."""
-    begun = ""
+    begun: list[str] = []  # the pieces of a sentence whose end has not come
     for piece in _SENTENCE_END.split(line):
-        trailing = ""
-        while (leading := pattern.match(piece)) is not None:
-            trailing, piece = f"{trailing} {leading.group()}", piece[leading.end() :].lstrip(" .")
-        if begun and trailing:
-            yield begun + trailing
-            begun = ""
-        elif trailing:
-            piece = f"{trailing} {piece}"
-        if begun and not _ABBREVIATION.search(begun):
-            yield begun
-            begun = ""
-        begun = f"{begun} {piece}".strip()
+        leading = several.match(piece)
+        if begun and leading is not None:
+            yield " ".join([*begun, leading.group()])
+            begun, piece = [], piece[leading.end() :]
+        elif begun and not _ABBREVIATION.search(begun[-1][-8:]):
+            yield " ".join(begun)
+            begun = []
+        if piece:
+            begun.append(piece)
     if begun:
-        yield begun
+        yield " ".join(begun)
 
 
 def _sources_of(results: Iterable[ToolResult], pattern: re.Pattern[str]) -> frozenset[str]:

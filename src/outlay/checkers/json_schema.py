@@ -22,13 +22,13 @@ def json_schema(schema: Mapping[str, Any]) -> Checker:
     """
     needs("jsonschema", "json_schema")
     library: Any = importlib.import_module("jsonschema")  # it has no types
-    registry: Any = importlib.import_module("referencing").Registry()
+    referencing: Any = importlib.import_module("referencing")
     kind: Any = library.validators.validator_for(schema, default=library.Draft202012Validator)
     try:
         kind.check_schema(schema)
     except library.SchemaError as error:
         raise ConfigError(f"json_schema: the schema is not valid: {shown(str(error.message), 200)}") from error
-    validator: Any = kind(schema, registry=registry)
+    validator: Any = kind(schema, registry=referencing.Registry())
 
     def check(output: Any) -> str | None:
         value, problem = _json(output)
@@ -38,6 +38,11 @@ def json_schema(schema: Mapping[str, Any]) -> Checker:
             error: Any = library.exceptions.best_match(validator.iter_errors(value))
         except RecursionError:
             return "the JSON is nested too deeply to be checked"
+        except referencing.exceptions.Unresolvable as error:
+            raise ConfigError(
+                f"json_schema: the schema refers to what it does not hold: {shown(str(error), 200)}",
+                hint="put it under $defs; nothing is fetched",
+            ) from error
         return None if error is None else f"at {error.json_path}: {shown(error.message, 200)}"
 
     return named("json_schema", check)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -24,7 +25,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from outlay.errors import ConfigError
-from outlay.models.prices import GenaiPrices, Overridden, PriceTable, TieredPriceBook
+from outlay.models.prices import GenaiPrices, Overridden, PriceTable
+from outlay.protocols.prices import PriceBook
 from outlay.values.money import usd
 from outlay.values.price import Price, Rates
 
@@ -33,7 +35,7 @@ _RATES = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _PER_TOKEN = Decimal("0.0001")
 
 
-def default_book(folder: Path | None = None) -> TieredPriceBook:
+def default_book(folder: Path | None = None) -> PriceBook:
     """The prices that a run uses: genai-prices, under the entries of your file if there is one."""
     table = find_table(folder)
     return GenaiPrices() if table is None else Overridden(table, GenaiPrices())
@@ -78,9 +80,11 @@ class _Place:
 
     def wrong(self, problem: str, field: str = "") -> ConfigError:
         lines = self.text.splitlines()
-        line = next((i for i, text in enumerate(lines) if self.key in text), 0)
+        entry = re.compile(rf"(?<![\w:@-]){re.escape(self.key)}(?![\w:@.-])")
+        line = next((i for i, text in enumerate(lines) if entry.search(text)), 0)
         if field:
-            line = next((i for i in range(line, len(lines)) if lines[i].strip(' "').startswith(field)), line)
+            here = re.compile(rf"(?<![\w-]){re.escape(field)}[\"']?\s*[=:]")
+            line = next((i for i in range(line, len(lines)) if here.search(lines[i])), line)
         name = f"prices.{self.key!r}" + (f", {field}" if field else "")
         return ConfigError(
             f"{self.path}, line {line + 1}: {name}: {problem}",

@@ -20,6 +20,7 @@ from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import Transport
 from outlay.values.content import Part, ProviderBlock, Text, ToolCall, ToolResult
 from outlay.values.message import Message
+from outlay.values.money import usd
 from outlay.values.price import Price
 from outlay.values.reply import Reply
 from outlay.values.request import ModelRequest, ModelResponse, Prelude, StopKind
@@ -66,7 +67,7 @@ class ScriptedModel:
             raise ConfigError(f"ScriptedModel: latency is in seconds and not negative, not {latency!r}")
         self._replies = replies if callable(replies) else tuple(replies)
         self._name = name
-        self._price = None if price is None else Price.per_million(*price)
+        self._price = None if price is None else Price.per_million(usd(price[0]), usd(price[1]))
         self._latency = latency
         self._taken = threading.Lock()
         self.calls: list[ModelRequest] = []
@@ -239,8 +240,15 @@ def _text(said: str, request: ModelRequest) -> str:
     return _json({"value": value})
 
 
-@lru_cache(maxsize=256)
 def _adapter(output_type: Any) -> TypeAdapter[Any]:
+    try:
+        return _kept_adapter(output_type)
+    except TypeError:  # Annotated with something that has no hash
+        return TypeAdapter(output_type)
+
+
+@lru_cache(maxsize=256)
+def _kept_adapter(output_type: Any) -> TypeAdapter[Any]:
     return TypeAdapter(output_type)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-from outlay.errors import ConfigError, InDoubt, PolicyViolation, Stopped
+from outlay.errors import ConfigError, InDoubt, PolicyViolation, Stopped, StoreFailed
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 
@@ -22,12 +22,14 @@ Step: TypeAlias = (
 )
 
 #: Not a worker's failure: the run is told to end, is built wrongly, or may not do this.
-NOT_A_FAILURE = (Stopped, ConfigError, PolicyViolation, InDoubt)
+NOT_A_FAILURE = (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed)
 
 
 @dataclass(frozen=True, eq=False)
 class Pattern(Node[In, Out]):
     """A node that runs other nodes. Unnamed, it is called by its class."""
+
+    name: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -6,12 +6,13 @@ import inspect
 import typing
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Self, TypeVar, get_args, get_origin, overload
+from itertools import pairwise
+from typing import Any, Self, TypeVar, cast, get_args, get_origin, overload
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node
 from outlay.agents.signature import parameters_of, takes_context
-from outlay.errors import ConfigError
+from outlay.errors import ConfigError, Stopped
 from outlay.patterns.pattern import Pattern, Step
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
@@ -152,7 +153,7 @@ class Pipeline(Pattern[In, Out]):
         for key, value in (("name", name), ("budget", budget), ("optional", optional), ("stages", nodes)):
             object.__setattr__(self, key, value)
         self.__post_init__()
-        for before, after in zip(nodes, nodes[1:], strict=False):
+        for before, after in pairwise(nodes):
             _must_fit(before, after)
 
     def replace(self, **changes: Any) -> Self:
@@ -167,9 +168,12 @@ class Pipeline(Pattern[In, Out]):
 
     async def run(self, ctx: RunContext[Any], input: In) -> Out:
         value: Any = input
-        for stage in self.stages:
+        for stage in self.stages[:-1]:
             value = await ctx.child(stage, value, origin=input, source=ctx.last_finished)
-        return value
+        try:
+            return await ctx.child(self.stages[-1], value, origin=input, source=ctx.last_finished)
+        except Stopped as stop:
+            raise stop.with_best(stop.best, ctx.path) from None  # the last stage's best answer is the pipeline's
 
 
 def _must_fit(before: Node[Any, Any], after: Node[Any, Any]) -> None:
@@ -208,9 +212,10 @@ def _class_of(hint: Any) -> type | None:
     """The plain class that a hint surely is, None where there is any doubt."""
     origin = get_origin(hint)
     if origin is typing.Literal:
-        kinds = {type(value) for value in get_args(hint)}
+        kinds: set[Any] = {type(value) for value in get_args(hint)}
         return kinds.pop() if len(kinds) == 1 else None
-    kind = hint if origin is None else origin
-    if not isinstance(kind, type) or kind is object or typing.is_typeddict(kind) or issubclass(kind, Enum):
+    kind: Any = hint if origin is None else origin
+    if not isinstance(kind, type) or kind is object or typing.is_typeddict(kind):
         return None
-    return None if getattr(kind, "_is_protocol", False) else kind
+    plain = cast("type[Any]", kind)
+    return None if issubclass(plain, Enum) or getattr(plain, "_is_protocol", False) else plain

@@ -6,9 +6,9 @@ A deterministic checker goes before a model's opinion (generator-critic; Madaan 
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
@@ -71,7 +71,8 @@ class Refine(Pattern[In, Out]):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "generator", as_node(self.generator))
-        given: Sequence[Any] = self.critic if isinstance(self.critic, list | tuple) else (self.critic,)
+        several = isinstance(self.critic, list | tuple)
+        given = tuple(cast("list[Any]", self.critic)) if several else (self.critic,)
         if not given or not all(isinstance(one, Node) or callable(one) for one in given):
             raise ConfigError("Refine: critic is a checker, a node that gives a Critique, or a list of them")
         object.__setattr__(self, "critic", tuple(sorted(given, key=lambda one: isinstance(one, Node))))
@@ -82,7 +83,7 @@ class Refine(Pattern[In, Out]):
 
     @property
     def children(self) -> tuple[Node[Any, Any], ...]:
-        critics = tuple(one for one in self.critic if isinstance(one, Node))
+        critics = [cast("Node[Any, Any]", one) for one in self.critic if isinstance(one, Node)]
         return (self.generator, *critics, *(() if self.fallback is None else (self.fallback,)))
 
     async def run(self, ctx: RunContext[Any], input: In) -> Out:
@@ -126,7 +127,7 @@ class Refine(Pattern[In, Out]):
         for passed, critic in enumerate(self.critic):
             if isinstance(critic, Node):
                 asked = Draft(input, output) if isinstance(critic, Agent) else output
-                verdict = _as_critique(await ctx.child(critic, asked, origin=input), critic)
+                verdict = _as_critique(await ctx.child(critic, asked, origin=input), cast("Node[Any, Any]", critic))
                 score = verdict.score if verdict.score is not None else score
                 problem = None if verdict.ok else verdict.feedback or "not good enough"
             else:

@@ -7,11 +7,11 @@ import typing
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
-from outlay.errors import ConfigError
+from outlay.errors import ConfigError, Stopped
 from outlay.patterns.pattern import NOT_A_FAILURE, Pattern, one_line
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
@@ -81,6 +81,8 @@ class Router(Pattern[In, Out]):
         ctx.report(label=routed.label, confidence=routed.confidence, route=node.name, reason=routed.reason)
         try:
             return await ctx.child(node, input, route=routed)
+        except Stopped as stop:
+            raise stop.with_best(stop.best, ctx.path) from None  # the route's best answer is the router's
         except NOT_A_FAILURE:
             raise
         except Exception as error:
@@ -138,10 +140,10 @@ def closed_labels(classifier: Node[Any, Any]) -> set[str]:
     """The labels a classifier can give, where its output type says so; empty where it is open."""
     if not isinstance(classifier, Agent):
         return set()
-    kind = classifier.output_type
+    kind: Any = cast(Any, classifier.output_type)
     if isinstance(kind, type) and not issubclass(kind, Enum | str):
         try:
-            kind = typing.get_type_hints(kind).get("label")
+            kind = typing.get_type_hints(cast(Any, kind)).get("label")
         except Exception:  # hints only a type checker can read
             return set()
     if get_origin(kind) is Literal:

@@ -348,10 +348,8 @@ def _nobody(_: Answer) -> None:
 
 def _fits(chain: Sequence[Account], usd: Decimal, tokens: int) -> bool:
     for account in chain:
-        if account.usd_limit is not None:
-            # written out: this is the hot path of every call
-            if account.spent + account.doubt + account.held + account.aside + usd > account.usd_limit:
-                return False
+        if account.usd_left is not None and usd > account.usd_left:
+            return False
         if account.tokens_left is not None and tokens > account.tokens_left:
             return False
         if account.calls_limit is not None and account.calls >= account.calls_limit:

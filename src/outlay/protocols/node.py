@@ -27,8 +27,8 @@ class Node(ABC, Generic[In, Out]):
     skipped when money runs short or it fails, and passes its input on.
     """
 
-    # a factory, because a plain default would become the default of every subclass's own `name`
-    name: str = field(default_factory=str, kw_only=True)
+    #: Each kind of node says how it gets its name: an agent is given one, a pattern has a default.
+    name: str = field(init=False)
     budget: Budget | tuple[Budget, ...] | None = field(default=None, kw_only=True)
     optional: bool = field(default=False, kw_only=True)
 

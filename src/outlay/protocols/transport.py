@@ -43,7 +43,7 @@ class HttpStream(Protocol):
 
 
 class Transport(Protocol):
-    """Raises ModelTimeout when time is up, BadResponse when a body breaks off, ModelError when no connection can be made.
+    """Raises ModelTimeout when time is up, BadResponse when a body breaks off, ModelError without a connection.
 
     Cancelling the awaiting task closes the socket. Redirects are not followed.
     """

@@ -22,7 +22,7 @@ def accounts_for(name: str, budgets: Sequence[Budget]) -> Chain:
     for budget in budgets:
         if budget.scope is not None:
             raise ConfigError(
-                f"budget scope={budget.scope!r} per={budget.per!r} counts across runs, which this version cannot do yet",
+                f"budget scope={budget.scope!r} per={budget.per!r} counts across runs, which is not there yet",
                 hint="give a budget for this run: Budget(usd=…)",
             )
     return tuple(Account(name, budget) for budget in budgets)

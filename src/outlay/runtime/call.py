@@ -175,9 +175,7 @@ class Call:
                 head=request.transcript.head.hex(),
                 prelude=request.prelude.digest.hex(),
             )
-            if recorder.store is not None:
-                await recorder.store.room()
-                await recorder.store.flush()
+            await recorder.durable()
             sent = run.loop.time()
             on_text = self._stream if recorder.streaming else None
             if self._deadline is None:

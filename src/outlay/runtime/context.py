@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from outlay.agents.function import as_node
 from outlay.agents.signature import call as call_function
-from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped
+from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped, StoreFailed
 from outlay.events.records import (
     Checked,
     Custom,
@@ -182,7 +182,7 @@ class Context:
         transcript: Transcript | None = None,
         finishing: bool = False,
     ) -> Any:
-        node = node if isinstance(node, Node) else as_node(node)
+        node = cast("Node[Any, Any]", node) if isinstance(node, Node) else as_node(node)
         state = self.state
         if state.closed is not None:
             raise state.closed
@@ -225,7 +225,7 @@ class Context:
             before = len(self.state.stops)
             try:
                 return await child.live()
-            except (DeadlineExceeded, ConfigError):
+            except (DeadlineExceeded, ConfigError, StoreFailed):
                 raise
             except BudgetExceeded as error:
                 del self.state.stops[before:]
@@ -494,7 +494,7 @@ class Context:
             parking.look()
 
     @asynccontextmanager
-    async def timeout(self, seconds: float) -> AsyncIterator[None]:
+    async def timeout(self, seconds: float) -> AsyncGenerator[None]:
         until = self.state.loop.time() + seconds
         outer = self.deadline
         token = _block_deadline.set(until if outer is None else min(until, outer))

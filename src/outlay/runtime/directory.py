@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from outlay.errors import ConfigError
 from outlay.models.naming import resolve
+from outlay.models.prices import InTier
 from outlay.models.scripted import Offline, ScriptedModel
 from outlay.models.transport import HttpTransport
 from outlay.protocols.model import Model
@@ -79,7 +80,7 @@ class Directory:
 
     def price_at(self, model: Model, tier: str) -> Price | None:
         """The price under a provider's condition (batch, priority, …), None where that is not known."""
-        return self.book.find(model.provider, model.name, tier)
+        return model.price(InTier(self.book, tier))
 
 
 @cache

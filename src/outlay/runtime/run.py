@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import secrets
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from outlay.agents.content import as_text
@@ -19,10 +20,12 @@ from outlay.errors import (
     BudgetExceeded,
     ConfigError,
     DeadlineExceeded,
+    OutlayError,
     PolicyViolation,
     Stopped,
 )
 from outlay.events.records import BudgetAlert, Event, RunFinished, RunStarted, TextDelta
+from outlay.policies.admission import Admission
 from outlay.policies.ledger import Alert, Ledger
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import loop_factory, wall_clock
@@ -41,6 +44,7 @@ from outlay.runtime.result import Pending, Result
 from outlay.runtime.state import RunState
 from outlay.stores.opening import store_at
 from outlay.values.budget import Budget
+from outlay.values.label import TRUSTED, Label, Labelled
 from outlay.values.money import show_usd
 from outlay.values.transcript import EMPTY, Transcript
 
@@ -49,6 +53,7 @@ Out = TypeVar("Out")
 Id = TypeVar("Id")
 Budgets = Budget | Sequence[Budget] | None
 StoreLike = str | Store | None
+_RUN_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +68,7 @@ class Host:
     on_ask: Callable[[Pending], Any] | None
     listeners: tuple[Listener, ...]
     deps: Any = None
-    stages: Stages = Stages()
+    stages: Stages = field(default_factory=Stages)
 
 
 @overload
@@ -172,8 +177,9 @@ async def run_many(
 ) -> AsyncGenerator[tuple[Id, Result[Out]]]:
     """Run a flow on many rows of `(id, input)`, `concurrency` at a time; results as they finish.
 
-    The budget covers all rows together. Once it is used up no further row is started; rows in flight end as they
-    can, and the generator ends.
+    The budget covers all rows together. Near its end fewer rows are started, so that it is not used up by rows that
+    are half done; once it is used up no further row is started, rows in flight end as they can, and the generator
+    ends.
     """
     if concurrency < 1:
         raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
@@ -196,9 +202,10 @@ async def run_many(
     pending: dict[asyncio.Task[Result[Any]], Id] = {}
     source = _each(rows)
     open_ended = True
+    admissions = [Admission(a.usd_limit) for a in host.shared if a.usd_limit is not None]
     try:
         while True:
-            while open_ended and len(pending) < concurrency:
+            while open_ended and len(pending) < concurrency and _admitted(host, admissions, len(pending)):
                 try:
                     id, input = await anext(source)
                 except StopAsyncIteration:
@@ -211,6 +218,8 @@ async def run_many(
             for task in [task for task in pending if task in done]:
                 id = pending.pop(task)
                 result = task.result()
+                for admission in admissions:
+                    admission.record(result.bill.at_least)
                 if result.stop_reason == "budget" and _is_shared(result, host):
                     open_ended = False
                 yield id, result
@@ -264,7 +273,7 @@ async def stream(
     on_ask: Callable[[Pending], Any] | None = None,
     seed: int | None = None,
     history: Transcript | None = None,
-) -> AsyncIterator[Stream[Out]]:
+) -> AsyncGenerator[Stream[Out]]:
     """Run a flow and see its events as they happen; leaving the block cancels what is still going."""
     root = as_node(node)
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -307,6 +316,7 @@ async def _run_one(
     history: Transcript,
     streaming: bool = False,
 ) -> Result[Any]:
+    value, label = _unlabelled(input)
     loop = asyncio.get_running_loop()
     run_id = await _new_id(host.store, run_id)
     wall = wall_clock(loop)
@@ -340,12 +350,13 @@ async def _run_one(
         RunStarted,
         path,
         flow=root.name,
-        input=hashlib.blake2b(as_text(input).encode(errors="surrogatepass"), digest_size=16).hexdigest(),
+        input=hashlib.blake2b(as_text(value).encode(errors="surrogatepass"), digest_size=16).hexdigest(),
         lane="offline" if host.directory.used_offline else "live",
         seed=seed,
         limits=tuple(_limits(account.budget) for account in state.budgets.root),
     )
-    context = Context(state, root, path, input, None)
+    context = Context(state, root, path, value, None)
+    context.label = label
     context.add_root_budgets()
     started = loop.time()
     install(loop)
@@ -364,7 +375,7 @@ class _End:
 
 
 async def _flow(state: RunState, context: Context) -> _End:
-    """Run the root in a task of its own and drain what is in flight. Raises CancelledError when cancelled from outside."""
+    """Run the root in a task of its own and drain what is in flight. Raises CancelledError when cancelled outside."""
     variables = copy_context()
     variables.run(current_scope.set, Scope(b"root"))
     task: asyncio.Task[Any] = asyncio.Task(context.live(), loop=state.loop, context=variables)
@@ -377,8 +388,8 @@ async def _flow(state: RunState, context: Context) -> _End:
             state.closed = Stopped("the run was cancelled")
             await state.flight.cut_off()
             state.recorder.emit(RunFinished, context.path, stop_reason="cancelled", degraded=True)
-            if state.recorder.store is not None:
-                await state.recorder.store.flush()
+            with suppress(OutlayError):  # the cancellation is what the caller waits for
+                await state.recorder.durable()
             raise
         end = _End(error=_suspension(state) or error)
     except BaseException as error:
@@ -425,8 +436,10 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         error="" if error is None else f"{type(error).__name__}: {getattr(error, 'message', error)}"[:1000],
         seconds=seconds,
     )
-    if state.recorder.store is not None:
-        await state.recorder.store.flush()
+    try:
+        await state.recorder.durable()
+    except OutlayError as failed:  # the answer is paid for: it is handed over, and what the store lost is said
+        error, reason, degraded = error or failed, "error", True
     finished = [(context.path, output)] if error is None else context.finished
     result = Result(
         output,
@@ -442,9 +455,10 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         state.transcript,
         tuple(finished),
     )
-    if isinstance(error, BudgetExceeded) and _raises(state, error):
-        error.result = result
-        raise error
+    for stop in (error, *state.stops):
+        if isinstance(stop, BudgetExceeded) and _raises(state, stop):
+            stop.result = result
+            raise stop
     return result
 
 
@@ -471,6 +485,14 @@ def _raises(state: RunState, error: BudgetExceeded) -> bool:
         if account.name == error.scope and account.budget.on_exhausted == "raise":
             return True
     return False
+
+
+def _admitted(host: Host, admissions: Sequence[Admission], in_flight: int) -> bool:
+    limited = [account for account in host.shared if account.usd_limit is not None]
+    return all(
+        admission.admits(in_flight, account.spent + account.doubt)
+        for admission, account in zip(admissions, limited, strict=True)
+    )
 
 
 def _is_shared(result: Result[Any], host: Host) -> bool:
@@ -517,12 +539,24 @@ def _alert_on_stderr(alert: BudgetAlert) -> None:
         amount = f"{show_usd(alert.spent)} of {show_usd(alert.limit, places=2)}"
     else:
         amount = f"{alert.spent:,} of {alert.limit:,} {alert.resource}"
-    print(f"outlay: budget of {alert.scope} at {alert.percent} % ({amount})", file=sys.stderr)
+    print(  # noqa: T201 - budget alerts go to stderr unless on_alert= takes them
+        f"outlay: budget of {alert.scope} at {alert.percent} % ({amount})", file=sys.stderr
+    )
+
+
+def _unlabelled(input: Any) -> tuple[Any, Label]:
+    """What `run` was given, and its label: what the caller hands over is trusted unless it says otherwise."""
+    if isinstance(input, Labelled):
+        labelled = cast("Labelled[Any]", input)
+        return labelled.value, labelled.label
+    return input, TRUSTED
 
 
 async def _new_id(store: Store | None, run_id: str | None) -> str:
     if run_id is None:
         return secrets.token_hex(6)
+    if not _RUN_ID.match(run_id):
+        raise ConfigError(f"run_id={run_id[:80]!r} is not allowed", hint="use 1 to 128 of A-Z a-z 0-9 . _ : -")
     if store is not None and await store.events(run_id, ("run_started",)):
         raise ConfigError(
             f"run {run_id!r} exists in the store, and going on with a run is not there yet",

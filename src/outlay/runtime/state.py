@@ -17,7 +17,7 @@ from outlay.runtime.directory import Directory
 from outlay.runtime.flight import Flight
 from outlay.runtime.parking import Parking
 from outlay.runtime.recorder import Recorder
-from outlay.runtime.result import SkippedPart
+from outlay.runtime.result import Pending, SkippedPart
 from outlay.values.transcript import EMPTY, Transcript
 
 
@@ -35,7 +35,7 @@ class RunState:
     parking: Parking
     transport: Transport
     deps: Any
-    on_ask: Callable[[str], Any] | None
+    on_ask: Callable[[Pending], Any] | None
     stages: Stages
     retry: RetryPolicy
     history: Transcript = EMPTY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
@@ -68,7 +69,7 @@ class Message:
         found = self._canonical
         if found is None:
             parts = [_plain(part) for part in self.parts if not isinstance(part, ProviderBlock)]
-            found = self._canonical = _encode([self.role, parts])
+            found = self._canonical = _bytes_of([self.role, parts])
         return found
 
     def wire(self, dialect: str, encode: Callable[[Message], bytes]) -> bytes:
@@ -77,6 +78,13 @@ class Message:
         if found is None:
             found = self._wire[dialect] = encode(self)
         return found
+
+
+def _bytes_of(value: Any) -> bytes:
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:  # half a surrogate pair is no text, but a user may paste one: escaped, it is JSON
+        return json.dumps(value).encode()
 
 
 def user(text: str, label: Label = TRUSTED) -> Message:
