@@ -133,7 +133,7 @@ def _read(path: Path) -> list[Interaction]:
             for event in events
         )
         return [_bare(path, 0, body)]
-    document = json.loads(raw) if path.suffix == ".json" else yaml.load(raw, Loader=_Loader)  # noqa: S506
+    document = json.loads(raw) if path.suffix == ".json" else yaml.load(raw, Loader=_Loader)
     match document:
         case {"interactions": list() as found} | {"http_interactions": list() as found}:
             return [_interaction(path, i, one) for i, one in enumerate(found)]

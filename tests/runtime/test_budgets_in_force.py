@@ -126,7 +126,10 @@ def test_a_limit_of_calls_counts_retries() -> None:
     agent = Agent("a", ScriptedModel([Overloaded("busy"), "fine"]))
     result = at_once(run(agent, "", budget=Budget(calls=1)))
     assert (result.stop_reason, result.error.resource) == ("budget", "calls")  # pyright: ignore
-    assert at_once(run(Agent("a", ScriptedModel([Overloaded("busy"), "fine"])), "", budget=Budget(calls=2))).output == "fine"
+    assert (
+        at_once(run(Agent("a", ScriptedModel([Overloaded("busy"), "fine"])), "", budget=Budget(calls=2))).output
+        == "fine"
+    )
 
 
 def test_a_limit_of_tokens_counts_all_buckets() -> None:
@@ -205,7 +208,9 @@ def test_depth_holds_for_agents_that_start_agents_by_tool() -> None:
 
 def test_alerts_come_during_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     """At 50, 80 and 95 per cent of a limit, while there is still something to decide; as events, on stderr."""
-    result = at_once(run(FanOut(worker(), max_parallel=1, name="fan"), [str(i) for i in range(20)], budget=Budget(usd="0.20")))
+    result = at_once(
+        run(FanOut(worker(), max_parallel=1, name="fan"), [str(i) for i in range(20)], budget=Budget(usd="0.20"))
+    )
     alerts = of_kind(result, BudgetAlert)
     assert [(a.percent, a.spent, a.scope, a.resource) for a in alerts] == [
         (50, Decimal("0.10"), "fan", "usd"),
@@ -322,7 +327,10 @@ def test_optional_parts_are_skipped_first_and_pass_their_input_on() -> None:
 
 def test_an_optional_part_that_does_not_fit_is_skipped_and_the_run_goes_on() -> None:
     """A budget stop below an optional node is made up for: the run is complete, and says that it is degraded."""
-    for broken in (worker("x", cap=50, optional=True), worker("x", cost=1, max_turns=1, verify=[lambda _: "no"], optional=True)):
+    for broken in (
+        worker("x", cap=50, optional=True),
+        worker("x", cost=1, max_turns=1, verify=[lambda _: "no"], optional=True),
+    ):
         result = at_once(run(Pipeline(broken, echo, name="p"), "in", budget=Budget(usd="0.40")))
         assert (result.output, result.stop_reason, result.degraded) == ("in", "completed", True)
         assert result.skipped[0].error is not None
@@ -362,7 +370,9 @@ def test_a_cheaper_model_takes_over_at_80_per_cent() -> None:
 
     result = at_once(run(twice, "", budget=Budget(usd="0.10")))
     assert result.unwrap() == ["dear", "cheap"]
-    assert [d.data for d in of_kind(result, Decision) if d.about == "cheaper_model"] == [{"model": "cheap", "percent_used": 80}]
+    assert [d.data for d in of_kind(result, Decision) if d.about == "cheaper_model"] == [
+        {"model": "cheap", "percent_used": 80}
+    ]
 
 
 def test_an_input_over_its_limit_is_refused_before_it_is_paid_for() -> None:
@@ -391,7 +401,9 @@ def test_a_supervisor_can_still_synthesize_when_the_money_is_gone() -> None:
     """The synthesizer's worst case is reserved from the start, and it is told what has failed."""
     plan = Plan([Subtask(str(i), "worker", "do") for i in range(9)])
     synthesizer = Agent("synth", dear(lambda r: cents(3, r.text)), max_output_tokens=300, max_input_tokens=1000)
-    result = at_once(run(Supervisor(lambda _: plan, [worker()], synthesizer, name="crew"), "goal", budget=Budget(usd="0.08")))
+    result = at_once(
+        run(Supervisor(lambda _: plan, [worker()], synthesizer, name="crew"), "goal", budget=Budget(usd="0.08"))
+    )
     assert result.stop_reason == "budget"
     assert result.output is not None
     assert '"failed":{"5":"BudgetExceeded' in result.output
@@ -418,7 +430,15 @@ def test_what_is_left_can_be_asked_for() -> None:
     @node
     async def look(ctx: RunContext, _: str) -> None:
         await ctx.run(worker(), "x")
-        seen.append((ctx.budget.usd_left, ctx.budget.calls_left, ctx.budget.tokens_left, ctx.budget.seconds_left, ctx.budget.percent_used))
+        seen.append(
+            (
+                ctx.budget.usd_left,
+                ctx.budget.calls_left,
+                ctx.budget.tokens_left,
+                ctx.budget.seconds_left,
+                ctx.budget.percent_used,
+            )
+        )
 
     at_once(run(look, "", budget=[Budget(usd="0.10", calls=5), Budget(usd="0.05", seconds=10)]))
     at_once(run(look, ""))
@@ -434,7 +454,13 @@ def test_a_tool_cannot_spend_past_the_agents_budget() -> None:
         """Ask."""
         return await ctx.run(inner, q)
 
-    boss = Agent("boss", dear([Reply(tool_calls=[("ask", {"q": "x"})] * 5, usage=Usage()), "done"]), tools=[ask], max_output_tokens=1, budget=Budget(usd="0.03"))
+    boss = Agent(
+        "boss",
+        dear([Reply(tool_calls=[("ask", {"q": "x"})] * 5, usage=Usage()), "done"]),
+        tools=[ask],
+        max_output_tokens=1,
+        budget=Budget(usd="0.03"),
+    )
     result = at_once(run(boss, "", budget=Budget(usd=9)))
     assert result.stop_reason == "budget"
     assert spent(result) <= Decimal("0.03")

@@ -1,6 +1,7 @@
 """What is particular to the store in a file: group commit, waiting, failing, sharing."""
 
 import asyncio
+import os
 import sqlite3
 import threading
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from outlay.errors import OutlayError, StoreFailed
+from outlay.errors import ConfigError, OutlayError, StoreFailed
 from outlay.stores import database, open_store, store_at
 from outlay.stores.sqlite import SqliteStore
 from stores.rows import row, stored
@@ -208,3 +209,28 @@ async def test_a_place_outside_its_range_is_refused_where_it_is_given(path: Path
         store.append([row("a", 2**32 - 1)])
         await store.flush()
         assert [r.seq for r in await store.events("a")] == [2**32 - 1]
+
+
+async def test_a_closed_store_is_one_file(path: Path):
+    """Nothing is left beside it that a copy would have to take along."""
+    async with open_store(path) as store:
+        store.append([row("a", 0)])
+        await store.flush()
+        await store.events()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python 3.12 warns of forks beside threads
+def test_a_store_of_the_parent_process_is_refused_after_a_fork(path: Path):
+    store = store_at(path)
+    store.append([row("a", 0)])
+    child = os.fork()
+    if child == 0:
+        try:
+            store.append([row("a", 1)])
+        except ConfigError as error:
+            os._exit(0 if "open it in each process" in str(error) else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    asyncio.run(store.close())
+    assert stored(path) == {"a": [0]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar, cast, overload
 
 from outlay.agents.signature import call, parameters_of
@@ -47,7 +48,15 @@ class FunctionNode(Node[A, B]):
         return self.function(*args)
 
     async def run(self, ctx: RunContext[Any], input: A) -> B:
+        if self._takes_both:
+            result = self.function(ctx, input)
+            return await result if inspect.isawaitable(result) else result
         return await call(self.function, ctx, input)
+
+    @cached_property
+    def _takes_both(self) -> bool:
+        """Two parameters without a default: what else than the context could the first one be?"""
+        return sum(p.default is p.empty for p in parameters_of(self.function)) == 2
 
 
 @overload

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from outlay.agents.content import as_parts, as_text
+from outlay.agents.content import as_parts, as_text, well_formed
 from outlay.agents.signature import call
 from outlay.agents.tool import Tool
 from outlay.errors import (
@@ -17,6 +18,7 @@ from outlay.errors import (
     PolicyViolation,
     Refused,
     Stopped,
+    StoreFailed,
     ToolError,
     TurnLimit,
 )
@@ -199,11 +201,16 @@ class _Hand:
             return _error(tool_call, f"the arguments are wrong: {error}")
         try:
             value = await self.ctx.call_tool(_effect(tool, arguments))
-        except (Stopped, ConfigError, PolicyViolation, InDoubt):
+            return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, value))
+        except (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed):
             raise  # the run is at fault or at its end, not the tool
-        except Exception as error:
-            return _error(tool_call, f"{type(error).__name__}: {error}"[:2_000])
-        return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, value))
+        except (Exception, SystemExit) as error:  # a tool that calls `sys.exit()` must not end a paid run
+            return _error(tool_call, _described(error))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return _error(tool_call, _described(error))  # nobody cancelled us: it is the tool's own
 
     def _fitting(self, tool: Tool, value: Any) -> str:
         text = as_text(value)
@@ -215,7 +222,7 @@ class _Hand:
 
 
 def _may_overlap(tool: Tool) -> bool:
-    return not tool.side_effect or tool.parallel is True
+    return not tool.side_effect if tool.parallel is None else tool.parallel
 
 
 def _effect(tool: Tool, arguments: dict[str, Any]) -> ToolEffect:
@@ -231,6 +238,15 @@ def _effect(tool: Tool, arguments: dict[str, Any]) -> ToolEffect:
         parallel=_may_overlap(tool),
         requires_approval=tool.requires_approval,
     )
+
+
+def _described(error: BaseException) -> str:
+    """An exception for the model to read, whatever its text does."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "its text cannot be read"
+    return well_formed(f"{type(error).__name__}: {text}"[:2_000])
 
 
 def _error(tool_call: ToolCall, text: str) -> ToolResult:

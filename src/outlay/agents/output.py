@@ -22,6 +22,8 @@ class OutputCodec:
     def decode(self, text: str) -> Any:
         """The value in a model's answer. Raises ValueError with what is wrong, fit to be fed back to the model."""
         if self.spec is None:
+            if not jsontext.is_text(text):
+                raise ValueError(jsontext.NOT_TEXT)
             return text
         from pydantic import ValidationError
 

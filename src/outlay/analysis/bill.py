@@ -32,8 +32,8 @@ class Bill:
     """Money in US dollars, exact; tokens in four disjoint buckets.
 
     `in_doubt` is held for the `doubtful` attempts whose fate is unknown (sent, and no answer seen): it is outside
-    `total`, and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). `checks` are the names of the checkers that
-    outputs met, `refused` how many outputs they refused.
+    `total`, and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). `checks` are the names
+    of the checkers that outputs met, `refused` how many outputs they refused.
     """
 
     lines: tuple[BillLine, ...] = ()
@@ -168,6 +168,7 @@ class BillFold:
         self._checks: set[str] = set()
         self._in_doubt = ZERO
         self._doubtful = 0
+        self._doubtful_unpriced = 0
         self._refused = 0
         self._tools = 0
         self._failed_tools = 0
@@ -175,15 +176,18 @@ class BillFold:
     def add(self, event: Event) -> None:
         if isinstance(event, CallStarted):
             self._attempt(event)
-            self._open[event.run, event.path, event.key, event.attempt] = event.reserved
+            attempt = (event.run, event.path, event.key, event.attempt)
+            if attempt in self._open:
+                # Sent again under its old number, after a crash: no end of the first will ever be seen.
+                self._doubt(self._open[attempt])
+            self._open[attempt] = event.reserved
         elif isinstance(event, CallFinished):
             self._finish(event)
         elif isinstance(event, CallFailed):
             line = self._end(event)
             line.seconds.append(event.seconds)
-            if event.in_doubt is not None:
-                self._in_doubt += event.in_doubt
-                self._doubtful += 1
+            if event.maybe_billed or event.in_doubt is not None:
+                self._doubt(event.in_doubt)
         elif isinstance(event, ToolFinished):
             self._tools += 1
             self._failed_tools += bool(event.error)
@@ -204,7 +208,7 @@ class BillFold:
             tuple(_frozen(key, line) for key, line in found),
             sum((held for held in self._open.values() if held is not None), self._in_doubt),
             self._doubtful + len(self._open),
-            sum(held is None for held in self._open.values()),
+            self._doubtful_unpriced + sum(held is None for held in self._open.values()),
             tuple(head for _, head in heads),
             tuple(sorted(self._checks)),
             self._refused,
@@ -228,6 +232,13 @@ class BillFold:
             return self._attempt(event)
         del self._open[attempt]
         return self._line(event)
+
+    def _doubt(self, held: Decimal | None) -> None:
+        self._doubtful += 1
+        if held is None:
+            self._doubtful_unpriced += 1
+        else:
+            self._in_doubt += held
 
     def _finish(self, event: CallFinished) -> None:
         line = self._end(event)

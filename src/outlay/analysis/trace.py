@@ -157,7 +157,7 @@ class TraceFold:
             route=None,
             retries=retries,
             error_type=event.error.partition(":")[0],
-            cost=ZERO if event.in_doubt is None else None,
+            cost=None if event.maybe_billed or event.in_doubt is not None else ZERO,
             input=self._content(self._inputs, head),
         )
 

@@ -210,6 +210,8 @@ def _refused(event: CallFailed) -> str:
     words = [f"✗ call {_model(event.model)}", _seconds(event.seconds), one_line(error, WIDTH)]
     if event.in_doubt is not None:
         words.append(f"in doubt ${event.in_doubt:,.4f}")
+    elif event.maybe_billed:
+        words.append("in doubt, unpriced")
     return " · ".join(words)
 
 

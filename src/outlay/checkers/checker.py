@@ -70,9 +70,9 @@ def text_of(output: Any) -> str:
     if isinstance(text, str):
         return text
     try:
-        return json.dumps(to_jsonable_python(output), ensure_ascii=False)
+        return json.dumps(to_jsonable_python(fields), ensure_ascii=False)
     except PydanticSerializationError:
-        return str(output)
+        return str(fields)
 
 
 def code_of(output: Any) -> str:

@@ -47,14 +47,20 @@ LONGEST_PLAIN: Final = 128_000 * 600 // 3600
 # What the provider adds to the input beyond the bytes of the body, in tokens, for `bound`.
 #: Measured on the recordings: a one-word request is 8 tokens, and its body 60 bytes.
 _OVERHEAD: Final = 64
-#: The system prompt that comes with tools: 159 to 530 tokens in the provider's table, 346 for the 4.x models.
-_TOOLS_OVERHEAD: Final = 600
+#: The system prompt that comes with tools: 159 to 530 tokens in the provider's table, up to 590 in the recordings.
+_TOOLS_OVERHEAD: Final = 800
+#: A tool of the provider's brings its description along: 1,560 for memory (recorded), 245 to 735 in its table.
+_OWN_TOOL_OVERHEAD: Final = 4000
 #: The prompt that explains the output schema, which is repeated in it.
 _OUTPUT_OVERHEAD: Final = 400
 #: A page of a PDF is read as a picture and as text; the provider says 1,500 to 3,000 tokens of text.
 _PAGE_TEXT: Final = 3000
 _MOST_PAGES: Final = 600
 _LARGEST_CONTEXT: Final = 1_000_000
+#: Tokens: more than any budget can hold.
+UNBOUNDED: Final = 10**12
+#: Tools of the provider's that run here, not there; one without a type is ours.
+_CLIENT_TOOLS: Final = ("custom", "memory_", "bash_", "text_editor_", "computer_")
 
 _encode = msgspec.json.Encoder().encode
 _SAFE_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
@@ -111,7 +117,9 @@ class Anthropic:
         """At least as many tokens as the input can be: one a byte of text, and pictures and pages by formula.
 
         A token is at least one byte of text. What the provider adds for tools and output schemas is declared above.
-        The window of the model is a bound of its own: what does not fit is refused, and free.
+        The window of the model is a bound of its own: what does not fit is refused, and free. Where the provider
+        goes on by itself (server tools, compaction) it may fill the window again with each step; without a declared
+        limit on the steps (`max_uses`) there is no bound, and UNBOUNDED fits no budget.
         """
         able = capabilities(self.name)
         prelude = request.prelude
@@ -120,12 +128,16 @@ class Anthropic:
             total += _TOOLS_OVERHEAD + len(prelude.wire(_TOOLS, _tools))
         if prelude.output is not None:
             total += _OUTPUT_OVERHEAD + 2 * len(prelude.wire(_FORMAT, _format))
-        if request.settings.extra:
-            total += _bound_extra(request.settings.extra)
+        steps = 0
+        if extra := request.settings.extra:
+            total += len(_encode(extra)) + _OWN_TOOL_OVERHEAD * len(extra.get("tools") or ())
+            steps = _server_steps(extra)
         for message in request.messages:
             total += len(message.wire(DIALECT, _message))
             if media := message.wire(_MEDIA, _media):
                 total += _media_tokens(media, able)
+        if steps:
+            return min(UNBOUNDED, total + (steps + 1) * (able.context or _LARGEST_CONTEXT))
         return total if able.context is None else min(total, able.context)
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
@@ -269,11 +281,11 @@ class Anthropic:
             raise self._broken("the stream stopped half-way" if draft.started else "the stream held no answer", answer)
         return _response(draft.parts(), draft.stop, draft.usage, draft.model, answer.headers, draft.first_token)
 
-    def _reported(self, failed: _Error, headers: Mapping[str, str], started: bool) -> ModelError:
+    def _reported(self, failed: dict[str, Any], headers: Mapping[str, str], started: bool) -> ModelError:
         return reported(
             "anthropic",
-            failed.type,
-            failed.message,
+            _str(failed.get("type")),
+            _str(failed.get("message")),
             request_id=request_id(headers),
             may_be_billed=started,
             secret=self._key(),
@@ -606,10 +618,19 @@ def _base64_length(data: bytes) -> int:
     return -(-len(data) // 3) * 4
 
 
-def _bound_extra(extra: Mapping[str, Any]) -> int:
-    """Server tools and MCP servers bring in text that nobody has seen yet: as much as fits."""
-    unbounded = extra.get("tools") or extra.get("mcp_servers") or extra.get("container")
-    return len(_encode(extra)) + (_LARGEST_CONTEXT if unbounded else 0)
+def _server_steps(extra: Mapping[str, Any]) -> int:
+    """How often the provider may go on by itself and read the conversation again."""
+    if extra.get("mcp_servers"):
+        return UNBOUNDED
+    steps = 0
+    for tool in cast("list[Any]", extra.get("tools") or []):
+        described = _dict(tool) or {}
+        if not _str(described.get("type")).startswith(_CLIENT_TOOLS):
+            steps += _int(described.get("max_uses")) or UNBOUNDED
+    management = _dict(extra.get("context_management")) or {}
+    for edit in cast("list[Any]", management.get("edits") or []):
+        steps += _str((_dict(edit) or {}).get("type")).startswith("compact_")
+    return steps
 
 
 # ── what comes back ───────────────────────────────────────────────────────────────────────────────────────────
@@ -630,38 +651,28 @@ class _Reply(msgspec.Struct):
 
 class _Block(msgspec.Struct):
     type: str
-    text: str = ""
-    id: str = ""
-    name: str = ""
+    text: Any = None
+    id: Any = None
+    name: Any = None
     input: msgspec.Raw = msgspec.Raw(b"{}")
-    thinking: str = ""
-
-
-class _Error(msgspec.Struct):
-    type: str = "error"
-    message: str = ""
-
-
-class _Start(msgspec.Struct):
-    usage: Any = None
-    model: Any = None
+    thinking: Any = None
 
 
 class _Delta(msgspec.Struct):
-    type: str = ""
-    text: str = ""
-    partial_json: str = ""
+    type: Any = None
+    text: Any = None
+    partial_json: Any = None
     stop_reason: Any = None
 
 
 class _Event(msgspec.Struct):
     type: str
-    index: int = 0
-    message: _Start | None = None
-    content_block: msgspec.Raw | None = None
-    delta: msgspec.Raw | None = None
+    index: Any = None
+    message: Any = None
+    content_block: msgspec.Raw = msgspec.Raw(b"")
+    delta: msgspec.Raw = msgspec.Raw(b"")
     usage: Any = None
-    error: _Error | None = None
+    error: Any = None
 
 
 _block_of: Final = msgspec.json.Decoder(_Block).decode
@@ -672,10 +683,10 @@ _delta_of: Final = msgspec.json.Decoder(_Delta).decode
 def _part(raw: msgspec.Raw) -> Part:
     block = _block_of(raw)
     if block.type == "text":
-        return Text(block.text)
+        return Text(_str(block.text))
     if block.type == "tool_use":
-        return ToolCall(block.id, block.name, bytes(block.input).decode())
-    return ProviderBlock(DIALECT, block.type, bytes(raw).decode(), block.thinking)
+        return ToolCall(_str(block.id), _str(block.name), bytes(block.input).decode())
+    return ProviderBlock(DIALECT, block.type, bytes(raw).decode(), _str(block.thinking))
 
 
 class _Draft:
@@ -692,29 +703,26 @@ class _Draft:
         self.stop: Any = None
         self.first_token: float | None = None
 
-    def take(self, event: SseEvent) -> _Error | None:
+    def take(self, event: SseEvent) -> dict[str, Any] | None:
         """Take one event in. Gives the error that the provider reports, if this is one. Unknown events say nothing."""
         found = _event_of(event.data.encode())
         match found.type:
             case "content_block_delta":
-                if found.delta is not None:
-                    self._delta(found.index, found.delta)
+                self._delta(found.index, found.delta)
             case "content_block_start":
-                if found.content_block is not None:
-                    self._blocks[found.index] = _Growing(found.content_block)
+                self._blocks[_int(found.index)] = _Growing(found.content_block)
             case "message_start":
                 self.started = True
-                if found.message is not None:
-                    self.model = _str(found.message.model)
-                    self._report(found.message.usage)
+                message = _dict(found.message) or {}
+                self.model = _str(message.get("model"))
+                self._report(message.get("usage"))
             case "message_delta":
                 self._report(found.usage)
-                if found.delta is not None:
-                    self.stop = _delta_of(found.delta).stop_reason or self.stop
+                self.stop = _delta_of(found.delta).stop_reason or self.stop
             case "message_stop":
                 self.done = self.started
             case "error":
-                return found.error or _Error()
+                return _dict(found.error) or {"message": found.error}
             case _:
                 pass
         return None
@@ -727,8 +735,8 @@ class _Draft:
         if self._on_text is not None and text:
             self._on_text(text)
 
-    def _delta(self, index: int, raw: msgspec.Raw) -> None:
-        block = self._blocks.get(index)
+    def _delta(self, index: object, raw: msgspec.Raw) -> None:
+        block = self._blocks.get(_int(index))
         if block is None:
             raise msgspec.DecodeError(f"a delta for block {index}, which was never started")
         if self.first_token is None:
@@ -736,11 +744,11 @@ class _Draft:
         delta = _delta_of(raw)
         match delta.type:
             case "text_delta":
-                block.pieces.append(delta.text)
+                block.pieces.append(_str(delta.text))
                 if block.kind == "text":
-                    self.say(delta.text)
+                    self.say(block.pieces[-1])
             case "input_json_delta":
-                block.pieces.append(delta.partial_json)
+                block.pieces.append(_str(delta.partial_json))
             case _:
                 block.grow(msgspec.json.decode(raw, type=dict[str, Any]))
 
@@ -778,9 +786,9 @@ class _Growing:
         said = "".join(self.pieces)
         start = _block_of(self._start)
         if self.kind == "text":
-            return Text(start.text + said)
+            return Text(_str(start.text) + said)
         if self.kind == "tool_use":
-            return ToolCall(start.id, start.name, said or bytes(start.input).decode())
+            return ToolCall(_str(start.id), _str(start.name), said or bytes(start.input).decode())
         if self._grown is None and not said:
             return _part(self._start)
         fields = self._fields()
@@ -828,18 +836,19 @@ def _usage(report: dict[str, Any] | None) -> Usage | None:
     """
     if report is None or not ("input_tokens" in report or "output_tokens" in report):
         return None
-    usage = _buckets(report)
+    usage = _buckets(report, report)
     iterations = report.get("iterations")
     for found in cast("list[Any]", iterations) if isinstance(iterations, list) else ():
         one = _dict(found)
         if one is not None and one.get("type") != "message" and "model" not in one:
-            usage += _buckets(one)
-    return replace(usage, raw=report)
+            usage = replace(usage + _buckets(one), raw=report)
+    return usage
 
 
-def _buckets(report: dict[str, Any]) -> Usage:
+def _buckets(report: dict[str, Any], raw: dict[str, Any] | None = None) -> Usage:
     lasting = _dict(report.get("cache_creation")) or {}
     return Usage(
+        raw=raw,
         input_tokens=_int(report.get("input_tokens")),
         cache_read_tokens=_int(report.get("cache_read_input_tokens")),
         cache_write_tokens=_int(report.get("cache_creation_input_tokens")),

@@ -2,7 +2,7 @@
 
 Objects must be closed, and most constraints on values are refused; what is refused moves into the description, so
 that the model may still follow it and our own validation decides. The rules are those of the official SDK's
-`transform_schema` (anthropic 2.x), with one difference: an object of free keys becomes a closed one there, silently.
+`transform_schema` (anthropic 2.x), with one difference: an object of free keys becomes an empty one there, silently.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Schema = dict[str, Any]
 
 
 def accepted(schema: _Schema, where: str = "output_type") -> _Schema:
-    """The nearest schema that the provider takes. Raises ConfigError for an object whose keys are free."""
+    """The nearest schema that the provider takes. Raises ConfigError for free keys and for untyped fields."""
     rest = dict(schema)
     made: _Schema = {}
     for name in ("$defs", "definitions"):
@@ -41,6 +41,11 @@ def accepted(schema: _Schema, where: str = "output_type") -> _Schema:
     kind = rest.pop("type", None)
     if kind is not None and "enum" not in made and "const" not in made:
         made["type"] = kind
+    if not made.keys() & {"type", "anyOf", "allOf", "enum", "const"}:
+        raise ConfigError(
+            f"{where} may be anything, which Anthropic's structured outputs cannot describe",
+            hint="give the field a type",
+        )
     if kind == "object":
         _close(made, rest, where)
     elif kind == "array" and isinstance(items := rest.pop("items", None), dict):

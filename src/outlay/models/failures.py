@@ -95,10 +95,11 @@ _SPENT_KINDS: Final = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "access_terminated"}
 )
 _KEYS: Final = re.compile(
-    r"\b(?:sk|rk|pk|sess|key)-[\w*.\-]{4,}"  # keys by their looks, masked ones too
+    r"\b(?:sk|rk|pk|sess)-[\w*.\-]{4,}"  # keys by their looks, masked ones too
     r"|(?<=provided: )\S+"  # "Incorrect API key provided: …"
     r"|(?<=[Bb]earer )\S+"
 )
+_PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_-]{0,128}")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
 _SECONDS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
@@ -106,7 +107,9 @@ _SECONDS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, 
 def failure(
     provider: str, status: int, headers: Mapping[str, str], body: bytes, *, now: float, secret: str = ""
 ) -> ModelError:
-    """The error for an answer that is not a 2xx. Header names are lower case; `secret` is cut out of the message."""
+    """The error for a status that is not 200. Header names are lower case; `secret` is cut out of the message."""
+    if status < 300:
+        return unreadable(provider, status, headers, body, secret=secret)
     kind, code, message = _report(body)
     wait = retry_after(headers, now)
     found = _BY_STATUS.get(status) or (ServerError if status >= 500 else BadRequest)
@@ -118,6 +121,8 @@ def failure(
     retryable: bool | None = None
     if found is RateLimited and spent:
         retryable = False
+    elif found is RateLimited and wait is None:
+        wait = _whole_again(rate_limits(headers, now))
     asked = headers.get("x-should-retry", "").strip().lower()
     if asked in ("true", "false"):
         retryable = asked == "true"
@@ -204,9 +209,22 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return min(max(date.timestamp() - now, 0.0), MAX_WAIT)
 
 
+def _whole_again(limits: RateLimitFacts | None) -> float | None:
+    """Seconds until the limit that is used up is whole again, where the headers say which one that is."""
+    if limits is None:
+        return None
+    requests = limits.requests_reset if limits.requests_left == 0 else None
+    tokens = (
+        limits.tokens_reset if 0 in (limits.tokens_left, limits.input_tokens_left, limits.output_tokens_left) else None
+    )
+    waits = [min(wait, MAX_WAIT) for wait in (requests, tokens) if wait is not None]
+    return max(waits, default=None)
+
+
 def request_id(headers: Mapping[str, str]) -> str:
     """The provider's name for this exchange: `request-id` at Anthropic, `x-request-id` at OpenAI."""
-    return clean(headers.get("request-id") or headers.get("x-request-id") or "")[:128]
+    found = headers.get("request-id") or headers.get("x-request-id") or ""
+    return found if _PLAIN_ID.fullmatch(found) else clean(found)[:128]
 
 
 def rate_limits(headers: Mapping[str, str], now: float) -> RateLimitFacts | None:
@@ -239,10 +257,11 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimitFacts | None
 def clean(text: str, secret: str = "") -> str:
     """A foreign text fit for a message or a terminal: no keys, no control characters, one line, limited length."""
     text = text[: MAX_MESSAGE * 4]
-    if secret:
+    if len(secret) >= 8:  # a shorter one is a stand-in for servers that want no key
         text = text.replace(secret, "[key]")
     text = _KEYS.sub("[key]", text)
-    text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text if not _unprintable(c))
+    if not text.isprintable():
+        text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text if not _unprintable(c))
     text = " ".join(text.split())
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
 
@@ -259,7 +278,7 @@ def _report(body: bytes) -> tuple[str, str, str]:
     """
     try:
         found: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "", "", ""
     if isinstance(found, list) and found:  # Gemini's compatible endpoint wraps it in a list
         found = cast("list[Any]", found)[0]
@@ -291,7 +310,7 @@ def _text(value: object) -> str:
 def _body_request_id(body: bytes) -> str:
     try:
         found: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     return clean(_word(cast("dict[str, Any]", found).get("request_id")))[:128] if isinstance(found, dict) else ""
 

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from outlay.errors import ConfigError
-from outlay.models.prices import GenaiPrices, Overridden, PriceTable, TieredPriceBook
+from outlay.models.prices import GenaiPrices, Overridden, PriceTable
+from outlay.protocols.prices import PriceBook
 from outlay.values.money import usd
 from outlay.values.price import Price, Rates
 
@@ -34,7 +35,7 @@ _RATES = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _PER_TOKEN = Decimal("0.0001")
 
 
-def default_book(folder: Path | None = None) -> TieredPriceBook:
+def default_book(folder: Path | None = None) -> PriceBook:
     """The prices that a run uses: genai-prices, under the entries of your file if there is one."""
     table = find_table(folder)
     return GenaiPrices() if table is None else Overridden(table, GenaiPrices())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from outlay.errors import ConfigError
+from outlay.protocols.prices import PriceBook
 from outlay.values.price import Price, Rates
 
 if TYPE_CHECKING:
@@ -30,14 +31,6 @@ TIERS = frozenset(_CONTEXTS)
 _TOKENS = frozenset({"input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok"})
 #: Fees of server-side tools, charged by the use and not by the token. Outlay sends no server tool of its own accord.
 _SERVER_TOOLS = frozenset({"web_searches_kcount", "storage_searches_kcount"})
-
-
-class TieredPriceBook(Protocol):
-    """A PriceBook that also knows what batch, flex, priority and fast requests cost."""
-
-    def find(self, provider: str, model: str, tier: str = "") -> Price | None:
-        """The price of `model` at `provider`, None where it, or its price in this tier, is not known."""
-        ...
 
 
 class GenaiPrices:
@@ -105,7 +98,7 @@ class Overridden:
     the list's discount is on the list's price and not on yours.
     """
 
-    def __init__(self, table: PriceTable, book: TieredPriceBook) -> None:
+    def __init__(self, table: PriceTable, book: PriceBook) -> None:
         self.table = table
         self.book = book
 
@@ -118,12 +111,12 @@ class Overridden:
 class InTier:
     """`book` as it is for requests of one tier: `model.price(InTier(book, response.tier))`."""
 
-    def __init__(self, book: TieredPriceBook, tier: str) -> None:
+    def __init__(self, book: PriceBook, tier: str) -> None:
         self.book = book
         self.tier = tier
 
-    def find(self, provider: str, model: str) -> Price | None:
-        return self.book.find(provider, model, self.tier)
+    def find(self, provider: str, model: str, tier: str = "") -> Price | None:
+        return self.book.find(provider, model, tier or self.tier)
 
 
 def _look_up(provider: str, model: str, tier: str, now: datetime) -> tuple[Price | None, bool]:

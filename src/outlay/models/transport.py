@@ -93,14 +93,14 @@ class HttpTransport:
     async def close(self) -> None:
         """Close this loop's connections, and forget those of loops that are closed."""
         here = asyncio.get_running_loop()
-        for loop in [loop for loop in self._sessions if loop is here or loop.is_closed()]:
+        for loop in [loop for loop in list(self._sessions) if loop is here or loop.is_closed()]:
             await self._sessions.pop(loop).close()
 
     async def _open(self) -> aiohttp.ClientSession:
         import aiohttp
 
         loop = asyncio.get_running_loop()
-        for other in [other for other in self._sessions if other.is_closed()]:
+        for other in [other for other in list(self._sessions) if other.is_closed()]:
             await self._sessions.pop(other).close()
         session = self._sessions[loop] = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keepalive),
@@ -245,7 +245,7 @@ def _failure(error: Exception, target: URL, timeouts: Timeouts) -> OutlayError |
         case aiohttp.ClientConnectorError():
             full = error.errno in (errno.EMFILE, errno.ENFILE)
             return ModelError(
-                f"cannot connect to {where}:{target.port}: {_reason(error.os_error)}",
+                f"cannot connect to {error.host}:{error.port}: {_reason(error.os_error)}",
                 retryable=True,
                 may_be_billed=False,
                 hint="raise the limit of open files (ulimit -n), or run fewer calls at once"

@@ -26,4 +26,5 @@ loop_factory: ContextVar[Callable[[], asyncio.AbstractEventLoop]] = ContextVar(
 
 def wall_clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     """The epoch clock that belongs to this loop."""
-    return loop.wall if isinstance(loop, WallClock) else time.time
+    wall: Callable[[], float] | None = getattr(loop, "wall", None)  # isinstance with a Protocol takes 5 µs
+    return wall if wall is not None else time.time

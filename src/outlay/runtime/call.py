@@ -85,7 +85,7 @@ class Call:
                 run.budgets.release(hold)
                 raise run.closed
             try:
-                response = await run.flight.shielded(self._attempt(attempt, price, hold, bound))
+                response = await run.flight.shielded(self._attempt, attempt, price, hold, bound)
             except ModelError as error:
                 delay = self._retry_delay(error, attempt, draw)
                 if delay is None:
@@ -186,9 +186,7 @@ class Call:
                 head=request.transcript.head.hex(),
                 prelude=request.prelude.digest.hex(),
             )
-            if recorder.store is not None:
-                await recorder.store.room()
-                await recorder.store.flush()
+            await recorder.durable()
             sent = run.loop.time()
             on_text = self._stream if recorder.streaming else None
             if self._deadline is None:

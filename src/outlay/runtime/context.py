@@ -13,7 +13,7 @@ from uuid import UUID
 
 from outlay.agents.function import as_node
 from outlay.agents.signature import call as call_function
-from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped
+from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped, StoreFailed
 from outlay.events.records import (
     Checked,
     Custom,
@@ -32,6 +32,7 @@ from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.budgets import Chain, Left
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
+from outlay.runtime.flatten import flatten
 from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
@@ -236,7 +237,7 @@ class Context:
             before = len(self.state.stops)
             try:
                 return await child.live()
-            except (DeadlineExceeded, ConfigError):
+            except (DeadlineExceeded, ConfigError, StoreFailed):
                 raise
             except Exception as error:
                 short = isinstance(error, BudgetExceeded)
@@ -257,8 +258,11 @@ class Context:
         outcome, error_text = "cancelled", ""
         self._visit = _visit(self._place)
         try:
-            with state.branches.here():
-                output = await self._bounded(node.run(self, self.input))
+            try:
+                with state.branches.here():
+                    output = await self._bounded(node.run(self, self.input))
+            except BaseExceptionGroup as group:
+                raise flatten(group) from None  # a stop in a TaskGroup is a stop to whoever ran this node
             outcome = "completed"
         except Stopped as stop:
             outcome, error_text = "stopped", _one_line(stop)
@@ -420,11 +424,14 @@ class Context:
         started = state.loop.time()
         error_text, size = "cancelled", 0
         try:
-            with state.branches.here(), state.parking.working():
-                value = await self._within(effect, inner)
+            try:
+                with state.branches.here(), state.parking.working():
+                    value = await self._within(effect, inner)
+            except BaseExceptionGroup as group:
+                raise flatten(group) from None
             error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
             return value  # pyright: ignore[reportUnknownVariableType]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             error_text = _one_line(error)
             raise
         finally:
@@ -645,7 +652,10 @@ def _visit(place: str) -> tuple[Scope, int]:
 
 
 def _one_line(error: BaseException) -> str:
-    text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
+    try:
+        text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
+    except Exception:  # an exception of the user's whose text raises
+        text = ""
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import secrets
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
@@ -19,8 +20,7 @@ from outlay.errors import (
     ApprovalPending,
     BudgetExceeded,
     ConfigError,
-    DeadlineExceeded,
-    PolicyViolation,
+    OutlayError,
     Stopped,
 )
 from outlay.events.records import BudgetAlert, Event, RunFinished, RunStarted, TextDelta
@@ -35,6 +35,7 @@ from outlay.runtime import preflight
 from outlay.runtime.budgets import BudgetTree, Chain, accounts_for
 from outlay.runtime.context import Context
 from outlay.runtime.directory import Directory, Replacements, default_prices, transport
+from outlay.runtime.flatten import flatten, precedence
 from outlay.runtime.flight import Flight
 from outlay.runtime.identity import Scope, current_scope, install, segment, uninstall
 from outlay.runtime.parking import Parking
@@ -53,6 +54,7 @@ Out = TypeVar("Out")
 Id = TypeVar("Id")
 Budgets = Budget | Sequence[Budget] | None
 StoreLike = str | Store | None
+_RUN_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -391,8 +393,8 @@ async def _flow(state: RunState, context: Context) -> _End:
             await state.branches.cut_off()
             await state.flight.cut_off()
             state.recorder.emit(RunFinished, context.path, stop_reason="cancelled", degraded=True)
-            if state.recorder.store is not None:
-                await state.recorder.store.flush()
+            with suppress(OutlayError):  # the cancellation is what the caller waits for
+                await state.recorder.durable()
             raise
         end = _End(error=_suspension(state) or error)
     except BaseException as error:
@@ -429,7 +431,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         if isinstance(error, Stopped) and error.best is not None:
             output = error.best
     elif state.stops:
-        reason = min(state.stops, key=_precedence).reason
+        reason = min(state.stops, key=precedence).reason
     seconds = state.loop.time() - started
     degraded = bool(state.skipped) or reason != "completed"
     state.recorder.emit(
@@ -440,8 +442,10 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         error="" if error is None else f"{type(error).__name__}: {getattr(error, 'message', error)}"[:1000],
         seconds=seconds,
     )
-    if state.recorder.store is not None:
-        await state.recorder.store.flush()
+    try:
+        await state.recorder.durable()
+    except OutlayError as failed:  # the answer is paid for: it is handed over, and what the store lost is said
+        error, reason, degraded = error or failed, "error", True
     finished = [(context.path, output)] if error is None else context.finished
     result = Result(
         output,
@@ -462,19 +466,6 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
             stop.result = result
             raise stop
     return result
-
-
-def flatten(error: BaseException) -> BaseException:
-    """The one error that a group of them stands for: cancelled, policy, approval, budget, deadline, then the rest."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    leaves = [flatten(inner) for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions]
-    return min(leaves, key=_precedence)
-
-
-def _precedence(error: BaseException) -> int:
-    order = (asyncio.CancelledError, PolicyViolation, ApprovalPending, BudgetExceeded, DeadlineExceeded, Stopped)
-    return next((i for i, kind in enumerate(order) if isinstance(error, kind)), len(order))
 
 
 def _reason_of(error: BaseException) -> str:
@@ -547,6 +538,8 @@ def _unlabelled(input: Any) -> tuple[Any, Label]:
 async def _new_id(store: Store | None, run_id: str | None) -> str:
     if run_id is None:
         return secrets.token_hex(6)
+    if not _RUN_ID.match(run_id):
+        raise ConfigError(f"run_id={run_id[:80]!r} is not allowed", hint="use 1 to 128 of A-Z a-z 0-9 . _ : -")
     if store is not None and await store.events(run_id, ("run_started",)):
         raise ConfigError(
             f"run {run_id!r} exists in the store, and going on with a run is not there yet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -17,7 +18,8 @@ BUSY_SECONDS = 30.0
 
 # One integer keys an event, `run number << 32 | seq`: a commit then touches one b-tree at its end, where SQLite is
 # cheapest, and long bodies need no overflow pages (15 % less CPU a commit than a composite key). The columns `run`
-# and `seq` are computed from it for people who look inside.
+# and `seq` are computed from it for people who look inside. Contents stand in the order of arrival, for the same
+# reasons (keyed by digest, messages of 2 KB take twice the space).
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE runs (id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE);
@@ -29,7 +31,7 @@ CREATE TABLE events (
     run INTEGER GENERATED ALWAYS AS (id >> 32) VIRTUAL,
     seq INTEGER GENERATED ALWAYS AS (id & 4294967295) VIRTUAL
 );
-CREATE TABLE blobs (digest BLOB PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE blobs (digest BLOB NOT NULL UNIQUE, content BLOB NOT NULL);
 """
 SEQ_BITS = 32
 
@@ -37,10 +39,14 @@ SEQ_BITS = 32
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that any one thread at a time may use, with durable commits."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    # FULL: a commit that returned survives a power cut, not only a killed process.
-    connection.execute("PRAGMA synchronous = FULL")
-    # A short log is overwritten in place, which costs the file system less than growing it (1,000 is the default).
-    connection.execute("PRAGMA wal_autocheckpoint = 500")
+    try:
+        # FULL: a commit that returned survives a power cut, not only a killed process.
+        connection.execute("PRAGMA synchronous = FULL")
+        # A short log is overwritten in place, which costs the file system less than growing it (default: 1,000).
+        connection.execute("PRAGMA wal_autocheckpoint = 500")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -123,6 +129,13 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+    # SQLite does not make the new name itself durable. Some systems cannot open a folder for this.
+    with contextlib.suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _use_wal(connection: sqlite3.Connection, path: Path) -> None:

@@ -127,5 +127,6 @@ class _Reader:
 
 
 def _end(writer: Writer, reader: _Reader) -> None:
-    writer.stop()
+    # The writer last: the last connection to close empties the log into the file and removes it.
     reader.close()
+    writer.stop()

@@ -7,7 +7,6 @@ at once, and what arrives during that commit shares the next.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sqlite3
 import threading
@@ -15,11 +14,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
-from outlay.errors import Conflict, OutlayError
+from outlay.errors import ConfigError, Conflict, OutlayError
 from outlay.protocols.store import Row
-from outlay.stores.database import SEQ_BITS, closed, error_name, failed
+from outlay.stores.database import SEQ_BITS, closed, failed
+from outlay.stores.inserts import Blob, Inserts
+from outlay.stores.waking import Outcome, release
 
 #: Seconds that a row without a waiter may stay in memory.
 LINGER = 0.005
@@ -28,10 +28,6 @@ BATCH_ROWS = 512
 BATCH_BYTES = 8 * 2**20
 #: What a row weighs in memory beside its body, in bytes.
 _ROW_BYTES = 200
-
-Blob: TypeAlias = tuple[bytes, bytes]
-_INSERT_EVENT = "INSERT INTO events (id, time, kind, body) VALUES (?, ?, ?, ?)"
-_INSERT_BLOB = "INSERT OR IGNORE INTO blobs (digest, content) VALUES (?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +49,11 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection, path: Path, high_water: int) -> None:
         self._connection = connection
+        self._inserts = Inserts(connection)
         self._path = path
         self._high_water = high_water
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may find the store in this very thread, and stop it.
+        self._lock = threading.RLock()
         # A lock as a binary semaphore: held means nothing to do. Half the CPU of a Condition.
         self._bell = threading.Lock()
         self._bell.acquire()
@@ -68,8 +66,8 @@ class Writer:
         self._room: list[asyncio.Future[None]] = []
         self._error: BaseException | None = None
         self._fenced: dict[str, int] = {}
-        self._run_ids: dict[str, int] = {}
         self._name = str(path)
+        self._process = os.getpid()
         self._inode = _inode(self._name)
         self._thread = threading.Thread(target=self._work, name="outlay-store", daemon=True)
         self._thread.start()
@@ -120,6 +118,7 @@ class Writer:
         """A future of the moment when the queue has fallen to half the mark; None below the mark."""
         with self._lock:
             self._check()
+            # An empty queue has room whatever the mark: nobody would ever wake the waiter.
             if self._weight < self._high_water or not self._weight:
                 return None
             future = loop.create_future()
@@ -150,6 +149,12 @@ class Writer:
             raise failed(self._path, self._error)
         if self._stopping:
             raise closed(self._path)
+        if os.getpid() != self._process:
+            # Threads do not survive a fork: without this, a flush would wait for ever.
+            raise ConfigError(
+                f"the store {self._path} was opened before this process was forked",
+                hint="open it in each process; they may share the file",
+            )
 
     def _conflict(self, run: str) -> Conflict:
         return Conflict(
@@ -177,9 +182,9 @@ class Writer:
                     if self._room and self._weight * 2 <= self._high_water:
                         room, self._room = self._room, room
                 if batch.waiters or room:
-                    outcomes: list[_Outcome] = [(future, None) for future in room]
+                    outcomes: list[Outcome] = [(future, None) for future in room]
                     outcomes += [(waiter.future, self._fence_of(waiter.run)) for waiter in batch.waiters]
-                    _release(outcomes)
+                    release(outcomes)
         except BaseException as error:
             self._fail(error)
         finally:
@@ -229,57 +234,10 @@ class Writer:
             return
         if _inode(self._name) != self._inode:
             raise FileNotFoundError("the file was removed or replaced while it was in use")
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        try:
-            self._insert(rows)
-        except sqlite3.IntegrityError as error:
-            if not _is_taken(error):
-                raise
-            execute("ROLLBACK")
-            self._run_ids.clear()
-            execute("BEGIN IMMEDIATE")
-            self._insert_apart(rows)
-        if batch.blobs:
-            self._connection.executemany(_INSERT_BLOB, batch.blobs)
-        execute("COMMIT")
-
-    def _insert(self, rows: Sequence[Row]) -> None:
-        ids = self._run_ids
-        values: list[tuple[int, float, str, bytes]] = []
-        for row in rows:
-            number = ids.get(row.run)
-            if number is None:
-                number = self._number(row.run)
-            values.append((number << SEQ_BITS | row.seq, row.time, row.kind, row.body))
-        if len(values) == 1:
-            self._connection.execute(_INSERT_EVENT, values[0])
-        elif values:
-            self._connection.executemany(_INSERT_EVENT, values)
-
-    def _insert_apart(self, rows: Sequence[Row]) -> None:
-        """Run by run, so that one whose place is taken does not fail its neighbours."""
-        for run in dict.fromkeys(row.run for row in rows):
-            mine = [row for row in rows if row.run == run]
-            self._connection.execute("SAVEPOINT apart")
-            try:
-                self._insert(mine)
-            except sqlite3.IntegrityError as error:
-                if not _is_taken(error):
-                    raise
-                self._connection.execute("ROLLBACK TO apart")
-                self._run_ids.pop(run, None)
-                with self._lock:
-                    self._fenced[run] = mine[0].seq
-            self._connection.execute("RELEASE apart")
-
-    def _number(self, run: str) -> int:
-        if len(self._run_ids) >= 10_000:
-            self._run_ids.clear()
-        self._connection.execute("INSERT OR IGNORE INTO runs (run) VALUES (?)", (run,))
-        (number,) = self._connection.execute("SELECT id FROM runs WHERE run = ?", (run,)).fetchone()
-        self._run_ids[run] = number
-        return number
+        taken = self._inserts.commit(rows, batch.blobs)
+        if taken:
+            with self._lock:
+                self._fenced.update(taken)
 
     def _fail(self, error: BaseException) -> None:
         """Nothing is tried again: every waiter, and every later call, gets the error."""
@@ -290,11 +248,7 @@ class Writer:
             futures = [waiter.future for waiter in waiters] + self._room
             self._queue.clear()
             self._room = []
-        _release([(future, failed(self._path, error)) for future in futures])
-
-
-def _is_taken(error: sqlite3.Error) -> bool:
-    return error_name(error) == "SQLITE_CONSTRAINT_PRIMARYKEY"
+        release([(future, failed(self._path, error)) for future in futures])
 
 
 def _inode(path: str) -> tuple[int, int] | None:
@@ -304,27 +258,3 @@ def _inode(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-_Outcome: TypeAlias = tuple[asyncio.Future[None], OutlayError | None]
-
-
-def _release(outcomes: Sequence[_Outcome]) -> None:
-    """Wake every waiter, with one call into each loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
-    for outcome in outcomes:
-        by_loop.setdefault(outcome[0].get_loop(), []).append(outcome)
-    for loop, mine in by_loop.items():
-        # A loop that was closed meanwhile has nobody left to tell.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle, mine)
-
-
-def _settle(outcomes: Sequence[_Outcome]) -> None:
-    for future, error in outcomes:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
