@@ -67,6 +67,7 @@ class Account:
         "held",
         "held_tokens",
         "name",
+        "refused",
         "spent",
         "tokens",
         "tokens_limit",
@@ -90,6 +91,8 @@ class Account:
         self.held_tokens = 0
         self.calls = 0
         self.unpriced = False
+        #: A request was refused for good because of this account.
+        self.refused = False
         #: Tickets whose chain holds this account.
         self.waiting = 0
         self.alerted: dict[Resource, int] = {}
