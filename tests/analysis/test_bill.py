@@ -246,7 +246,7 @@ def test_what_the_cache_saved_is_told_at_list_prices():
     rates = Rates(*map(Decimal, ("3", "15", "0.30", "3.75", "6")))
 
     class Prices:
-        def find(self, provider: str, model: str) -> Price | None:
+        def find(self, provider: str, model: str, tier: str = "") -> Price | None:
             return Price(rates) if (provider, model) == ("anthropic", "claude-sonnet-4-6") else None
 
     log = Log()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from outlay.errors import AuthFailed, BadResponse, ConfigError, ModelTimeout, Overloaded, RateLimited
-from outlay.models.anthropic import Anthropic
+from outlay.models.anthropic import UNBOUNDED, Anthropic
 from outlay.protocols.model import Model
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
 from outlay.values.content import File, Image, ProviderBlock, Text, ToolCall, ToolResult
@@ -471,9 +471,23 @@ def test_the_bound_counts_text_by_its_bytes() -> None:
     """A token is a byte or more of text; tools and output schemas add what the provider adds."""
     assert HAIKU.bound(ask("é" * 5000)) >= 10_000
     plain = HAIKU.bound(ask("x"))
-    assert HAIKU.bound(ask("x", prelude=Prelude((), (ADD,)))) >= plain + 600 + len(ADD.schema)
-    search = ModelSettings(extra={"tools": [{"type": "web_search_20250305", "name": "web_search"}]})
-    assert HAIKU.bound(ask("x", settings=search)) == 200_000
+    assert HAIKU.bound(ask("x", prelude=Prelude((), (ADD,)))) >= plain + 800 + len(ADD.schema)
+
+
+@pytest.mark.parametrize(
+    ("extra", "least", "most"),
+    [
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, UNBOUNDED, UNBOUNDED),
+        ({"mcp_servers": [{"type": "url", "url": "https://example.org"}]}, UNBOUNDED, UNBOUNDED),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 2}]}, 600_000, 605_000),
+        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, 400_000, 401_000),
+        ({"tools": [{"type": "memory_20250818", "name": "memory"}]}, 4_000, 5_200),
+        ({"metadata": {"user_id": "u"}}, 0, 1_000),
+    ],
+)
+def test_where_the_provider_goes_on_by_itself(extra: dict[str, Any], least: int, most: int) -> None:
+    """Each step may fill the window again; steps without a declared limit fit no budget."""
+    assert least <= HAIKU.bound(ask("x", settings=ModelSettings(extra=extra))) <= most
 
 
 async def test_counting_is_the_providers() -> None:

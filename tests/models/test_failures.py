@@ -193,6 +193,7 @@ def test_a_message_never_repeats_a_key() -> None:
         assert "xyz" not in clean(text)
     found = failure("openai", 400, {}, body("header x-api-key: hunter2-hunter2"), now=NOW, secret="hunter2-hunter2")
     assert "hunter2" not in str(found)
+    assert clean("invalid x-api-key", "k") == "invalid x-api-key"
 
 
 def test_a_message_is_one_short_printable_line() -> None:

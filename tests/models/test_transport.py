@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from outlay.errors import BadResponse, ConfigError, ModelError, ModelTimeout
+from outlay.errors import BadResponse, ConfigError, ModelError, ModelTimeout, Overloaded
+from outlay.models.anthropic import Anthropic
 from outlay.models.transport import HttpTransport
 from outlay.protocols.transport import Timeouts
+from outlay.values.message import user
+from outlay.values.request import ModelRequest, Prelude
+from outlay.values.transcript import EMPTY
+from outlay.values.usage import Usage
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -391,3 +399,55 @@ async def test_a_proxy_is_used_where_the_environment_names_one(monkeypatch: pyte
         monkeypatch.setenv("no_proxy", "")
         assert (await http.post("http://model.invalid/v1/messages", {}, b"{}")).status == 200
     assert lines == [b"POST http://model.invalid/v1/messages HTTP/1.1\r\n"]
+
+
+async def test_a_model_over_real_sockets() -> None:
+    """The adapter and the transport together: a plain answer, a streamed one, and an error, on one connection."""
+    plain = {"content": [{"type": "text", "text": "Hello"}], "stop_reason": "end_turn"}
+    stream = [
+        {"type": "message_start", "message": {"usage": {"input_tokens": 3, "output_tokens": 1}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hé"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "llo"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+        {"type": "message_stop"},
+    ]
+    bodies = [f"event: {event['type']}\r\ndata: {json.dumps(event, ensure_ascii=False)}\r\n\r\n" for event in stream]
+    whole_stream = "".join(bodies).encode()
+    overloaded = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
+    answers = iter(
+        [
+            whole(json.dumps(plain).encode(), b"request-id: req_1"),
+            chunked(*[whole_stream[i : i + 7] for i in range(0, len(whole_stream), 7)]),
+            b"HTTP/1.1 529 Busy\r\nretry-after: 2\r\ncontent-length: %d\r\n\r\n" % len(overloaded) + overloaded,
+        ]
+    )
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await request(reader)
+            writer.write(next(answers))
+
+    seen: list[str] = []
+    question = ModelRequest("a", "a", Prelude(), EMPTY.append(user("Hi")), 1024)
+    async with server(talk) as url, transport() as http:
+        model = Anthropic("claude-haiku-4-5", api_key="k", base_url=url)
+        first = await model.send(question, http)
+        second = await model.send(question, http, seen.append)
+        with pytest.raises(Overloaded) as caught:
+            await model.send(question, http, seen.append)
+    assert (first.message.text, first.usage, first.request_id) == ("Hello", None, "req_1")
+    assert (second.message.text, seen, second.usage) == ("Héllo", ["Hé", "llo"], Usage(3, 0, 0, 2))
+    assert caught.value.retry_after == 2
+    assert connections == 1
+
+
+def test_importing_costs_nothing() -> None:
+    """aiohttp (0.3 s) and the official SDKs stay out until the first call, or for good."""
+    code = "import sys, outlay.models.anthropic, outlay.models.transport; print(*sys.modules)"
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=here)
+    assert not {"aiohttp", "anthropic", "urllib.request", "pydantic"} & set(done.stdout.split())

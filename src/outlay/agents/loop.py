@@ -18,6 +18,7 @@ from outlay.errors import (
     PolicyViolation,
     Refused,
     Stopped,
+    StoreFailed,
     ToolError,
     TurnLimit,
 )
@@ -211,7 +212,7 @@ class _Hand:
         try:
             value = await self.ctx.call_tool(_effect(tool, given, arguments))
             return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, value))
-        except (Stopped, ConfigError, PolicyViolation, InDoubt):
+        except (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed):
             raise  # the run is at fault or at its end, not the tool
         except (Exception, SystemExit) as error:  # a tool that calls `sys.exit()` must not end a paid run
             return _error(tool_call, _described(error))

@@ -47,14 +47,20 @@ LONGEST_PLAIN: Final = 128_000 * 600 // 3600
 # What the provider adds to the input beyond the bytes of the body, in tokens, for `bound`.
 #: Measured on the recordings: a one-word request is 8 tokens, and its body 60 bytes.
 _OVERHEAD: Final = 64
-#: The system prompt that comes with tools: 159 to 530 tokens in the provider's table, 346 for the 4.x models.
-_TOOLS_OVERHEAD: Final = 600
+#: The system prompt that comes with tools: 159 to 530 tokens in the provider's table, up to 590 in the recordings.
+_TOOLS_OVERHEAD: Final = 800
+#: A tool of the provider's brings its description along: 1,560 for memory (recorded), 245 to 735 in its table.
+_OWN_TOOL_OVERHEAD: Final = 4000
 #: The prompt that explains the output schema, which is repeated in it.
 _OUTPUT_OVERHEAD: Final = 400
 #: A page of a PDF is read as a picture and as text; the provider says 1,500 to 3,000 tokens of text.
 _PAGE_TEXT: Final = 3000
 _MOST_PAGES: Final = 600
 _LARGEST_CONTEXT: Final = 1_000_000
+#: Tokens: more than any budget can hold.
+UNBOUNDED: Final = 10**12
+#: Tools of the provider's that run here, not there; one without a type is ours.
+_CLIENT_TOOLS: Final = ("custom", "memory_", "bash_", "text_editor_", "computer_")
 
 _encode = msgspec.json.Encoder().encode
 _SAFE_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
@@ -111,7 +117,9 @@ class Anthropic:
         """At least as many tokens as the input can be: one a byte of text, and pictures and pages by formula.
 
         A token is at least one byte of text. What the provider adds for tools and output schemas is declared above.
-        The window of the model is a bound of its own: what does not fit is refused, and free.
+        The window of the model is a bound of its own: what does not fit is refused, and free. Where the provider
+        goes on by itself (server tools, compaction) it may fill the window again with each step; without a declared
+        limit on the steps (`max_uses`) there is no bound, and UNBOUNDED fits no budget.
         """
         able = capabilities(self.name)
         prelude = request.prelude
@@ -120,12 +128,16 @@ class Anthropic:
             total += _TOOLS_OVERHEAD + len(prelude.wire(_TOOLS, _tools))
         if prelude.output is not None:
             total += _OUTPUT_OVERHEAD + 2 * len(prelude.wire(_FORMAT, _format))
-        if request.settings.extra:
-            total += _bound_extra(request.settings.extra)
+        steps = 0
+        if extra := request.settings.extra:
+            total += len(_encode(extra)) + _OWN_TOOL_OVERHEAD * len(extra.get("tools") or ())
+            steps = _server_steps(extra)
         for message in request.messages:
             total += len(message.wire(DIALECT, _message))
             if media := message.wire(_MEDIA, _media):
                 total += _media_tokens(media, able)
+        if steps:
+            return min(UNBOUNDED, total + (steps + 1) * (able.context or _LARGEST_CONTEXT))
         return total if able.context is None else min(total, able.context)
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
@@ -606,10 +618,19 @@ def _base64_length(data: bytes) -> int:
     return -(-len(data) // 3) * 4
 
 
-def _bound_extra(extra: Mapping[str, Any]) -> int:
-    """Server tools and MCP servers bring in text that nobody has seen yet: as much as fits."""
-    unbounded = extra.get("tools") or extra.get("mcp_servers") or extra.get("container")
-    return len(_encode(extra)) + (_LARGEST_CONTEXT if unbounded else 0)
+def _server_steps(extra: Mapping[str, Any]) -> int:
+    """How often the provider may go on by itself and read the conversation again."""
+    if extra.get("mcp_servers"):
+        return UNBOUNDED
+    steps = 0
+    for tool in cast("list[Any]", extra.get("tools") or []):
+        described = _dict(tool) or {}
+        if not _str(described.get("type")).startswith(_CLIENT_TOOLS):
+            steps += _int(described.get("max_uses")) or UNBOUNDED
+    management = _dict(extra.get("context_management")) or {}
+    for edit in cast("list[Any]", management.get("edits") or []):
+        steps += _str((_dict(edit) or {}).get("type")).startswith("compact_")
+    return steps
 
 
 # ── what comes back ───────────────────────────────────────────────────────────────────────────────────────────

@@ -95,7 +95,7 @@ _SPENT_KINDS: Final = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "access_terminated"}
 )
 _KEYS: Final = re.compile(
-    r"\b(?:sk|rk|pk|sess|key)-[\w*.\-]{4,}"  # keys by their looks, masked ones too
+    r"\b(?:sk|rk|pk|sess)-[\w*.\-]{4,}"  # keys by their looks, masked ones too
     r"|(?<=provided: )\S+"  # "Incorrect API key provided: …"
     r"|(?<=[Bb]earer )\S+"
 )
@@ -257,10 +257,11 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimitFacts | None
 def clean(text: str, secret: str = "") -> str:
     """A foreign text fit for a message or a terminal: no keys, no control characters, one line, limited length."""
     text = text[: MAX_MESSAGE * 4]
-    if secret:
+    if len(secret) >= 8:  # a shorter one is a stand-in for servers that want no key
         text = text.replace(secret, "[key]")
     text = _KEYS.sub("[key]", text)
-    text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text if not _unprintable(c))
+    if not text.isprintable():
+        text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text if not _unprintable(c))
     text = " ".join(text.split())
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
 

@@ -245,7 +245,7 @@ def _failure(error: Exception, target: URL, timeouts: Timeouts) -> OutlayError |
         case aiohttp.ClientConnectorError():
             full = error.errno in (errno.EMFILE, errno.ENFILE)
             return ModelError(
-                f"cannot connect to {where}:{target.port}: {_reason(error.os_error)}",
+                f"cannot connect to {error.host}:{error.port}: {_reason(error.os_error)}",
                 retryable=True,
                 may_be_billed=False,
                 hint="raise the limit of open files (ulimit -n), or run fewer calls at once"

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-from outlay.errors import ConfigError, InDoubt, PolicyViolation, Stopped
+from outlay.errors import ConfigError, InDoubt, PolicyViolation, Stopped, StoreFailed
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 
@@ -22,7 +22,7 @@ Step: TypeAlias = (
 )
 
 #: Not a worker's failure: the run is told to end, is built wrongly, or may not do this.
-NOT_A_FAILURE = (Stopped, ConfigError, PolicyViolation, InDoubt)
+NOT_A_FAILURE = (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -180,6 +180,8 @@ def _must_fit(before: Node[Any, Any], after: Node[Any, Any]) -> None:
     given, wanted = _output_of(before), _input_of(after)
     if given is None or wanted is None or issubclass(given, wanted):
         return
+    if (given, wanted) in ((int, float), (int, complex), (float, complex)):
+        return  # as type checkers have it (PEP 484, the numeric tower)
     raise ConfigError(
         f"{before.name} gives {given.__name__}, but {after.name}, the next stage, takes {wanted.__name__}",
         hint="put a stage between them, or mend the annotation",
@@ -215,7 +217,7 @@ def _class_of(hint: Any) -> type | None:
         kinds: set[Any] = {type(value) for value in get_args(hint)}
         return kinds.pop() if len(kinds) == 1 else None
     kind: Any = hint if origin is None else origin
-    if not isinstance(kind, type) or kind is object or typing.is_typeddict(kind):
+    if not isinstance(kind, type) or kind in (object, Any) or typing.is_typeddict(kind):  # Any is a class since 3.11
         return None
     plain = cast("type[Any]", kind)
     return None if issubclass(plain, Enum) or getattr(plain, "_is_protocol", False) else plain

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from outlay.agents.function import as_node
 from outlay.agents.signature import call as call_function
-from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped
+from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped, StoreFailed
 from outlay.events.records import (
     Checked,
     Custom,
@@ -33,7 +33,7 @@ from outlay.protocols.node import Node
 from outlay.runtime.budgets import Chain, Left
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
 from outlay.runtime.flatten import flatten
-from outlay.runtime.identity import current_scope, digest, segment
+from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
@@ -66,10 +66,12 @@ class Context:
         "_family",
         "_finish",
         "_idempotency_key",
+        "_keys",
         "_place",
         "_running",
         "_tool_results",
         "_transcript",
+        "_visit",
         "finished",
         "input",
         "label",
@@ -98,6 +100,9 @@ class Context:
         #: Who counts the children running at once: a tool's context counts them with its agent's.
         self._family: Context = self
         self._finish: Hold | None = None
+        #: The scope that this node began in, and how often it had run there; what its children's keys hang on.
+        self._visit: tuple[Scope, int] | None = None
+        self._keys: Scope | None = None
         if parent is None:
             self._place = path
             self._chain: Chain = state.budgets.root
@@ -205,13 +210,19 @@ class Context:
         self._limit_shape(child)
         if key is None:
             return await self._with_options(child)
-        scope = current_scope.get()
-        assert scope is not None
-        token = current_scope.set(scope.keyed(child._place, key))
+        token = current_scope.set(self._keyed(child._place, key))
         try:
             return await self._with_options(child)
         finally:
             current_scope.reset(token)
+
+    def _keyed(self, place: str, key: str) -> Scope:
+        """The scope of a child with a key: it hangs on this node's run, whichever task asks (SEMANTICS 1)."""
+        if self._keys is None:
+            assert self._visit is not None
+            scope, n = self._visit
+            self._keys = Scope(digest(scope.id, b"node", self._place.encode(), n.to_bytes(4, "big")))
+        return self._keys.keyed(place, key)
 
     async def _with_options(self, child: Context) -> Any:
         """Run a child; an optional one is skipped where money runs short or it fails, and its input passed on."""
@@ -226,13 +237,14 @@ class Context:
             before = len(self.state.stops)
             try:
                 return await child.live()
-            except (DeadlineExceeded, ConfigError):
+            except (DeadlineExceeded, ConfigError, StoreFailed):
                 raise
-            except BudgetExceeded as error:
-                del self.state.stops[before:]
-                self._skipped(child, "optional, and the budget is used up", error)
             except Exception as error:
-                self._skipped(child, "optional, and it failed", error)
+                short = isinstance(error, BudgetExceeded)
+                self._skipped(
+                    child, "optional, and the budget is used up" if short else "optional, and it failed", error
+                )
+                self.state.handled(child.path, before)
             return child.input
         finally:
             self._family._running -= 1
@@ -244,14 +256,17 @@ class Context:
         emit(NodeStarted, self.path, name=node.name, type=node.type)
         started = state.loop.time()
         outcome, error_text = "cancelled", ""
+        self._visit = _visit(self._place)
         try:
             try:
-                output = await self._bounded(node.run(self, self.input))
+                with state.branches.here():
+                    output = await self._bounded(node.run(self, self.input))
             except BaseExceptionGroup as group:
                 raise flatten(group) from None  # a stop in a TaskGroup is a stop to whoever ran this node
             outcome = "completed"
         except Stopped as stop:
             outcome, error_text = "stopped", _one_line(stop)
+            stop.path = stop.path or self.path
             state.stopped(stop)
             if stop.best_path != self.path:
                 stop.best = None
@@ -272,6 +287,8 @@ class Context:
             )
             if outcome != "completed" and self.parent is not None:
                 self.parent.finished.extend(self.finished)
+            if self._finish is not None and (self.parent is None or self._finish is not self.parent._finish):
+                state.budgets.ledger.put_back(self._finish)
         if self.parent is not None:
             self.parent.finished.append((self.path, output))
             self.parent.label = self.parent.label.join(self.label)
@@ -328,9 +345,9 @@ class Context:
         while ancestor is not None:
             for budget in ancestor.shape_budgets():
                 if budget.depth is not None and above > budget.depth:
-                    raise self.state.stopped(_shape_error("depth", budget.depth, above, ancestor, child))
+                    raise self.state.stopped(_shape_error("depth", budget, above, ancestor, child))
                 if budget.fan_out is not None and running >= budget.fan_out:
-                    raise self.state.stopped(_shape_error("fan_out", budget.fan_out, running + 1, ancestor, child))
+                    raise self.state.stopped(_shape_error("fan_out", budget, running + 1, ancestor, child))
             ancestor, above = None if ancestor.parent is None else ancestor.parent._family, above + 1
 
     def shape_budgets(self) -> Sequence[Budget]:
@@ -362,7 +379,8 @@ class Context:
             state.stages.policy.allow("model", self.label, self.path)
         key = self._identity(request_hash(model, request))
         call = Call(state, model, request, key, self._chain, self.deadline, self._finish)
-        return await call.answer(least_output_tokens, max_input_tokens, self.random)
+        with state.branches.here(), state.parking.working():
+            return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
 
     async def call_tool(self, effect: ToolEffect) -> Any:
         state = self.state
@@ -386,7 +404,8 @@ class Context:
 
     async def _approve(self, effect: ToolEffect, arguments: bytes) -> None:
         shown = arguments.decode(errors="replace")[:500]
-        answer = await self.ask(f"Allow {effect.tool}({shown})?", options=("approve", "deny"), default="deny")
+        question = Pending("approval", self.path, f"Allow {effect.tool}({shown})?", ("approve", "deny"))
+        answer = await self._ask(question, None, None)
         if answer != "approve":
             raise PermissionError(f"a human denied the call of {effect.tool}")
 
@@ -404,10 +423,10 @@ class Context:
         )
         started = state.loop.time()
         error_text, size = "cancelled", 0
-        state.parking.effects += 1
         try:
             try:
-                value = await self._within(effect, inner)
+                with state.branches.here(), state.parking.working():
+                    value = await self._within(effect, inner)
             except BaseExceptionGroup as group:
                 raise flatten(group) from None
             error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
@@ -416,8 +435,6 @@ class Context:
             error_text = _one_line(error)
             raise
         finally:
-            state.parking.effects -= 1
-            state.parking.look()
             emit(
                 ToolFinished,
                 inner.path,
@@ -457,6 +474,7 @@ class Context:
         inner._family = self._family
         inner._tool_results = self._tool_results
         inner._idempotency_key = key
+        inner._visit = _visit(inner._place)
         inner.finished = self.finished
         return inner
 
@@ -492,13 +510,8 @@ class Context:
             raise
 
     async def sleep(self, seconds: float) -> None:
-        parking = self.state.parking
-        parking.effects += 1
-        try:
+        with self.state.branches.here(), self.state.parking.working():
             await asyncio.sleep(seconds)
-        finally:
-            parking.effects -= 1
-            parking.look()
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncGenerator[None]:
@@ -513,7 +526,7 @@ class Context:
             now = self.state.loop.time()
             if now < until or (outer is not None and now >= outer):
                 raise
-            del self.state.stops[before:]  # the block's own deadline is the caller's business, not the run's
+            self.state.handled(self.path, before)  # the block's own deadline is the caller's business, not the run's
             raise TimeoutError(f"{self.path}: not done within {seconds:g} s") from error
         finally:
             _block_deadline.reset(token)
@@ -523,6 +536,10 @@ class Context:
 
     def random(self) -> float:
         return int.from_bytes(self._draw(b"random")[:8], "big") / 2**64
+
+    def _jitter(self) -> float:
+        """A stream of its own: a retry must not shift what user code draws, or a resumed run would differ."""
+        return int.from_bytes(self._draw(b"jitter")[:8], "big") / 2**64
 
     def uuid(self) -> str:
         return str(UUID(bytes=self._draw(b"uuid"), version=4))
@@ -540,24 +557,24 @@ class Context:
         default: str | None = None,
         deadline: float | None = None,
     ) -> str:
+        return await self._ask(Pending("ask", self.path, question, tuple(options or ())), default, deadline)
+
+    async def _ask(self, item: Pending, default: str | None, deadline: float | None) -> str:
         state = self.state
-        item = Pending("ask", self.path, question, tuple(options or ()))
         if state.on_ask is None:
-            return await state.parking.wait(item)
-        state.parking.effects += 1
+            with state.branches.here():
+                return await state.parking.wait(item)
         try:
-            async with asyncio.timeout(deadline):
-                answer = state.on_ask(item)
-                answer = await answer if inspect.isawaitable(answer) else answer
+            with state.branches.here(), state.parking.working():
+                async with asyncio.timeout(deadline):
+                    answer = state.on_ask(item)
+                    answer = await answer if inspect.isawaitable(answer) else answer
         except TimeoutError:
             if default is None:
                 raise
-            answer = default
-        finally:
-            state.parking.effects -= 1
-            state.parking.look()
-        if options and answer not in options:
-            raise ConfigError(f"on_ask answered {answer!r}, which is not one of {', '.join(options)}")
+            return default
+        if item.options and answer not in item.options:
+            raise ConfigError(f"on_ask answered {answer!r}, which is not one of {', '.join(item.options)}")
         return str(answer)
 
     # ── facts ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -568,7 +585,8 @@ class Context:
             async def work() -> Any:
                 return await call_function(checker, self, value)
 
-            problem = await in_thread(work)
+            with self.state.branches.here(), self.state.parking.working():
+                problem = await in_thread(work)
         else:
             problem = await call_function(checker, self, value)
         if problem is None or isinstance(problem, str):
@@ -604,7 +622,7 @@ class Context:
             self.state.recorder.emit(Retracted, self.path, reason=reason)
 
     def skip(self, name: str, reason: str, error: BaseException | None = None) -> None:
-        self._note_skip(f"{self.path}/{name}", reason, error)
+        self._note_skip(f"{self.path}/{item(name)}", reason, error)
 
     def _skipped(self, child: Context, reason: str, error: BaseException | None) -> None:
         self._note_skip(child.path, reason, error)
@@ -634,6 +652,12 @@ class Context:
         self.decide("finishing_reserve", agent=node.name, reserved=str(self._finish.usd))
 
 
+def _visit(place: str) -> tuple[Scope, int]:
+    scope = current_scope.get()
+    assert scope is not None, "a node outside its run"
+    return scope, scope.occurrence(b"visit " + place.encode(errors="surrogatepass"))
+
+
 def _one_line(error: BaseException) -> str:
     try:
         text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
@@ -642,7 +666,8 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 
-def _shape_error(resource: str, limit: int, needed: int, holder: Context, child: Context) -> BudgetExceeded:
+def _shape_error(resource: str, budget: Budget, needed: int, holder: Context, child: Context) -> BudgetExceeded:
+    limit: int = getattr(budget, resource)
     what = (
         f"{child.path} would be {needed} nodes below {holder.path}"
         if resource == "depth"
@@ -657,4 +682,5 @@ def _shape_error(resource: str, limit: int, needed: int, holder: Context, child:
         needed=needed,
         path=child.path,
         hint=f"raise {resource}= of the budget, or flatten the flow",
+        on_exhausted=budget.on_exhausted,
     )

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from outlay.errors import OutlayError
 from outlay.events.codec import encode, kind_of
 from outlay.events.records import CallFinished, Event, Retracted, TextDelta
 from outlay.protocols.store import Row, Store
@@ -20,7 +21,7 @@ Listener = Callable[[Event], Any]
 class Recorder:
     """The one writer of a run's events."""
 
-    __slots__ = ("_kept", "_listeners", "_seq", "_wall", "answered", "events", "run_id", "store", "streaming")
+    __slots__ = ("_kept", "_listeners", "_seq", "_wall", "answered", "events", "failed", "run_id", "store", "streaming")
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Recorder:
         self.events: list[Event] = []
         self.streaming = streaming
         self.answered = 0
+        self.failed: OutlayError | None = None
         self._listeners = tuple(listeners)
         self._seq = itertools.count()
         self._wall = wall
@@ -46,8 +48,11 @@ class Recorder:
             self.answered += 1
         if kind is not TextDelta and kind is not Retracted:
             self.events.append(event)
-            if self.store is not None:
-                self.store.append((Row(self.run_id, event.seq, event.time, kind_of(event), encode(event)),))
+            if self.store is not None and self.failed is None:
+                try:
+                    self.store.append((Row(self.run_id, event.seq, event.time, kind_of(event), encode(event)),))
+                except OutlayError as error:  # told at the next call: what happened meanwhile is kept in memory
+                    self.failed = error
         for listener in self._listeners:
             try:
                 listener(event)
@@ -56,7 +61,7 @@ class Recorder:
 
     def keep(self, transcript: Transcript, prelude: Prelude | None = None) -> None:
         """Store the messages that are not stored yet: each link once, under its head."""
-        if self.store is None:
+        if self.store is None or self.failed is not None:
             return
         new: list[tuple[bytes, bytes]] = []
         if prelude is not None and prelude.digest not in self._kept:
@@ -70,7 +75,19 @@ class Recorder:
             assert link.message is not None
             new.append((link.head, link.parent.head + link.message.canonical))
         if new:
-            self.store.keep(new)
+            try:
+                self.store.keep(new)
+            except OutlayError as error:
+                self.failed = error
+
+    async def durable(self) -> None:
+        """Return when everything so far is on disk. Raises what the store failed with: no new effect without it."""
+        if self.store is None:
+            return
+        if self.failed is not None:
+            raise self.failed
+        await self.store.room()
+        await self.store.flush(self.run_id)
 
 
 def prelude_bytes(prelude: Prelude) -> bytes:

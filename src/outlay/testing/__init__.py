@@ -1,7 +1,8 @@
-"""Our test doubles, published: a model that says what you tell it to, time that does not pass, providers on loopback."""
+"""Our test doubles, published: models that say what you tell them, time that does not pass, providers on loopback."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from outlay.models.scripted import ScriptedModel
@@ -11,13 +12,15 @@ from outlay.values.reply import Reply
 
 if TYPE_CHECKING:
     from outlay.emulator import Emulator
+    from outlay.testing.standins import stand_ins
 
-__all__ = ["Emulator", "Reply", "ScriptedModel", "VirtualClock", "virtual_time"]
+__all__ = ["Emulator", "Reply", "ScriptedModel", "VirtualClock", "stand_ins", "virtual_time"]
+
+#: A web server and the whole runtime: only for those who ask for them.
+_WHERE = {"Emulator": "outlay.emulator", "stand_ins": "outlay.testing.standins"}
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Emulator":
+    if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from outlay.emulator import Emulator  # a web server: only for those who ask for it
-
-    return Emulator
+    return getattr(import_module(_WHERE[name]), name)

@@ -85,11 +85,11 @@ def user(text: str, label: Label = TRUSTED) -> Message:
     return Message("user", (Text(text),), label)
 
 
-def _bytes(plain: list[Any]) -> bytes:
+def _bytes(plain: Any) -> bytes:
     try:
         return _encode(plain)
-    except UnicodeEncodeError:  # half a surrogate pair, from a cut text: escaped, so that it still has an identity
-        return json.dumps(plain, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # half a surrogate pair, out of a broken file or a model: written as its escape
+        return json.dumps(plain).encode()
 
 
 def _plain(part: Part) -> Any:

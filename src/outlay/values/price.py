@@ -74,6 +74,6 @@ class Price:
         """How many output tokens `money` buys after the dearest input; negative where the input alone is too dear."""
         left = money - self.worst(input_tokens, 0)
         per_token = self.worst(input_tokens, 1) - self.worst(input_tokens, 0)
-        if per_token == 0:
-            return 2**31
-        return int(left / per_token) if left >= 0 else -1
+        if left < 0:
+            return -1
+        return int(left / per_token) if per_token else 2**31

@@ -1,0 +1,75 @@
+"""`outlay bill`: what a run cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from outlay.analysis.bill import Bill, BillFold
+from outlay.analysis.billlines import BillLine
+from outlay.cli.options import debug_option, json_option, store_option
+from outlay.cli.stored import events_of, find, reading
+from outlay.cli.words import money
+from outlay.protocols.store import Store
+from outlay.runtime.directory import default_prices
+
+
+@click.command("bill")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@store_option
+@json_option
+@debug_option
+def command(runs: Sequence[str], store: str | None, as_json: bool) -> None:
+    """Show what a run cost, by agent; several runs in one bill.
+
+    RUN is an id, the beginning of one, or `last`.
+    """
+
+    async def read(opened: Store) -> Bill:
+        fold = BillFold()
+        for run in dict.fromkeys([await find(opened, name) for name in runs]):
+            for event in await events_of(opened, run):
+                fold.add(event)
+        return fold.bill()
+
+    bill = reading(store, read)
+    click.echo(json.dumps(_document(bill), ensure_ascii=False, indent=2) if as_json else bill.render(default_prices()))
+
+
+def _document(bill: Bill) -> dict[str, Any]:
+    return {
+        "runs": [
+            {
+                "run_id": head.run,
+                "flow": head.flow,
+                "stop_reason": head.outcome or None,
+                "degraded": head.degraded,
+                "seconds": head.seconds,
+            }
+            for head in bill.runs
+        ],
+        "total": money(bill.total),
+        "at_least": money(bill.at_least),
+        "in_doubt": money(bill.in_doubt),
+        "lines": [_line(line) for line in bill.lines],
+    }
+
+
+def _line(line: BillLine) -> dict[str, Any]:
+    return {
+        "path": line.path,
+        "agent": line.agent,
+        "model": line.model,
+        "purpose": line.purpose,
+        "calls": line.calls,
+        "retries": line.retries,
+        "input_tokens": line.input_tokens,
+        "cache_read_tokens": line.cache_read_tokens,
+        "cache_write_tokens": line.cache_write_tokens,
+        "output_tokens": line.output_tokens,
+        "cost": money(line.cost),
+        "seconds": round(line.seconds, 3),
+    }

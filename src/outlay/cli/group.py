@@ -1,0 +1,110 @@
+"""The `outlay` command itself: which commands there are, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import MutableMapping, Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from outlay import __version__
+from outlay.cli import problems
+
+#: Every command with its line in `outlay --help`: listing them imports none of them.
+COMMANDS = {
+    "demo": "See it work: the triage example, with no key and no server.",
+    "init": "Write a small flow and its input here, to start from.",
+    "run": "Run a flow on one input.",
+    "map": "Run a flow on every row of a file; run it again to go on.",
+    "runs": "List the runs in the store.",
+    "bill": "Show what a run cost, agent by agent.",
+    "trace": "Show what a run did, call by call.",
+    "emulator": "Serve the providers' protocols on this machine, to test without a key.",
+    "doctor": "Check keys, store, prices and versions.",
+}
+
+
+class Commands(click.Group):
+    """A group that imports `outlay.cli.NAME` when NAME is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"outlay.cli.{cmd_name}").command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise problems.Problem(
+                f"there is no command {args[0]!r}", next=f"outlay {close[0]}" if close else "outlay --help"
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run, and end the process with the code that CONTRACT gives to the outcome."""
+        given = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in given or bool(os.environ.get("OUTLAY_DEBUG"))
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")  # pyright: ignore  # a terminal that cannot show · still shows the rest
+        try:
+            code = super().main(given, prog_name or "outlay", complete_var, False, windows_expand_args, **extra)
+        except problems.Quiet as quiet:
+            code = quiet.code
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted", err=True)
+            code = problems.INTERRUPTED
+        except click.ClickException as error:
+            problems.show(_usage(error))
+            code = problems.USAGE
+        except Exception as error:
+            if debug:
+                click.echo(problems.frames(error), err=True)
+            problem = problems.as_problem(error)
+            if problem.code == problems.ERROR and not debug and not problem.next:
+                problem.next = ("the same command with --debug shows where",)
+            problems.show(problem)
+            code = problem.code
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: click.ClickException) -> problems.Problem:
+    context = getattr(error, "ctx", None)
+    return problems.Problem(
+        error.format_message(), next=f"{context.command_path if context is not None else 'outlay'} --help"
+    )
+
+
+CONTEXT: MutableMapping[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(cls=Commands, context_settings=CONTEXT)
+@click.version_option(__version__, package_name="outlay", message="outlay %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Multi-agent LLM workflows that know what they cost.
+
+    A FLOW is `path/to/file.py:attribute` or `package.module:attribute`. Progress goes to stderr, results to stdout.
+
+    Exit codes: 0 completed, 1 error, 2 usage (nothing was spent), 3 stopped early with partial results, 4 waiting
+    for approval, 130 interrupted.
+    """

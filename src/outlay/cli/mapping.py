@@ -1,0 +1,230 @@
+"""A map at work: rows in, a line out for each that finishes, and what it came to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from outlay.analysis.bill import Bill
+from outlay.cli.answers import AnswerFile, Finished
+from outlay.cli.inputs import InputType
+from outlay.cli.problems import Problem
+from outlay.cli.progress import Progress, is_terminal
+from outlay.cli.rows import Row, RowFile
+from outlay.cli.setting import Setting
+from outlay.cli.tally import Tally
+from outlay.cli.words import count, dollars, jsonable, money
+from outlay.errors import BudgetExceeded
+from outlay.events import BudgetAlert
+from outlay.protocols.store import Store
+from outlay.runtime.result import Result
+from outlay.runtime.run import run_many
+
+#: Rows that ended so are answered; any other end leaves the row for the next time.
+ANSWERED = ("completed", "turn_limit", "error")
+_LISTED = 20
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a file holds, seen before anything is spent. `bad` are the rows that cannot be run, by number."""
+
+    rows: int = 0
+    todo: int = 0
+    answered: int = 0
+    bad: dict[int, Row] = field(default_factory=dict[int, Row])
+
+    @staticmethod
+    def of(file: RowFile, takes: InputType, finished: Finished, *, skip: bool) -> Survey:
+        """Read all of it once. Raises Problem at the first bad row, unless they are to be skipped."""
+        survey, seen = Survey(), dict[str, int]()
+        for row in file:
+            problem = row.problem
+            if not problem and (line := seen.setdefault(row.key, row.line)) != row.line:
+                problem = f"its id {row.key!r} is that of line {line} too"
+            if not problem:
+                problem = _misfit(takes, row)
+            if problem:
+                if not skip:
+                    before = f"{count(survey.rows, 'row')} before it {'is' if survey.rows == 1 else 'are'} fine"
+                    raise Problem(
+                        f"cannot read {file.path} line {row.line}: {problem}",
+                        f"{before}; nothing has been run or paid" if survey.rows else "nothing has been run or paid",
+                        next="fix the line, or --on-bad-row skip",
+                    )
+                survey.bad[row.number] = Row(row.number, row.line, row.id, None, problem)
+            elif row.key in finished.keys:
+                survey.answered += 1
+            else:
+                survey.todo += 1
+            survey.rows += 1
+        if not survey.rows:
+            raise Problem(f"{file.path} has no rows", next="one JSON object a line, or a CSV header and rows below it")
+        return survey
+
+    def listed(self) -> list[str]:
+        """The bad rows, a line each."""
+        lines = [f"line {row.line}: {row.problem}" for row in list(self.bad.values())[:_LISTED]]
+        return [*lines, f"… {len(self.bad) - _LISTED:,} more"] if len(self.bad) > _LISTED else lines
+
+
+def _misfit(takes: InputType, row: Row) -> str:
+    try:
+        takes.convert(row.input)
+    except ValueError as error:
+        return str(error) + (
+            "; name its column with --field" if takes.only_text and isinstance(row.input, dict) else ""
+        )
+    return ""
+
+
+class Outcome:
+    """What a map came to, and what it cost; it grows by a row at a time."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.degraded = 0
+        self.failed = 0
+        self.costs: list[Decimal] = []
+        self.stop_reason = "completed"
+        self.stop: BudgetExceeded | None = None
+        self.next_row: int | None = None
+        self.seconds = 0.0
+        self.interrupted = False
+        self._bill = Bill()
+        self._bills: list[Bill] = []
+
+    def add(self, bill: Bill) -> None:
+        self._bills.append(bill)
+        # Merged now and then, and less often the more there are: all of it takes linear time.
+        if len(self._bills) >= max(256, len(self._bill.runs)):
+            self._merge()
+
+    @property
+    def bill(self) -> Bill:
+        self._merge()
+        return self._bill
+
+    def _merge(self) -> None:
+        if self._bills:
+            self._bill = Bill.merge((self._bill, *self._bills))
+            self._bills.clear()
+
+
+class Mapping:
+    """Runs the rows of a file that have no answer yet, and appends theirs. Ctrl-C ends it in good order."""
+
+    def __init__(
+        self, setting: Setting, file: RowFile, takes: InputType, survey: Survey, answers: AnswerFile, tally: Tally
+    ) -> None:
+        self.setting = setting
+        self.outcome = Outcome()
+        self._file = file
+        self._takes = takes
+        self._survey = survey
+        self._answers = answers
+        self._tally = tally
+        self._open: set[int] = set()
+        self._unseen: int | None = None
+        title = f"{setting.root.name} · {count(survey.rows, 'row')} · {setting.choice.says}"
+        self.progress = Progress(
+            title,
+            tally,
+            rows=survey.rows - len(survey.bad),
+            before=survey.answered,
+            limit=setting.budget,
+        )
+
+    async def run(self, store: Store, concurrency: int, lane: Any) -> Outcome:
+        outcome, rows = self.outcome, self._rows()
+        deps = await self.setting.make_deps()
+        results = run_many(
+            self.setting.root,
+            rows,
+            concurrency=concurrency,
+            lane=lane,
+            budget=self.setting.limits,
+            deps=deps,
+            store=store,
+            models=self.setting.choice.lane,
+            on_event=self._tally.add,
+            on_alert=self._alert,
+        )
+        try:
+            async with self.progress, aclosing(results):
+                if self.setting.choice.notice:
+                    self.progress.say(f"  {self.setting.choice.notice}")
+                async for row, result in results:
+                    self._take(row, result)
+        except asyncio.CancelledError:
+            # Ctrl-C: the loop's runner takes the first as a wish to end, and so do we.
+            outcome.stop_reason, outcome.interrupted = "cancelled", True
+        except BudgetExceeded as error:  # a budget of the flow's own that asked for an exception
+            outcome.stop_reason, outcome.stop = "budget", error
+        outcome.seconds = self.progress.seconds
+        next(rows, None)  # the first that was not started, if there is one
+        if self._unseen is not None:
+            self._open.add(self._unseen)
+        outcome.next_row = min(self._open, default=None)
+        return outcome
+
+    def _rows(self) -> Iterator[tuple[Row, Any]]:
+        finished = self._answers.finished.keys
+        for row in self._file:
+            if row.problem or row.number in self._survey.bad or row.key in finished:
+                continue
+            if self.outcome.stop_reason == "budget":
+                self._unseen = row.number  # no more is started; this is where to go on
+                return
+            self._open.add(row.number)
+            yield row, self._takes.convert(row.input)
+
+    def _take(self, row: Row, result: Result[Any]) -> None:
+        outcome, bill = self.outcome, result.bill
+        outcome.add(bill)
+        if not self._is_answer(result):
+            if isinstance(result.error, BudgetExceeded):
+                outcome.stop = outcome.stop or result.error
+            if outcome.stop_reason != "budget":
+                outcome.stop_reason = result.stop_reason
+            return
+        line = {
+            "id": row.id,
+            "input": row.input,
+            "output": jsonable(result.output),
+            "stop_reason": result.stop_reason,
+            "degraded": result.degraded,
+            "cost": money(bill.total),
+            "run_id": result.run_id,
+        }
+        failed = result.stop_reason == "error"
+        if failed:
+            error = result.error
+            line["error"] = f"{type(error).__name__}: {getattr(error, 'message', error)}"
+        self._answers.write(line)
+        self._open.discard(row.number)
+        outcome.rows += 1
+        outcome.degraded += result.degraded
+        outcome.failed += failed
+        if bill.total is not None:
+            outcome.costs.append(bill.total)
+        self.progress.add(degraded=result.degraded, failed=failed, cost=bill.total)
+
+    def _is_answer(self, result: Result[Any]) -> bool:
+        # Without --budget it is a limit of the flow's own that stopped the row: it would do so again.
+        return result.stop_reason in ANSWERED or (result.stop_reason == "budget" and self.setting.budget is None)
+
+    def _alert(self, alert: BudgetAlert) -> None:
+        # In a terminal the bar says it.
+        if not is_terminal():
+            self.progress.say(f"  budget of {alert.scope} at {alert.percent} % ({_amount(alert)})")
+
+
+def _amount(alert: BudgetAlert) -> str:
+    if alert.resource == "usd":
+        return f"{dollars(alert.spent, places=4)} of {dollars(alert.limit, places=2)}"
+    return f"{alert.spent:,} of {alert.limit:,} {alert.resource}"

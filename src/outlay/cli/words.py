@@ -1,0 +1,83 @@
+"""How figures read, the same everywhere: counts, money, shares, percentiles, answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from outlay.analysis.percentiles import percentile
+from outlay.analysis.text import one_line, plain
+from outlay.cli.tally import RouteTally, Tally
+
+
+def count(number: int, noun: str) -> str:
+    """`1 row`, `1,460 rows`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def dollars(amount: Decimal, unknown: int = 0, *, places: int | None = None) -> str:
+    """`$0.0050`; with unknown parts a lower bound, or `unpriced` where nothing is known."""
+    if unknown and not amount:
+        return "unpriced"
+    if places is None:
+        places = 4 if amount >= Decimal("0.01") or not amount else 6
+    return f"{'≥ ' if unknown else ''}${amount:,.{places}f}"
+
+
+def spread(costs: Sequence[Decimal], unit: str) -> str:
+    """`per row P50 $0.0031 · P95 $0.0068`; empty where nothing is known."""
+    values = [float(cost) for cost in costs]
+    half, most = percentile(values, 50), percentile(values, 95)
+    if half is None or most is None:
+        return ""
+    places = 4 if most >= 0.01 else 6
+    return f"per {unit} P50 ${half:,.{places}f} · P95 ${most:,.{places}f}"
+
+
+def routes(tally: Tally) -> list[str]:
+    """Where routers sent their inputs: `answer 976 · to human 484 (low confidence 391, urgent 81, failed 12)`."""
+    return [_routes(name, tally.routes[name], len(tally.routes) > 1) for name in tally.routes]
+
+
+def _routes(name: str, found: RouteTally, named: bool) -> str:
+    parts: list[str] = []
+    for route, number in sorted(found.by_route.items(), key=lambda item: (item[0] == found.default, -item[1], item[0])):
+        why = f" ({reasons(found)})" if route == found.default and found.why else ""
+        parts.append(f"{route.replace('_', ' ')} {number:,}{why}")
+    return (f"{name}: " if named else "") + " · ".join(parts)
+
+
+def reasons(found: RouteTally, separator: str = ", ") -> str:
+    """Why the default route was taken, most frequent first."""
+    return separator.join(f"{why} {number:,}" for why, number in found.why.most_common())
+
+
+def shown(value: Any) -> str:
+    """An output for people: text as it is, anything else as indented JSON; without terminal controls."""
+    return plain(value if isinstance(value, str) else json.dumps(jsonable(value), ensure_ascii=False, indent=2))
+
+
+def jsonable(value: Any) -> Any:
+    """A value as what JSON has; what it lacks as text."""
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    from pydantic_core import to_jsonable_python
+
+    # NaN and infinity are no JSON: null, and not a word that other programs choke on.
+    return (
+        to_jsonable_python(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64")
+        if not isinstance(value, float)
+        else (value if value == value and value not in (float("inf"), float("-inf")) else None)
+    )
+
+
+def money(amount: Decimal | None) -> str | None:
+    """An amount in JSON: a decimal string, so that no digit is lost; null if unknown."""
+    return None if amount is None else f"{amount:f}"
+
+
+def begins(text: str, width: int) -> str:
+    """The beginning of a text, on one line."""
+    return one_line(text, width)
