@@ -261,9 +261,7 @@ def clean(text: str, secret: str = "") -> str:
         text = text.replace(secret, "[key]")
     text = _KEYS.sub("[key]", text)
     if not text.isprintable():
-        text = "".join(
-            " " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text if not _unprintable(c)
-        )
+        text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text if not _unprintable(c))
     text = " ".join(text.split())
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
 
