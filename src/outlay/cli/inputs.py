@@ -56,7 +56,7 @@ class InputType:
             raise Problem(
                 f"the flow takes {self.name}, so the input must be JSON; {origin} is not{where}",
                 f"it begins {one_line(text, 60)!r}" if text.strip() else "it is empty",
-                next="for example --input '{\"text\": \"…\"}', or --input @file.json",
+                next='for example --input \'{"text": "…"}\', or --input @file.json',
             ) from None
         try:
             return self.convert(value)
@@ -86,7 +86,9 @@ def read_input(given: str) -> tuple[str, str]:
         try:
             data = Path(origin).read_bytes()
         except OSError as error:
-            raise Problem(f"cannot read {origin}: {error.strerror}", next="--input TEXT, @FILE, or - for stdin") from None
+            raise Problem(
+                f"cannot read {origin}: {error.strerror}", next="--input TEXT, @FILE, or - for stdin"
+            ) from None
     else:
         return given, "--input"
     try:

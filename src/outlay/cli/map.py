@@ -27,13 +27,29 @@ from outlay.stores.opening import open_store
 
 @click.command("map")
 @click.argument("flow", metavar="FLOW")
-@click.option("--input", "source", metavar="X.jsonl|X.csv", required=True, type=click.Path(path_type=Path), help="The rows.")
 @click.option(
-    "--output", "target", metavar="Y.jsonl", required=True, type=click.Path(path_type=Path), help="Where answers are appended."
+    "--input", "source", metavar="X.jsonl|X.csv", required=True, type=click.Path(path_type=Path), help="The rows."
 )
-@click.option("--concurrency", type=click.IntRange(1, 4096), default=16, show_default=True, help="Rows at the same time.")
-@click.option("--lane", type=click.Choice(["live", "batch"]), default="live", help="Answers at once, or in batches at half price (later).")
-@click.option("--field", metavar="NAME", help="The column that is the input. Default: input or text, else the whole row.")
+@click.option(
+    "--output",
+    "target",
+    metavar="Y.jsonl",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Where answers are appended.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 4096), default=16, show_default=True, help="Rows at the same time."
+)
+@click.option(
+    "--lane",
+    type=click.Choice(["live", "batch"]),
+    default="live",
+    help="Answers at once, or in batches at half price (later).",
+)
+@click.option(
+    "--field", metavar="NAME", help="The column that is the input. Default: input or text, else the whole row."
+)
 @click.option(
     "--on-bad-row",
     type=click.Choice(["stop", "skip"]),
@@ -132,7 +148,10 @@ def _tell(survey: Survey, source: Path, target: Path, answered: int) -> None:
     if survey.answered and survey.todo:
         click.echo(f"going on: {survey.answered:,} of {count(survey.rows, 'row')} are answered in {target}", err=True)
     if strange := answered - survey.answered:
-        click.echo(f"note: {count(strange, 'answer')} in {target} belong{'s' if strange == 1 else ''} to no row of {source}", err=True)
+        click.echo(
+            f"note: {count(strange, 'answer')} in {target} belong{'s' if strange == 1 else ''} to no row of {source}",
+            err=True,
+        )
 
 
 def _receipt(outcome: Outcome, survey: Survey, tally: Tally, target: Path) -> str:
@@ -176,7 +195,10 @@ class _Again:
             self._words += ["--concurrency", str(concurrency)]
 
     def line(self, outcome: Outcome, budget: Decimal | None) -> str:
-        words = [*self._words, *([] if budget is None else ["--budget", show_limit(budget).removeprefix("$").replace(",", "")])]
+        words = [
+            *self._words,
+            *([] if budget is None else ["--budget", show_limit(budget).removeprefix("$").replace(",", "")]),
+        ]
         row = "" if outcome.next_row is None else f"        goes on at row {outcome.next_row:,}"
         return shlex.join(words) + row
 

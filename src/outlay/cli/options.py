@@ -41,7 +41,9 @@ def flow_options(command: Command) -> Command:
                 help="Real models, or the agents' offline stand-ins. Default: live if the keys that the flow needs are set.",
             ),
             click.option(
-                "--deps", metavar="FILE:FACTORY", help="A function that makes `ctx.deps`; it is called once, without arguments."
+                "--deps",
+                metavar="FILE:FACTORY",
+                help="A function that makes `ctx.deps`; it is called once, without arguments.",
             ),
         )
     ):

@@ -1,8 +1,8 @@
 """What went wrong, as people read it, and the exit code that says it to programs.
 
-    error: what happened
-      facts, one a line
-      next: what to do
+error: what happened
+  facts, one a line
+  next: what to do
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def show(problem: Problem) -> None:
 
     first, *rest = plain(problem.message).splitlines() or [""]
     lines = [f"{click.style('error:', fg='red', bold=True) if _coloured() else 'error:'} {first}"]
-    lines += [f"  {plain(line)}".rstrip() for line in (*rest, *(x for fact in problem.facts for x in fact.splitlines()))]
+    lines += [
+        f"  {plain(line)}".rstrip() for line in (*rest, *(x for fact in problem.facts for x in fact.splitlines()))
+    ]
     lines += [f"  next: {plain(hint)}" for hint in problem.next if hint]
     click.echo("\n".join(lines), err=True)
 

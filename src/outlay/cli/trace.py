@@ -22,8 +22,19 @@ from outlay.protocols.store import Store
 
 @click.command("trace")
 @click.argument("run", metavar="RUN")
-@click.option("--format", "form", type=click.Choice(["text", "jsonl", "html"]), default="text", show_default=True, help="A tree, a row a call, or a page.")
-@click.option("--content/--no-content", default=None, help="With inputs and outputs, or without. Default: with in jsonl, without in text and html.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "jsonl", "html"]),
+    default="text",
+    show_default=True,
+    help="A tree, a row a call, or a page.",
+)
+@click.option(
+    "--content/--no-content",
+    default=None,
+    help="With inputs and outputs, or without. Default: with in jsonl, without in text and html.",
+)
 @store_option
 @debug_option
 def command(run: str, form: str, content: bool | None, store: str | None) -> None:
@@ -88,7 +99,9 @@ _SHOWN = (
 def _page(events: Sequence[Event], rows: Sequence[CallRow]) -> str:
     """One file without scripts: the bill, the tree, the calls. Everything in it is escaped."""
     head = "".join(f"<th scope=col>{escape(name.replace('_', ' '))}</th>" for name in _SHOWN)
-    body = "".join("<tr>" + "".join(f"<td>{_cell(getattr(row, name))}</td>" for name in _SHOWN) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_cell(getattr(row, name))}</td>" for name in _SHOWN) + "</tr>" for row in rows
+    )
     spoken = "".join(
         f"<details><summary>{escape(plain(row.path))}</summary><pre>{escape(_spoken(row))}</pre></details>"
         for row in rows
