@@ -51,6 +51,7 @@ class Router(Pattern[In, Out]):
             on_error: Literal["default", "raise"] = "default",
             *,
             name: str = "",
+            description: str = "",
             budget: Any = None,
             optional: bool = False,
         ) -> None: ...
