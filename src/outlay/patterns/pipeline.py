@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, cast, get_args, get_origin, overload
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node
-from outlay.agents.signature import parameters_of, takes_context
+from outlay.agents.signature import parameters_of
 from outlay.errors import ConfigError, Stopped
 from outlay.patterns.pattern import Pattern, Step
 from outlay.protocols.context import RunContext
@@ -199,7 +199,7 @@ def _output_of(node: Node[Any, Any]) -> type | None:
 def _input_of(node: Node[Any, Any]) -> type | None:
     if not isinstance(node, FunctionNode):
         return None
-    parameters = parameters_of(node.function)[1 if takes_context(node.function) else 0 :]
+    parameters = parameters_of(node.function)[int(node.wants_context) :]
     return _class_of(_hints(node.function).get(parameters[0].name)) if parameters else None
 
 

@@ -589,7 +589,14 @@ class Context:
                 problem = await in_thread(work)
         else:
             problem = await call_function(checker, self, value)
-        return None if problem is None else str(problem)
+        if problem is None or isinstance(problem, str):
+            return problem
+        name = getattr(checker, "name", "") or getattr(checker, "__name__", "") or type(checker).__name__
+        raise ConfigError(
+            f"the checker {name} gave {type(problem).__name__}, neither None nor text",
+            path=self.path,
+            hint="return None where the value is good, and a string that says what is wrong where it is not",
+        )
 
     def artifact(self, text: str) -> str:
         data = text.encode(errors="surrogatepass")
