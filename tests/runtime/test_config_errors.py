@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from flows import at_once, echo, worker
 
 from outlay import Agent, Budget, RunContext, node, run, run_many, run_sync, stream
-from outlay.errors import ConfigError
+from outlay.errors import ConfigError, ModelTimeout
+from outlay.events import RunFinished
 from outlay.patterns import FanOut, Pipeline, Router
 from outlay.testing import ScriptedModel, virtual_time
 
@@ -174,6 +176,33 @@ def test_a_config_error_in_the_middle_is_in_the_result() -> None:
     result = at_once(run(late, "x"))
     assert isinstance(result.error, ConfigError)
     assert (result.stop_reason, str(result.bill.total)) == ("error", "0.01")
+
+
+def test_a_run_that_ends_in_a_config_error_is_recorded_as_ended() -> None:
+    """No run stays open in the store."""
+
+    @node
+    async def late(ctx: RunContext, text: str) -> str:
+        return await ctx.run(Agent("late", "nobody:x"), text)
+
+    events: list[Any] = []
+    with pytest.raises(ConfigError):
+        at_once(run(late, "x", on_event=events.append))
+    assert [(e.stop_reason, e.degraded) for e in events if isinstance(e, RunFinished)] == [("error", True)]
+
+
+def test_a_config_error_after_a_call_in_doubt_does_not_hide_the_doubt() -> None:
+    """Money that may be gone is money spent: the bill comes with the error."""
+
+    @node
+    async def late(ctx: RunContext, text: str) -> str:
+        with suppress(ModelTimeout):
+            await ctx.run(Agent("slow", ScriptedModel([ModelTimeout("late")] * 3, price=(1, 1))), text)
+        return await ctx.run(Agent("late", "nobody:x"), text)
+
+    result = at_once(run(late, "x", budget=Budget(usd=1)))
+    assert isinstance(result.error, ConfigError)
+    assert result.bill.in_doubt > 0
 
 
 def test_a_store_is_closed_again_when_the_flow_is_wrong(tmp_path: Path) -> None:

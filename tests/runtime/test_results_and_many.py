@@ -208,6 +208,20 @@ def test_the_budget_covers_all_rows_together() -> None:
     assert {r.stop_reason for r in found.values()} <= {"completed", "budget"}
 
 
+def test_the_time_covers_all_rows_together() -> None:
+    """`seconds` count from the start of the map, rows in flight end as a deadline, and no further one starts."""
+
+    async def main() -> tuple[dict[Any, Any], float]:
+        found = await collect(
+            worker(latency=4), [(i, str(i)) for i in range(99)], budget=Budget(seconds=10), concurrency=2
+        )
+        return found, asyncio.get_running_loop().time()
+
+    found, elapsed = at_once(main())
+    assert [r.stop_reason for r in found.values()] == ["completed"] * 4 + ["deadline"] * 2
+    assert elapsed == 10
+
+
 def test_a_rows_own_budget_does_not_end_the_others() -> None:
     """A stop by the flow's own limit is that row's; even where it has the name of the whole."""
     agent = Agent("a", dear(lambda r: r.text), budget=Budget(calls=0), max_output_tokens=100)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from flows import at_once, dear, echo, of_kind, worker
+from flows import at_once, cents, dear, echo, of_kind, worker
 
 from outlay import Agent, Budget, RunContext, node, run, stream, tool
 from outlay.errors import (
@@ -75,14 +75,14 @@ def test_no_task_outlives_its_run(structure: str) -> None:
 
 def test_a_forgotten_branch_starts_no_call_after_the_end() -> None:
     """A branch that nobody awaits is cancelled with the run: waiting in line, asleep or between two calls."""
-    model = dear(lambda r: r.text, latency=5)
+    model = dear(lambda _: cents(0.01, "cheap"), latency=5)
     agent = Agent("a", model, max_output_tokens=100, min_output_tokens=100)
     kept: list[Any] = []
 
     @node
     async def forgets(ctx: RunContext, _: str) -> str:
         async def later() -> None:
-            await ctx.sleep(1)
+            await ctx.sleep(100)
             await ctx.run(agent, "later")
 
         async def line() -> None:
@@ -98,6 +98,7 @@ def test_a_forgotten_branch_starts_no_call_after_the_end() -> None:
         assert (result.unwrap(), len(model.calls)) == ("done", 1)
         assert len(of_kind(result, CallFinished)) == 1
         assert all(task.done() for task in kept)
+        assert asyncio.get_running_loop().time() == 5
 
     at_once(main())
 
@@ -148,6 +149,65 @@ def test_cancelling_before_anything_was_sent_leaves_nothing_in_doubt() -> None:
     at_once(main())
     assert len([e for e in events if isinstance(e, CallStarted)]) == 1
     assert len([e for e in events if isinstance(e, CallFailed)]) == 1
+
+
+def test_a_run_that_is_draining_can_be_cancelled() -> None:
+    """While paid calls of a failed run come home, a cancel cuts them off like any others."""
+    events: list[Any] = []
+
+    async def main() -> None:
+        before = asyncio.all_tasks()
+        task = asyncio.create_task(
+            run(with_one_failing("ctx.gather"), "", budget=Budget(usd=1), on_event=events.append)
+        )
+        await asyncio.sleep(3)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert asyncio.all_tasks() == before
+
+    at_once(main())
+    assert [e.stop_reason for e in events if isinstance(e, RunFinished)] == ["cancelled"]
+    assert len([e for e in events if isinstance(e, CallFailed) and e.maybe_billed]) == 5
+
+
+def test_a_node_cannot_outlive_a_cancel_by_catching_it() -> None:
+    """It may clean up; the run is cancelled all the same."""
+
+    @node
+    async def stubborn(ctx: RunContext, _: str) -> str:
+        try:
+            await ctx.sleep(100)
+        except asyncio.CancelledError:
+            return "still here"
+        return "?"
+
+    async def main() -> None:
+        task = asyncio.create_task(run(stubborn, ""))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    at_once(main())
+
+
+def test_a_run_may_be_part_of_a_clean_up() -> None:
+    """A run that is started after its task was cancelled is a run like any other."""
+
+    async def main() -> Any:
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            return (await run(worker(latency=2), "x")).output, (await run(asking, "")).stop_reason
+
+    async def outer() -> Any:
+        task = asyncio.create_task(main())
+        await asyncio.sleep(1)
+        task.cancel()
+        return await task
+
+    assert at_once(outer()) == ("x", "approval")
 
 
 def test_an_outer_timeout_ends_a_run() -> None:
