@@ -26,6 +26,7 @@ from outlay.values.money import ZERO
 from outlay.values.price import Price
 
 Resource: TypeAlias = Literal["usd", "tokens", "calls"]
+RESOURCES: tuple[Resource, ...] = ("usd", "tokens", "calls")
 
 #: How often younger requests may overtake one that waits before they must wait behind it.
 MOST_BYPASSES = 8
@@ -57,7 +58,7 @@ class Account:
     """One budget of the tree, with what has happened to it. `name` says whose it is in errors and alerts."""
 
     __slots__ = (
-        "alerted",
+        "alerts",
         "aside",
         "aside_tokens",
         "budget",
@@ -95,7 +96,22 @@ class Account:
         self.refused = False
         #: Tickets whose chain holds this account.
         self.waiting = 0
-        self.alerted: dict[Resource, int] = {}
+        #: How much of each limited resource sets off the next alert, and the per cents still to come.
+        self.alerts: dict[Resource, tuple[Decimal, tuple[int, ...]]] = {}
+        for resource in RESOURCES:
+            if limit := self.limit(resource):
+                self.alerts[resource] = (limit * ALERTS[0] / Decimal(100), ALERTS)
+
+    def limit(self, resource: Resource) -> Decimal | int | None:
+        if resource == "usd":
+            return self.usd_limit
+        return self.tokens_limit if resource == "tokens" else self.calls_limit
+
+    def used(self, resource: Resource) -> Decimal | int:
+        """What counts as used for the alerts."""
+        if resource == "usd":
+            return self.spent + self.doubt
+        return self.tokens if resource == "tokens" else self.calls
 
     @property
     def usd_left(self) -> Decimal | None:
@@ -430,15 +446,15 @@ def _tightest(ticket: Ticket) -> Account:
 
 def _alerts(chain: Sequence[Account]) -> Iterator[Alert]:
     for account in chain:
-        used: tuple[tuple[Resource, Decimal, Decimal | int | None], ...] = (
-            ("usd", account.spent + account.doubt, account.usd_limit),
-            ("tokens", Decimal(account.tokens), account.tokens_limit),
-            ("calls", Decimal(account.calls), account.calls_limit),
-        )
-        for resource, spent, limit in used:
-            if not limit:
-                continue
-            for percent in ALERTS:
-                if account.alerted.get(resource, 0) < percent and spent * 100 >= percent * limit:
-                    account.alerted[resource] = percent
-                    yield Alert(account, resource, percent, spent, Decimal(limit))
+        for resource, (mark, percents) in account.alerts.items():
+            used = account.used(resource)
+            if used >= mark:
+                yield from _crossed(account, resource, Decimal(used), percents)
+
+
+def _crossed(account: Account, resource: Resource, used: Decimal, percents: tuple[int, ...]) -> list[Alert]:
+    limit = Decimal(account.limit(resource) or 0)
+    crossed = [percent for percent in percents if used * 100 >= percent * limit]
+    left = percents[len(crossed) :]
+    account.alerts[resource] = (limit * left[0] / 100 if left else Decimal("Infinity"), left)
+    return [Alert(account, resource, percent, used, limit) for percent in crossed]

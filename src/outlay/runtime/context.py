@@ -63,12 +63,13 @@ class Context:
         "_conversations",
         "_counts",
         "_deadline",
-        "_family",
         "_finish",
         "_idempotency_key",
         "_keys",
+        "_kin",
         "_place",
         "_running",
+        "_shaped",
         "_spare",
         "_tool_results",
         "_transcript",
@@ -98,8 +99,8 @@ class Context:
         self._tool_results: Sequence[ToolResult] = ()
         self._idempotency_key = ""
         self._running = 0
-        #: Who counts the children running at once: a tool's context counts them with its agent's.
-        self._family: Context = self
+        #: Who counts the children running at once, if not this one: a tool's context counts them with its agent's.
+        self._kin: Context | None = None
         self._finish: Hold | None = None
         #: The scope that this node began in, and how often it had run there; what its children's keys hang on.
         self._visit: tuple[Scope, int] | None = None
@@ -110,6 +111,7 @@ class Context:
             self._place = path
             self._chain: Chain = state.budgets.root
             self._deadline: float | None = None
+            self._shaped = False
             self.origin: Any = input
             self.routed: Routed | None = None
             self.label: Label = TRUSTED
@@ -118,10 +120,15 @@ class Context:
             self._place = parent._place
             self._chain = parent._chain
             self._deadline = parent._deadline
+            self._shaped = parent._shaped
             self.origin = parent.input
             self.routed = parent.routed
             self.label = parent.label
             self._transcript = EMPTY
+
+    @property
+    def _family(self) -> Context:
+        return self if self._kin is None else self._kin  # no link to itself: contexts die without the collector
 
     # ── where am I ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -331,6 +338,7 @@ class Context:
                 self.add_deadline(account.budget.seconds)
         if self.node.budget is not None:
             self._add_budgets(self.node)
+        self._shaped = any(_limits_shape(budget) for budget in self.shape_budgets())
 
     def add_deadline(self, seconds: float) -> None:
         deadline = self.state.loop.time() + seconds
@@ -341,9 +349,12 @@ class Context:
         for budget in node.budgets:
             if budget.seconds is not None:
                 self.add_deadline(budget.seconds)
+            self._shaped = self._shaped or _limits_shape(budget)
 
     def _limit_shape(self, child: Context) -> None:
         """Depth and fan-out, refused before the child exists. One loop, no await: atomic across the tree."""
+        if not self._shaped:
+            return
         ancestor: Context | None = self._family
         above, running = 1, self._family._running
         while ancestor is not None:
@@ -475,7 +486,7 @@ class Context:
         inner = Context(self.state, self.node, self._repeat(f"{self.path}/{segment(tool)}"), self.input, self)
         inner._place = f"{self._place}/{tool}"
         inner.origin = self.origin
-        inner._family = self._family
+        inner._kin = self._family
         inner._tool_results = self._tool_results
         inner._idempotency_key = key
         inner._visit = _visit(inner._place)
@@ -668,6 +679,10 @@ def _one_line(error: BaseException) -> str:
     except Exception:  # an exception of the user's whose text raises
         text = ""
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+
+
+def _limits_shape(budget: Budget) -> bool:
+    return budget.depth is not None or budget.fan_out is not None
 
 
 def _shape_error(resource: str, budget: Budget, needed: int, holder: Context, child: Context) -> BudgetExceeded:

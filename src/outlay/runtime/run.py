@@ -374,6 +374,7 @@ async def _run_one(
     try:
         return await _finish(state, context, await _flow(state, context), started)
     finally:
+        flight.on_landed = None  # or flight and parking would hold each other, and with them the run
         uninstall(loop)
 
 

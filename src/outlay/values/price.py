@@ -65,9 +65,10 @@ class Price:
 
     def worst(self, input_tokens: int, output_tokens: int) -> Decimal:
         """The most that a request with at most these tokens can cost: every rate that could apply, the dearest."""
-        candidates = [self.rates, *(rates for above, rates in self.tiers if input_tokens > above)]
-        dear_in = max(rates.dearest_input for rates in candidates)
-        dear_out = max(rates.output for rates in candidates)
+        dear_in, dear_out = self.rates.dearest_input, self.rates.output
+        for above, rates in self.tiers:
+            if input_tokens > above:
+                dear_in, dear_out = max(dear_in, rates.dearest_input), max(dear_out, rates.output)
         return (dear_in * input_tokens + dear_out * output_tokens) / MILLION
 
     def output_tokens_for(self, money: Decimal, input_tokens: int) -> int:
