@@ -408,7 +408,7 @@ class TestBrokenAnswers:
             (529, Overloaded),
         ],
     )
-    @pytest.mark.parametrize("model", [MODEL, OpenAIChat("gpt-4o", api_key="key-0123456789")], ids=["responses", "chat"])
+    @pytest.mark.parametrize("model", [MODEL, OpenAIChat("gpt-4o", api_key="key-0123456789")], ids=["new", "chat"])
     @pytest.mark.parametrize("streamed", [False, True])
     def test_each_status_has_its_error(
         self, status: int, error: type[ModelError], model: OpenAI | OpenAIChat, streamed: bool

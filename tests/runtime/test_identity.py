@@ -60,7 +60,7 @@ def test_racing_branches_keep_their_keys_under_any_timing(structure: str) -> Non
     assert len(set(expected.values())) == 40
     for seed in range(5):
         dice = random.Random(seed)
-        assert racing(lambda _: dice.random(), structure) == expected
+        assert racing(lambda _, dice=dice: dice.random(), structure) == expected
 
 
 def test_equal_effects_one_after_another_differ_by_their_number() -> None:

@@ -111,7 +111,7 @@ def _model(agent: Agent[Any], ctx: RunContext[Any]) -> Any:
 
 def _request(agent: Agent[Any], ctx: RunContext[Any], prelude: Prelude, transcript: Any) -> ModelRequest:
     return ModelRequest(
-        agent.name, ctx.path, prelude, transcript, agent.max_output_tokens, agent.settings, agent.output_type
+        agent.name, ctx.path, prelude, transcript, agent.max_output_tokens, agent.settings, agent.codec.type
     )
 
 
@@ -196,11 +196,12 @@ class _Hand:
             known = ", ".join(sorted(self.agent.toolbox)) or "none"
             return _error(tool_call, f"there is no tool {tool_call.name!r}; the tools are: {known}")
         try:
-            arguments = tool.decode(tool_call.arguments)
+            given = tool.parse(tool_call.arguments)
+            arguments = tool.validate(given)
         except ValueError as error:
             return _error(tool_call, f"the arguments are wrong: {error}")
         try:
-            value = await self.ctx.call_tool(_effect(tool, arguments))
+            value = await self.ctx.call_tool(_effect(tool, given, arguments))
             return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, value))
         except (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed):
             raise  # the run is at fault or at its end, not the tool
@@ -225,10 +226,10 @@ def _may_overlap(tool: Tool) -> bool:
     return not tool.side_effect if tool.parallel is None else tool.parallel
 
 
-def _effect(tool: Tool, arguments: dict[str, Any]) -> ToolEffect:
+def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> ToolEffect:
     return ToolEffect(
         tool.name,
-        arguments,
+        given,
         lambda ctx: tool.invoke(ctx, arguments),
         in_thread=not tool.is_async,
         version=tool.spec.schema,

@@ -68,6 +68,7 @@ class Account:
         "held",
         "held_tokens",
         "name",
+        "refused",
         "spent",
         "tokens",
         "tokens_limit",
@@ -91,6 +92,8 @@ class Account:
         self.held_tokens = 0
         self.calls = 0
         self.unpriced = False
+        #: A request was refused for good because of this account.
+        self.refused = False
         #: Tickets whose chain holds this account.
         self.waiting = 0
         #: How much of each limited resource sets off the next alert, and the per cents still to come.

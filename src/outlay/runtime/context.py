@@ -246,11 +246,12 @@ class Context:
                 return await child.live()
             except (DeadlineExceeded, ConfigError, StoreFailed):
                 raise
-            except BudgetExceeded as error:
-                del self.state.stops[before:]
-                self._skipped(child, "optional, and the budget is used up", error)
             except Exception as error:
-                self._skipped(child, "optional, and it failed", error)
+                short = isinstance(error, BudgetExceeded)
+                self._skipped(
+                    child, "optional, and the budget is used up" if short else "optional, and it failed", error
+                )
+                self.state.handled(child.path, before)
             return child.input
         finally:
             self._family._running -= 1
@@ -265,12 +266,14 @@ class Context:
         self._visit = _visit(self._place)
         try:
             try:
-                output = await self._bounded(node.run(self, self.input))
+                with state.branches.here():
+                    output = await self._bounded(node.run(self, self.input))
             except BaseExceptionGroup as group:
                 raise flatten(group) from None  # a stop in a TaskGroup is a stop to whoever ran this node
             outcome = "completed"
         except Stopped as stop:
             outcome, error_text = "stopped", _one_line(stop)
+            stop.path = stop.path or self.path
             state.stopped(stop)
             if stop.best_path != self.path:
                 stop.best = None
@@ -291,6 +294,8 @@ class Context:
             )
             if outcome != "completed" and self.parent is not None:
                 self.parent.finished.extend(self.finished)
+            if self._finish is not None and (self.parent is None or self._finish is not self.parent._finish):
+                state.budgets.ledger.put_back(self._finish)
         if self.parent is not None:
             self.parent.finished.append((self.path, output))
             self.parent.label = self.parent.label.join(self.label)
@@ -351,9 +356,9 @@ class Context:
         while ancestor is not None:
             for budget in ancestor.shape_budgets():
                 if budget.depth is not None and above > budget.depth:
-                    raise self.state.stopped(_shape_error("depth", budget.depth, above, ancestor, child))
+                    raise self.state.stopped(_shape_error("depth", budget, above, ancestor, child))
                 if budget.fan_out is not None and running >= budget.fan_out:
-                    raise self.state.stopped(_shape_error("fan_out", budget.fan_out, running + 1, ancestor, child))
+                    raise self.state.stopped(_shape_error("fan_out", budget, running + 1, ancestor, child))
             ancestor, above = None if ancestor.parent is None else ancestor.parent._family, above + 1
 
     def shape_budgets(self) -> Sequence[Budget]:
@@ -385,7 +390,8 @@ class Context:
             state.stages.policy.allow("model", self.label, self.path)
         key = self._identity(request_hash(model, request))
         call = Call(state, model, request, key, self._chain, self.deadline, self._finish)
-        return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
+        with state.branches.here(), state.parking.working():
+            return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
 
     async def call_tool(self, effect: ToolEffect) -> Any:
         state = self.state
@@ -409,7 +415,8 @@ class Context:
 
     async def _approve(self, effect: ToolEffect, arguments: bytes) -> None:
         shown = arguments.decode(errors="replace")[:500]
-        answer = await self.ask(f"Allow {effect.tool}({shown})?", options=("approve", "deny"), default="deny")
+        question = Pending("approval", self.path, f"Allow {effect.tool}({shown})?", ("approve", "deny"))
+        answer = await self._ask(question, None, None)
         if answer != "approve":
             raise PermissionError(f"a human denied the call of {effect.tool}")
 
@@ -427,10 +434,10 @@ class Context:
         )
         started = state.loop.time()
         error_text, size = "cancelled", 0
-        state.parking.effects += 1
         try:
             try:
-                value = await self._within(effect, inner)
+                with state.branches.here(), state.parking.working():
+                    value = await self._within(effect, inner)
             except BaseExceptionGroup as group:
                 raise flatten(group) from None
             error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
@@ -439,8 +446,6 @@ class Context:
             error_text = _one_line(error)
             raise
         finally:
-            state.parking.effects -= 1
-            state.parking.look()
             emit(
                 ToolFinished,
                 inner.path,
@@ -516,13 +521,8 @@ class Context:
             raise
 
     async def sleep(self, seconds: float) -> None:
-        parking = self.state.parking
-        parking.effects += 1
-        try:
+        with self.state.branches.here(), self.state.parking.working():
             await asyncio.sleep(seconds)
-        finally:
-            parking.effects -= 1
-            parking.look()
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncGenerator[None]:
@@ -537,7 +537,7 @@ class Context:
             now = self.state.loop.time()
             if now < until or (outer is not None and now >= outer):
                 raise
-            del self.state.stops[before:]  # the block's own deadline is the caller's business, not the run's
+            self.state.handled(self.path, before)  # the block's own deadline is the caller's business, not the run's
             raise TimeoutError(f"{self.path}: not done within {seconds:g} s") from error
         finally:
             _block_deadline.reset(token)
@@ -568,24 +568,24 @@ class Context:
         default: str | None = None,
         deadline: float | None = None,
     ) -> str:
+        return await self._ask(Pending("ask", self.path, question, tuple(options or ())), default, deadline)
+
+    async def _ask(self, item: Pending, default: str | None, deadline: float | None) -> str:
         state = self.state
-        item = Pending("ask", self.path, question, tuple(options or ()))
         if state.on_ask is None:
-            return await state.parking.wait(item)
-        state.parking.effects += 1
+            with state.branches.here():
+                return await state.parking.wait(item)
         try:
-            async with asyncio.timeout(deadline):
-                answer = state.on_ask(item)
-                answer = await answer if inspect.isawaitable(answer) else answer
+            with state.branches.here(), state.parking.working():
+                async with asyncio.timeout(deadline):
+                    answer = state.on_ask(item)
+                    answer = await answer if inspect.isawaitable(answer) else answer
         except TimeoutError:
             if default is None:
                 raise
-            answer = default
-        finally:
-            state.parking.effects -= 1
-            state.parking.look()
-        if options and answer not in options:
-            raise ConfigError(f"on_ask answered {answer!r}, which is not one of {', '.join(options)}")
+            return default
+        if item.options and answer not in item.options:
+            raise ConfigError(f"on_ask answered {answer!r}, which is not one of {', '.join(item.options)}")
         return str(answer)
 
     # ── facts ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -596,10 +596,18 @@ class Context:
             async def work() -> Any:
                 return await call_function(checker, self, value)
 
-            problem = await in_thread(work)
+            with self.state.branches.here(), self.state.parking.working():
+                problem = await in_thread(work)
         else:
             problem = await call_function(checker, self, value)
-        return None if problem is None else str(problem)
+        if problem is None or isinstance(problem, str):
+            return problem
+        name = getattr(checker, "name", "") or getattr(checker, "__name__", "") or type(checker).__name__
+        raise ConfigError(
+            f"the checker {name} gave {type(problem).__name__}, neither None nor text",
+            path=self.path,
+            hint="return None where the value is good, and a string that says what is wrong where it is not",
+        )
 
     def artifact(self, text: str) -> str:
         data = text.encode(errors="surrogatepass")
@@ -673,7 +681,8 @@ def _limits_shape(budget: Budget) -> bool:
     return budget.depth is not None or budget.fan_out is not None
 
 
-def _shape_error(resource: str, limit: int, needed: int, holder: Context, child: Context) -> BudgetExceeded:
+def _shape_error(resource: str, budget: Budget, needed: int, holder: Context, child: Context) -> BudgetExceeded:
+    limit: int = getattr(budget, resource)
     what = (
         f"{child.path} would be {needed} nodes below {holder.path}"
         if resource == "depth"
@@ -688,4 +697,5 @@ def _shape_error(resource: str, limit: int, needed: int, holder: Context, child:
         needed=needed,
         path=child.path,
         hint=f"raise {resource}= of the budget, or flatten the flow",
+        on_exhausted=budget.on_exhausted,
     )

@@ -7,12 +7,45 @@ settled and recorded (SEMANTICS 4).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 A = TypeVar("A")
 P = ParamSpec("P")
 GRACE_SECONDS = 60.0
+
+
+class Branches:
+    """The tasks that nodes and effects of a run stand in, so that none outlives it: a plain `gather` leaves the
+    siblings of a branch that raised running."""
+
+    __slots__ = ("_tasks",)
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[Any], int] = {}
+
+    @contextmanager
+    def here(self) -> Generator[None]:
+        """The running task is a branch for the length of this block."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[task] = self._tasks.get(task, 0) + 1
+        try:
+            yield
+        finally:
+            self._tasks[task] -= 1
+            if not self._tasks[task]:
+                del self._tasks[task]
+
+    async def cut_off(self, grace: float = GRACE_SECONDS) -> None:
+        """Cancel the branches that are still there, and wait for them, at most `grace` seconds."""
+        me = asyncio.current_task()
+        left = [task for task in self._tasks if task is not me and not task.done()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=grace)
 
 
 class Flight:
