@@ -18,7 +18,7 @@ import click
 import outlay
 from outlay.analysis.text import one_line
 from outlay.cli.mapping import Outcome
-from outlay.cli.options import Dollars, debug_option, json_option, store_option
+from outlay.cli.options import amount, debug_option, json_option, store_option
 from outlay.cli.problems import CODES, INTERRUPTED, Problem, Quiet, show, show_limit
 from outlay.cli.progress import Progress
 from outlay.cli.rows import RowFile
@@ -45,7 +45,14 @@ class Reply:
 
 
 @click.command("demo")
-@click.option("--budget", type=Dollars(), default=BUDGET, show_default=True, help="Spend at most this much, in US dollars.")
+@click.option(
+    "--budget",
+    type=amount,
+    metavar="USD",
+    default=BUDGET,
+    show_default=True,
+    help="Spend at most this much, in US dollars.",
+)
 @click.option("--models", type=click.Choice(["live", "offline"]), help="Default: live if a key is set, else offline.")
 @store_option
 @json_option
@@ -117,7 +124,11 @@ async def _run(setting: Setting, messages: Path, tally: Tally) -> tuple[Outcome,
                             outcome.stop = outcome.stop or result.error
                         continue
                     failed = result.stop_reason == "error"
-                    output = jsonable(result.output) if result.output is not None else {"to": "nobody", "text": str(result.error)}
+                    output = (
+                        jsonable(result.output)
+                        if result.output is not None
+                        else {"to": "nobody", "text": str(result.error)}
+                    )
                     replies.append(Reply(row.number, str(row.id), str(row.input), output))
                     outcome.rows += 1
                     outcome.failed += failed

@@ -44,10 +44,20 @@ def command(store: str | None, as_json: bool) -> None:
 
     Keys are never shown, nothing is spent and nobody is called.
     """
-    checks: list[Callable[[], list[Finding]]] = [_python, _packages, _keys, _addresses, lambda: _store(store), _prices, _terminal]
+    checks: list[Callable[[], list[Finding]]] = [
+        _python,
+        _packages,
+        _keys,
+        _addresses,
+        lambda: _store(store),
+        _prices,
+        _terminal,
+    ]
     findings = [finding for check in checks for finding in check()]
     if as_json:
-        click.echo(json.dumps([{"name": f.name, "state": f.state, "text": f.text, "next": f.next} for f in findings], indent=2))
+        click.echo(
+            json.dumps([{"name": f.name, "state": f.state, "text": f.text, "next": f.next} for f in findings], indent=2)
+        )
     else:
         width = max(len(finding.name) for finding in findings)
         for finding in findings:
@@ -58,10 +68,11 @@ def command(store: str | None, as_json: bool) -> None:
 
 
 def _python() -> list[Finding]:
-    version = platform.python_version()
-    if sys.version_info < (3, 11):
-        return [Finding("python", "broken", f"{version} is too old", "install Python 3.11 or newer")]
-    return [Finding("python", "ok", f"{version} on {platform.system()}"), Finding("outlay", "ok", outlay.__version__)]
+    # An older Python never comes here: the package does not install on it.
+    return [
+        Finding("python", "ok", f"{platform.python_version()} on {platform.system()}"),
+        Finding("outlay", "ok", outlay.__version__),
+    ]
 
 
 def _packages() -> list[Finding]:
@@ -92,7 +103,9 @@ def _key(name: str) -> Finding:
 
 
 def _addresses() -> list[Finding]:
-    return [_address(name, os.environ[name]) for name in ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL") if os.environ.get(name)]
+    return [
+        _address(name, os.environ[name]) for name in ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL") if os.environ.get(name)
+    ]
 
 
 def _address(name: str, value: str) -> Finding:
@@ -117,7 +130,11 @@ def _store(store: str | None) -> list[Finding]:
     if path != ":memory:" and "://" not in path and not there.exists():
         folder = next(parent for parent in there.absolute().parents if parent.exists())
         if not os.access(folder, os.W_OK):
-            return [Finding("store", "broken", f"{path}: {folder} is not writable", "name another with --store or OUTLAY_STORE")]
+            return [
+                Finding(
+                    "store", "broken", f"{path}: {folder} is not writable", "name another with --store or OUTLAY_STORE"
+                )
+            ]
         return [Finding("store", "note", f"{path} is not there yet; the first run makes it")]
 
     async def count() -> int:
@@ -142,7 +159,14 @@ def _prices() -> list[Finding]:
     except (ConfigError, importlib.metadata.PackageNotFoundError) as error:
         return [Finding("prices", "broken", getattr(error, "message", str(error)), getattr(error, "hint", ""))]
     if price is None:
-        return [Finding("prices", "broken", f"genai-prices {version} does not know claude-haiku-4-5", "pip install -U genai-prices")]
+        return [
+            Finding(
+                "prices",
+                "broken",
+                f"genai-prices {version} does not know claude-haiku-4-5",
+                "pip install -U genai-prices",
+            )
+        ]
     rates = f"claude-haiku-4-5 ${price.rates.input:,.2f} in, ${price.rates.output:,.2f} out per million tokens"
     return [Finding("prices", "ok", f"genai-prices {version} · {rates}")]
 
@@ -152,6 +176,10 @@ def _terminal() -> list[Finding]:
     kind = f"{size.columns} × {size.lines}" if sys.stderr.isatty() else "none: progress comes as plain lines"
     encoding = (sys.stdout.encoding or "").lower()
     if encoding.replace("-", "") != "utf8":
-        return [Finding("terminal", "note", f"{kind} · {encoding or 'unknown encoding'}", "export PYTHONUTF8=1 shows all signs")]
+        return [
+            Finding(
+                "terminal", "note", f"{kind} · {encoding or 'unknown encoding'}", "export PYTHONUTF8=1 shows all signs"
+            )
+        ]
     colour = "no colour (NO_COLOR)" if os.environ.get("NO_COLOR") else "colour"
     return [Finding("terminal", "ok", f"{kind} · UTF-8" + (f" · {colour}" if sys.stderr.isatty() else ""))]

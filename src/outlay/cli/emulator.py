@@ -13,7 +13,9 @@ from outlay.cli.problems import Problem
 
 @click.command("emulator")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port to listen on. Default: a free one.")
-@click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Until the first token of an answer.")
+@click.option(
+    "--latency", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Until the first token of an answer."
+)
 @debug_option
 def command(port: int, latency: float) -> None:
     """Serve the Anthropic and OpenAI protocols on this machine, until Ctrl-C.
@@ -24,7 +26,9 @@ def command(port: int, latency: float) -> None:
     try:
         from outlay.emulator import Emulator
     except ImportError as error:
-        raise Problem(f"the emulator is not in this installation ({error})", next="pip install outlay", code=1) from None
+        raise Problem(
+            f"the emulator is not in this installation ({error})", next="pip install outlay", code=1
+        ) from None
 
     def ready(emulator: Any) -> None:
         for name, value in emulator.env().items():

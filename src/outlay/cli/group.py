@@ -57,7 +57,6 @@ class Commands(click.Group):
         prog_name: str | None = None,
         complete_var: str | None = None,
         standalone_mode: bool = True,
-        windows_expand_args: bool = True,
         **extra: Any,
     ) -> NoReturn:
         """Run, and end the process with the code that CONTRACT gives to the outcome."""
@@ -67,7 +66,10 @@ class Commands(click.Group):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")  # pyright: ignore  # a terminal that cannot show · still shows the rest
         try:
-            code = super().main(given, prog_name or "outlay", complete_var, False, windows_expand_args, **extra)
+            # Not standalone: what click would print and exit with by itself is decided here.
+            code: Any = click.Group.main(
+                self, given, prog_name or "outlay", complete_var, standalone_mode=False, **extra
+            )
         except problems.Quiet as quiet:
             code = quiet.code
         except (KeyboardInterrupt, click.Abort):

@@ -8,7 +8,7 @@ import types
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Union, cast, get_args, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode
@@ -56,7 +56,7 @@ class InputType:
             raise Problem(
                 f"the flow takes {self.name}, so the input must be JSON; {origin} is not{where}",
                 f"it begins {one_line(text, 60)!r}" if text.strip() else "it is empty",
-                next="for example --input '{\"text\": \"…\"}', or --input @file.json",
+                next='for example --input \'{"text": "…"}\', or --input @file.json',
             ) from None
         try:
             return self.convert(value)
@@ -86,7 +86,9 @@ def read_input(given: str) -> tuple[str, str]:
         try:
             data = Path(origin).read_bytes()
         except OSError as error:
-            raise Problem(f"cannot read {origin}: {error.strerror}", next="--input TEXT, @FILE, or - for stdin") from None
+            raise Problem(
+                f"cannot read {origin}: {error.strerror}", next="--input TEXT, @FILE, or - for stdin"
+            ) from None
     else:
         return given, "--input"
     try:
@@ -100,8 +102,16 @@ def read_input(given: str) -> tuple[str, str]:
 
 def kind_of(value: Any) -> str:
     """A JSON value's type in JSON's words."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
-    return "null" if value is None else names.get(type(value), type(value).__name__)
+    names: dict[type[Any], str] = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    kind = cast(type[Any], type(value))
+    return "null" if value is None else names.get(kind, kind.__name__)
 
 
 def _hint(node: Node[Any, Any]) -> Any:

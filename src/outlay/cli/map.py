@@ -27,13 +27,29 @@ from outlay.stores.opening import open_store
 
 @click.command("map")
 @click.argument("flow", metavar="FLOW")
-@click.option("--input", "source", metavar="X.jsonl|X.csv", required=True, type=click.Path(path_type=Path), help="The rows.")
 @click.option(
-    "--output", "target", metavar="Y.jsonl", required=True, type=click.Path(path_type=Path), help="Where answers are appended."
+    "--input", "source", metavar="X.jsonl|X.csv", required=True, type=click.Path(path_type=Path), help="The rows."
 )
-@click.option("--concurrency", type=click.IntRange(1, 4096), default=16, show_default=True, help="Rows at the same time.")
-@click.option("--lane", type=click.Choice(["live", "batch"]), default="live", help="Answers at once, or in batches at half price (later).")
-@click.option("--field", metavar="NAME", help="The column that is the input. Default: input or text, else the whole row.")
+@click.option(
+    "--output",
+    "target",
+    metavar="Y.jsonl",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Where answers are appended.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 4096), default=16, show_default=True, help="Rows at the same time."
+)
+@click.option(
+    "--lane",
+    type=click.Choice(["live", "batch"]),
+    default="live",
+    help="Answers at once, or in batches at half price (later).",
+)
+@click.option(
+    "--field", metavar="NAME", help="The column that is the input. Default: input or text, else the whole row."
+)
 @click.option(
     "--on-bad-row",
     type=click.Choice(["stop", "skip"]),
@@ -132,7 +148,10 @@ def _tell(survey: Survey, source: Path, target: Path, answered: int) -> None:
     if survey.answered and survey.todo:
         click.echo(f"going on: {survey.answered:,} of {count(survey.rows, 'row')} are answered in {target}", err=True)
     if strange := answered - survey.answered:
-        click.echo(f"note: {count(strange, 'answer')} in {target} belong{'s' if strange == 1 else ''} to no row of {source}", err=True)
+        click.echo(
+            f"note: {count(strange, 'answer')} in {target} belong{'s' if strange == 1 else ''} to no row of {source}",
+            err=True,
+        )
 
 
 def _receipt(outcome: Outcome, survey: Survey, tally: Tally, target: Path) -> str:
@@ -176,7 +195,10 @@ class _Again:
             self._words += ["--concurrency", str(concurrency)]
 
     def line(self, outcome: Outcome, budget: Decimal | None) -> str:
-        words = [*self._words, *([] if budget is None else ["--budget", show_limit(budget).removeprefix("$").replace(",", "")])]
+        words = [
+            *self._words,
+            *([] if budget is None else ["--budget", show_limit(budget).removeprefix("$").replace(",", "")]),
+        ]
         row = "" if outcome.next_row is None else f"        goes on at row {outcome.next_row:,}"
         return shlex.join(words) + row
 
@@ -184,7 +206,8 @@ class _Again:
 def _stopped(setting: Setting, outcome: Outcome, survey: Survey, target: Path, again: _Again) -> Problem:
     """Why it stopped early, what is kept, and how to go on."""
     spent = outcome.bill.at_least
-    kept = f"kept: {count(survey.answered + outcome.rows, 'answer')} in {target}, everything paid for is in {setting.store}"
+    answers = count(survey.answered + outcome.rows, "answer")
+    kept = f"kept: {answers} in {target}, everything paid for is in {setting.store}"
     row = "" if outcome.next_row is None else f" · row {outcome.next_row:,} of {survey.rows:,}"
     place = f"map {setting.root.name}{row}"
     if outcome.interrupted:
@@ -200,7 +223,7 @@ def _stopped(setting: Setting, outcome: Outcome, survey: Survey, target: Path, a
         if setting.budget is None:
             return budget_stop(error, place, kept)
         left = survey.todo - outcome.rows
-        enough = _enough(outcome.costs, left, setting.budget, error)
+        enough = _enough(spent, outcome.rows, left, setting.budget, error)
         return budget_stop(error, place, kept, spent=spent, next=again.line(outcome, enough))
     reasons = {"approval": "rows wait for a human", "deadline": "rows ran out of their time"}
     left = survey.todo - outcome.rows
@@ -213,12 +236,9 @@ def _stopped(setting: Setting, outcome: Outcome, survey: Survey, target: Path, a
     )
 
 
-def _enough(costs: list[Decimal], left: int, limit: Decimal, error: BudgetExceeded) -> Decimal:
-    """A budget that is likely to do for the rest: what it costs at the mean so far and a fifth more, two digits."""
-    if costs:
-        need = sum(costs, Decimal(0)) / len(costs) * left * Decimal("1.2")
-    else:
-        need = limit * 2
+def _enough(spent: Decimal, answered: int, left: int, limit: Decimal, error: BudgetExceeded) -> Decimal:
+    """A budget that is likely to do for the rest: at the cost of an answer so far and a fifth more, in two digits."""
+    need = spent / answered * left * Decimal("1.2") if answered else limit * 2
     # A call reserves its worst case: with less than that nothing starts at all.
     need = max(need, Decimal(error.needed or 0) * 2, Decimal("0.01"))
     step = Decimal(1).scaleb(need.adjusted() - 1)

@@ -76,7 +76,9 @@ def _misfit(takes: InputType, row: Row) -> str:
     try:
         takes.convert(row.input)
     except ValueError as error:
-        return str(error) + ("; name its column with --field" if takes.only_text and isinstance(row.input, dict) else "")
+        return str(error) + (
+            "; name its column with --field" if takes.only_text and isinstance(row.input, dict) else ""
+        )
     return ""
 
 

@@ -145,7 +145,9 @@ class Progress:
         total = max(self.rows - self.before, agent.started) if agent.name == self.tally.first else agent.started
         self._bar(panel, agent.done / total if total else 0.0, "green" if agent.done == total else "cyan")
         panel.append(f" {f'{agent.done:,}/{total:,}':>13}   ")
-        panel.append("✓" if agent.done == total else f"{agent.running:,} running", "green" if agent.done == total else "")
+        panel.append(
+            "✓" if agent.done == total else f"{agent.running:,} running", "green" if agent.done == total else ""
+        )
         panel.append(" " * max(1, 12 - (1 if agent.done == total else len(f"{agent.running:,} running"))))
         panel.append(f"{dollars(agent.cost, agent.unknown):>10}", "bold")
         if agent.retries:
@@ -179,7 +181,11 @@ class Progress:
         return spent if self.limit is None else f"{spent} of {show_limit(self.limit)}"
 
     def _troubles(self, *, retries: bool = True) -> list[str]:
-        found = [(self.tally.retries if retries else 0, "retried"), (self.degraded, "degraded"), (self.failed, "failed")]
+        found = [
+            (self.tally.retries if retries else 0, "retried"),
+            (self.degraded, "degraded"),
+            (self.failed, "failed"),
+        ]
         return [f"{number:,} {word}" for number, word in found if number]
 
     def _likely(self) -> str:

@@ -28,7 +28,9 @@ from outlay.stores.opening import open_store
 
 @click.command("run")
 @click.argument("flow", metavar="FLOW")
-@click.option("--input", "given", metavar="TEXT|@FILE|-", required=True, help="The input: a text, a file, or - for stdin.")
+@click.option(
+    "--input", "given", metavar="TEXT|@FILE|-", required=True, help="The input: a text, a file, or - for stdin."
+)
 @flow_options
 @store_option
 @json_option
@@ -132,7 +134,9 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     lines = line_of(error, setting.folder)
     waiting = (f"waiting: {item.question}" for item in result.pending)
     hints = (*problem.next, look)
-    return Problem(problem.message, *problem.facts, *lines, *waiting, run_id, next=hints, code=CODES[result.stop_reason])
+    return Problem(
+        problem.message, *problem.facts, *lines, *waiting, run_id, next=hints, code=CODES[result.stop_reason]
+    )
 
 
 def _document(result: Result[Any], bill: Bill) -> dict[str, Any]:

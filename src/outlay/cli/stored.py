@@ -40,7 +40,9 @@ async def find(store: Store, name: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise Problem(f"{len(found):,} runs begin with {name!r}: {', '.join(sorted(found)[:8])}", next="type more of it")
+        raise Problem(
+            f"{len(found):,} runs begin with {name!r}: {', '.join(sorted(found)[:8])}", next="type more of it"
+        )
     raise Problem(f"there is no run {name!r} in the store", next="outlay runs lists them; `last` is the newest")
 
 

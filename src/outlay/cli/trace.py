@@ -10,7 +10,7 @@ import click
 
 from outlay.analysis.bill import Bill
 from outlay.analysis.text import plain
-from outlay.analysis.trace import CallRow, jsonl
+from outlay.analysis.trace import COLUMNS, CallRow, jsonl
 from outlay.analysis.trace import trace as rows_of
 from outlay.analysis.tree import tree
 from outlay.cli.contents import Contents
@@ -22,8 +22,19 @@ from outlay.protocols.store import Store
 
 @click.command("trace")
 @click.argument("run", metavar="RUN")
-@click.option("--format", "form", type=click.Choice(["text", "jsonl", "html"]), default="text", show_default=True, help="A tree, a row a call, or a page.")
-@click.option("--content/--no-content", default=None, help="With inputs and outputs, or without. Default: with in jsonl, without in text and html.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "jsonl", "html"]),
+    default="text",
+    show_default=True,
+    help="A tree, a row a call, or a page.",
+)
+@click.option(
+    "--content/--no-content",
+    default=None,
+    help="With inputs and outputs, or without. Default: with in jsonl, without in text and html.",
+)
 @store_option
 @debug_option
 def command(run: str, form: str, content: bool | None, store: str | None) -> None:
@@ -79,16 +90,15 @@ table { border-collapse: collapse; font-size: 13px } th, td { text-align: left; 
        border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums; vertical-align: top }
 @media (prefers-color-scheme: dark) { body { color: #e6e6e6; background: #161616 } th, td { border-color: #444 } }
 """
-_SHOWN = (
-    "path", "agent", "model", "returned_model", "input_tokens", "cache_read_tokens", "cache_write_tokens",
-    "output_tokens", "ttft_ms", "latency_ms", "stop_reason", "tools", "confidence", "route", "retries", "error_type", "cost",
-)  # fmt: skip
+#: The trace's columns that a page shows: which run it is stands above, and thinking below.
+_SHOWN = tuple(name for name in COLUMNS if name not in ("time", "trace_id", "thinking"))
 
 
 def _page(events: Sequence[Event], rows: Sequence[CallRow]) -> str:
     """One file without scripts: the bill, the tree, the calls. Everything in it is escaped."""
     head = "".join(f"<th scope=col>{escape(name.replace('_', ' '))}</th>" for name in _SHOWN)
-    body = "".join("<tr>" + "".join(f"<td>{_cell(getattr(row, name))}</td>" for name in _SHOWN) + "</tr>" for row in rows)
+    cells = ("".join(f"<td>{_cell(getattr(row, name))}</td>" for name in _SHOWN) for row in rows)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
     spoken = "".join(
         f"<details><summary>{escape(plain(row.path))}</summary><pre>{escape(_spoken(row))}</pre></details>"
         for row in rows
@@ -103,7 +113,8 @@ def _page(events: Sequence[Event], rows: Sequence[CallRow]) -> str:
         f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>"
         f"<div class=wide>{Bill.of(events)._repr_html_()}</div>"  # pyright: ignore[reportPrivateUsage]
         f"<h2>Trace</h2><pre>{escape(tree(events))}</pre>"
-        f"<h2>Calls</h2><div class=wide tabindex=0><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        "<h2>Calls</h2><div class=wide tabindex=0><table>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         f"{contents}</body></html>"
     )
 

@@ -66,9 +66,11 @@ def jsonable(value: Any) -> Any:
     from pydantic_core import to_jsonable_python
 
     # NaN and infinity are no JSON: null, and not a word that other programs choke on.
-    return to_jsonable_python(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64") if not isinstance(
-        value, float
-    ) else (value if value == value and value not in (float("inf"), float("-inf")) else None)
+    return (
+        to_jsonable_python(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64")
+        if not isinstance(value, float)
+        else (value if value == value and value not in (float("inf"), float("-inf")) else None)
+    )
 
 
 def money(amount: Decimal | None) -> str | None:
