@@ -100,7 +100,7 @@ CONTEXT: MutableMapping[str, Any] = {"help_option_names": ["-h", "--help"], "max
 
 
 @click.group(cls=Commands, context_settings=CONTEXT)
-@click.version_option(__version__, package_name="outlay", message="outlay %(version)s")
+@click.version_option(__version__, message="outlay %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
     """Multi-agent LLM workflows that know what they cost.

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
+from typing import Any
 
 import click
 
 from outlay.analysis.bill import Bill
+from outlay.analysis.contents import Contents
 from outlay.analysis.text import plain
 from outlay.analysis.trace import COLUMNS, CallRow, jsonl
 from outlay.analysis.trace import trace as rows_of
 from outlay.analysis.tree import tree
-from outlay.cli.contents import Contents
 from outlay.cli.options import debug_option, store_option
 from outlay.cli.stored import events_of, find, reading
-from outlay.events import Event
+from outlay.events import CallFailed, CallFinished, CallStarted, Event
 from outlay.protocols.store import Store
 
 
@@ -53,13 +55,10 @@ def command(run: str, form: str, content: bool | None, store: str | None) -> Non
 
     async def read(opened: Store) -> tuple[list[Event], list[CallRow]]:
         events = await events_of(opened, await find(opened, run))
-        rows = rows_of(events)
         if with_content:
-            pairs = (await Contents.of(opened, events)).pairs(events)
-            rows = [replace(row, input=given, output=said) for row, (given, said) in zip(rows, pairs, strict=True)]
-        else:
-            rows = [replace(row, thinking="") for row in rows]  # it is what a model wrote, too
-        return events, rows
+            return events, await _rows_with_contents(opened, events)
+        # What a model thought is content, too.
+        return events, [replace(row, thinking="") for row in rows_of(events)]
 
     events, rows = reading(store, read)
     if form == "jsonl":
@@ -69,6 +68,38 @@ def command(run: str, form: str, content: bool | None, store: str | None) -> Non
         click.echo(_page(events, rows))
     else:
         click.echo("\n\n".join([tree(events), *(_spoken(row) for row in rows if with_content)]))
+
+
+async def _rows_with_contents(store: Store, events: Sequence[Event]) -> list[CallRow]:
+    """The rows with what each call was given and said, as far as the store still has it."""
+    contents = Contents(events)
+    while digests := contents.missing():
+        contents.add(digests, await store.blobs(digests))
+    rows = rows_of(events, inputs=contents.inputs, outputs=contents.outputs)
+    starts: dict[tuple[str, str, str, int], str] = {}
+    preludes: list[str] = []
+    for event in events:
+        if isinstance(event, CallStarted):
+            starts[event.run, event.path, event.key, event.attempt] = event.prelude
+        elif isinstance(event, CallFinished | CallFailed):
+            preludes.append(starts.get((event.run, event.path, event.key, event.attempt), ""))
+    stored = await store.blobs([bytes.fromhex(prelude) for prelude in sorted(set(preludes)) if prelude])
+    given = {digest.hex(): _instructions(content) for digest, content in stored.items()}
+    return [
+        row if row.input is None else replace(row, input=given.get(prelude, "") + row.input)
+        for row, prelude in zip(rows, preludes, strict=True)
+    ]
+
+
+def _instructions(prelude: bytes) -> str:
+    """What every call of an agent begins with: its instructions, its tools, the schema of its output."""
+    fixed: dict[str, Any] = json.loads(prelude)
+    tools = ", ".join(tool["name"] for tool in fixed.get("tools") or ())
+    schema = fixed.get("output")
+    parts = [*(f"system: {text}" for text in fixed.get("system") or ())]
+    parts += [f"tools: {tools}"] if tools else []
+    parts += [f"output: {schema if isinstance(schema, str) else json.dumps(schema)}"] if schema else []
+    return "".join(part + "\n\n" for part in parts)
 
 
 def _spoken(row: CallRow) -> str:
