@@ -74,7 +74,7 @@ class InputType:
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:
-            raise ValueError(f"not a {self.name}: {_first(error)}") from None
+            raise ValueError(f"{_first(error)} ({self.name})") from None
 
 
 def read_input(given: str) -> tuple[str, str]:
