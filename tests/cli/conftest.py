@@ -19,7 +19,15 @@ from outlay.cli.group import cli
 FLOWS = Path(__file__).parent / "flows" / "desk.py"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 PROGRAM = [sys.executable, "-m", "outlay.cli"]
-UNSET = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "OUTLAY_STORE", "CI", "NO_COLOR")
+UNSET = (
+    "ANTHROPIC_API_KEY",
+    "OPENAI_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "OPENAI_BASE_URL",
+    "OUTLAY_STORE",
+    "CI",
+    "NO_COLOR",
+)
 
 
 @dataclass(frozen=True)

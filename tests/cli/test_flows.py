@@ -51,7 +51,11 @@ def test_what_is_no_node_is_named_for_what_it_is(call: Call):
         ("import os\nimport zork_that_is_not_there", "ModuleNotFoundError: No module named", "line 2: import zork"),
         ("x = (", "SyntaxError: '(' was never closed", "line 1: x = ("),
         ("def f():\n    return 1 / 0\n\nf()", "ZeroDivisionError: division by zero", "line 2: return 1 / 0"),
-        ('from outlay import Agent\nAgent("a", "m", max_turns=0)', "ConfigError: agent 'a': max_turns", "line 2: Agent("),
+        (
+            'from outlay import Agent\nAgent("a", "m", max_turns=0)',
+            "ConfigError: agent 'a': max_turns",
+            "line 2: Agent(",
+        ),
         ("import sys\nsys.exit(3)", "it ends the program (SystemExit: 3)", "line 2: sys.exit(3)"),
     ],
 )

@@ -118,7 +118,9 @@ def test_a_budget_stops_at_or_under_it_and_says_how_to_go_on(map: Map, rows: Pat
     assert place == f"  map echo · row {kept + 1} of 20 · at echo"
     assert left.startswith("  the next call reserves $0.00")
     assert saved == f"  kept: {kept} answers in out.jsonl, everything paid for is in .outlay/outlay.db"
-    assert hint.startswith("  next: outlay map desk.py:echo --input in.jsonl --output out.jsonl --concurrency 1 --budget ")
+    assert hint.startswith(
+        "  next: outlay map desk.py:echo --input in.jsonl --output out.jsonl --concurrency 1 --budget "
+    )
     assert hint.endswith(f"        goes on at row {kept + 1}")
 
 
@@ -200,14 +202,26 @@ BAD: list[tuple[str, bytes, str]] = [
     ("in.jsonl", GOOD + b'{"text": "b', "cannot read in.jsonl line 2: not JSON (Unterminated string at column 10)"),
     ("in.jsonl", GOOD + b'{"text": NaN}\n', "cannot read in.jsonl line 2: not JSON (NaN is no JSON value)"),
     ("in.jsonl", GOOD + b'{"text": "\xff"}\n', "cannot read in.jsonl line 2: not UTF-8 text (byte 11)"),
-    ("in.jsonl", GOOD + b"[" * 100_000 + b"\n", "cannot read in.jsonl line 2: not JSON that can be read (nested too deeply)"),
+    (
+        "in.jsonl",
+        GOOD + b"[" * 100_000 + b"\n",
+        "cannot read in.jsonl line 2: not JSON that can be read (nested too deeply)",
+    ),
     ("in.jsonl", GOOD + b'["b"]\n', "cannot read in.jsonl line 2: not a JSON object but a list"),
     ("in.jsonl", GOOD + b'{"id": 2}\n', "cannot read in.jsonl line 2: it has no 'text'"),
     ("in.jsonl", GOOD + b'{"id": 2, "text": " "}\n', "cannot read in.jsonl line 2: its 'text' is empty"),
     ("in.jsonl", GOOD + b'{"id": 2, "text": null}\n', "cannot read in.jsonl line 2: its 'text' is null"),
-    ("in.jsonl", GOOD + b'{"id": [2], "text": "b"}\n', "cannot read in.jsonl line 2: its id is a list, not text or a number"),
+    (
+        "in.jsonl",
+        GOOD + b'{"id": [2], "text": "b"}\n',
+        "cannot read in.jsonl line 2: its id is a list, not text or a number",
+    ),
     ("in.jsonl", GOOD + b'{"id": "1", "text": "b"}\n', "cannot read in.jsonl line 2: its id '1' is that of line 1 too"),
-    ("in.jsonl", GOOD + b'{"id": 2, "text": {"b": 1}}\n', "cannot read in.jsonl line 2: the flow takes text, not an object"),
+    (
+        "in.jsonl",
+        GOOD + b'{"id": 2, "text": {"b": 1}}\n',
+        "cannot read in.jsonl line 2: the flow takes text, not an object",
+    ),
     ("in.csv", b"id,text\n1,a\n2,b,c\n", "cannot read in.csv line 3: 3 columns, the header has 2"),
     ("in.csv", b'id,text\n1,a\n2,"b\n', "cannot read in.csv line 3: not CSV (unexpected end of data)"),
     ("in.csv", b"id,text,text\n1,a,b\n", "cannot read in.csv: its header names 'text' twice"),

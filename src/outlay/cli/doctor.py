@@ -151,10 +151,10 @@ def _store(store: str | None) -> list[Finding]:
 
 def _prices() -> list[Finding]:
     from outlay.errors import ConfigError
-    from outlay.runtime.directory import default_prices
+    from outlay.models.price_file import default_book
 
     try:
-        price = default_prices().find("anthropic", "claude-haiku-4-5")
+        price = default_book().find("anthropic", "claude-haiku-4-5")
         version = importlib.metadata.version("genai-prices")
     except (ConfigError, importlib.metadata.PackageNotFoundError) as error:
         return [Finding("prices", "broken", getattr(error, "message", str(error)), getattr(error, "hint", ""))]
