@@ -229,8 +229,8 @@ class BudgetExceeded(Stopped):
     """The next effect does not fit.
 
     `resource` is usd, tokens, calls, depth or fan_out; `scope` names the budget that binds; `limit`, `spent`,
-    `held` (reserved by calls in flight or in doubt) and `needed` are in that resource's unit. `result` is set
-    when `run` raises it (`on_exhausted="raise"`).
+    `held` (reserved by calls in flight or in doubt) and `needed` are in that resource's unit. `on_exhausted` is
+    what the binding budget said to do; under `raise`, `run` raises this error with `result` set.
     """
 
     reason = "budget"
@@ -245,6 +245,7 @@ class BudgetExceeded(Stopped):
         spent: Decimal | int | None = None,
         held: Decimal | int | None = None,
         needed: Decimal | int | None = None,
+        on_exhausted: str = "finish",
         best: Any = None,
         path: str = "",
         hint: str = "",
@@ -256,6 +257,7 @@ class BudgetExceeded(Stopped):
         self.spent = spent
         self.held = held
         self.needed = needed
+        self.on_exhausted = on_exhausted
         self.result: Any = None
 
 

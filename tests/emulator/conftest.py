@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -9,10 +10,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from anthropic import AsyncAnthropic
+from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 from openai import AsyncOpenAI
 
 from outlay.emulator import Emulator
+
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Loading certificates, which plain HTTP does not need, would be most of the time of a test."""
 
 
 @dataclass
@@ -59,6 +63,7 @@ async def connect() -> AsyncIterator[Connect]:
                 base_url=emulator.anthropic_url,
                 max_retries=0,
                 timeout=timeout,
+                http_client=DefaultAsyncHttpxClient(verify=NO_TLS),
                 _strict_response_validation=True,
             )
             openai = AsyncOpenAI(
@@ -66,6 +71,7 @@ async def connect() -> AsyncIterator[Connect]:
                 base_url=emulator.openai_url,
                 max_retries=0,
                 timeout=timeout,
+                http_client=DefaultAsyncHttpxClient(verify=NO_TLS),
                 _strict_response_validation=True,
             )
             await stack.enter_async_context(anthropic)

@@ -115,7 +115,7 @@ async def test_a_body_that_is_no_json_object_is_a_400(connect, body):
         assert (await response.json())["error"]["type"] == "invalid_request_error"
 
 
-async def test_three_hundred_clients_at_once(connect, hello):
+async def test_two_hundred_clients_at_once(connect, hello):
     """Every one is answered, over a connection of its own."""
     c = await connect(behaviour="Fine.")
     body = {"model": MODEL, "max_tokens": 9, "messages": hello}
@@ -125,8 +125,8 @@ async def test_three_hundred_clients_at_once(connect, hello):
             async with http.post(f"{c.emulator.url}/v1/messages", json=body) as response:
                 return response.status
 
-        assert await asyncio.gather(*(ask() for _ in range(300))) == [200] * 300
-    assert c.emulator.billed()[MODEL].output_tokens == 600
+        assert await asyncio.gather(*(ask() for _ in range(200))) == [200] * 200
+    assert c.emulator.billed()[MODEL].output_tokens == 400
 
 
 async def test_it_listens_on_loopback_only():

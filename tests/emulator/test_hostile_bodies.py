@@ -92,7 +92,7 @@ def test_the_undamaged_body_is_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WIRES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 10**9), replacement=junk)
 def test_a_damaged_body_is_read_or_refused(name: str, seed: int, replacement: Any) -> None:
     """One part replaced by something else, anywhere in the body."""

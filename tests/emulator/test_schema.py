@@ -60,7 +60,7 @@ def containers(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[di
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.recursive(leaves, containers, max_leaves=8), st.integers(0, 10))
 def test_every_sample_is_valid(schema: dict[str, Any], seed: int) -> None:
     """Whatever the schema and the seed."""
@@ -100,5 +100,5 @@ def test_unique_items_are_unique() -> None:
 )
 def test_a_schema_that_nothing_satisfies_is_an_error(schema: dict[str, Any]) -> None:
     """Not an endless search."""
-    with pytest.raises((ValueError, RecursionError)):
+    with pytest.raises(ValueError, match=r"leads to itself|different items|requires itself"):
         satisfy(schema, Random(0))

@@ -43,7 +43,7 @@ SEARCH = ToolSpec(
 )
 LOOSE = ToolSpec("note", "Keep.", '{"type":"object","properties":{"x":{"type":"integer","default":1}}}')
 ANSWER = OutputSpec("An answer", '{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}')
-MODEL = OpenAI("gpt-5.4", api_key="key-1")
+MODEL = OpenAI("gpt-5.4", api_key="key-0123456789")
 
 
 def completed(*output: Any, **more: Any) -> dict[str, Any]:
@@ -214,7 +214,7 @@ class TestRequests:
         assert url == "http://localhost:1/v1/responses"
         assert headers["authorization"] == "Bearer from-env"
         assert headers["x-team"] == "a"
-        assert "key-1" not in repr(MODEL)
+        assert "key-0123456789" not in repr(MODEL)
         assert (MODEL.id, MODEL.provider, MODEL.dialect, MODEL.name) == (
             "openai:gpt-5.4",
             "openai",
@@ -408,21 +408,21 @@ class TestBrokenAnswers:
             (529, Overloaded),
         ],
     )
-    @pytest.mark.parametrize("model", [MODEL, OpenAIChat("gpt-4o", api_key="key-1")], ids=["responses", "chat"])
+    @pytest.mark.parametrize("model", [MODEL, OpenAIChat("gpt-4o", api_key="key-0123456789")], ids=["new", "chat"])
     @pytest.mark.parametrize("streamed", [False, True])
     def test_each_status_has_its_error(
         self, status: int, error: type[ModelError], model: OpenAI | OpenAIChat, streamed: bool
     ) -> None:
         """A status raises its typed error with request id and wait, whole or streamed."""
         headers = {"x-request-id": "req_1", "retry-after": "7"}
-        transport = answering({"error": {"message": "key-1 says no", "type": "t"}}, status, headers)
+        transport = answering({"error": {"message": "key-0123456789 says no", "type": "t"}}, status, headers)
         with pytest.raises(error) as caught:
             asyncio.run(model.send(asking(), transport, (lambda _: None) if streamed else None))
         found = caught.value
         assert type(found) is error
         assert (found.status, found.request_id, found.retry_after) == (status, "req_1", 7.0)
         assert "says no" in str(found)
-        assert "key-1" not in str(found)
+        assert "key-0123456789" not in str(found)
 
     @pytest.mark.parametrize(
         "body",

@@ -25,7 +25,7 @@ SEARCH = ToolSpec(
     '{"type":"object","properties":{"q":{"type":"string"}},"required":["q"]}',
 )
 ANSWER = OutputSpec("answer", '{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}')
-OFFICIAL = OpenAIChat("gpt-4o", api_key="key-1")
+OFFICIAL = OpenAIChat("gpt-4o", api_key="key-0123456789")
 LOCAL = OpenAIChat("qwen3:8b", base_url="http://localhost:11434/v1")
 
 
@@ -215,7 +215,7 @@ class TestServers:
         assert asked[2:] == [("openai-chat", "qwen3:8b"), ("localhost", "qwen3:8b")]
         assert (OFFICIAL.provider, LOCAL.provider) == ("openai-chat", "localhost")
         assert (LOCAL.id, LOCAL.dialect) == ("openai-chat:qwen3:8b", "openai-chat")
-        assert "key-1" not in repr(OFFICIAL)
+        assert "key-0123456789" not in repr(OFFICIAL)
 
     @pytest.mark.parametrize(
         ("model", "settings", "names"),

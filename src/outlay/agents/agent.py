@@ -68,7 +68,10 @@ class Agent(Node[Any, Out]):
             raise ConfigError(
                 f"agent {self.name!r} has several tools named {', '.join(twice)}", hint="Tool('other_name', f)"
             )
-        self.codec  # noqa: B018 - a type no schema expresses is refused here, not after the first paid call
+        # a type no schema expresses is refused here, not after the first paid call
+        self.codec  # noqa: B018
+        for tool in self.toolbox.values():
+            tool.spec  # noqa: B018
 
     @property
     def type(self) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from outlay.values.content import File, Image, Part, Text
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def as_parts(value: Any) -> tuple[Part, ...]:
     """The first user message of a value: text as it is, images and files as content, anything else as JSON."""
     if isinstance(value, str):
-        return (Text(value),)
+        return (Text(well_formed(value)),)
     if isinstance(value, Text | Image | File):
         return (value,)
     if isinstance(value, list | tuple) and any(isinstance(item, Image | File) for item in value):  # pyright: ignore[reportUnknownVariableType]
@@ -19,9 +23,23 @@ def as_parts(value: Any) -> tuple[Part, ...]:
 
 
 def as_text(value: Any) -> str:
-    """Text as it is, anything else as JSON in field order; what JSON lacks as its `str`."""
-    if isinstance(value, str):
-        return value
-    from pydantic_core import to_json
+    """Text as it is, anything else as JSON in field order; what JSON lacks as its `str`.
 
-    return to_json(value, fallback=str, inf_nan_mode="constants").decode(errors="replace")
+    Raises ValueError for what no JSON holds: a circle, or nesting without end.
+    """
+    if isinstance(value, str):
+        return well_formed(value)
+    from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+    try:
+        return to_json(value, fallback=str, inf_nan_mode="constants").decode()
+    except (
+        PydanticSerializationError
+    ):  # bytes that are no text, half a surrogate pair: the slower way has words for them
+        plain = to_jsonable_python(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64")
+        return json.dumps(plain, separators=(",", ":"))
+
+
+def well_formed(text: str) -> str:
+    """The text with half surrogate pairs replaced: they are not text, and no provider takes them."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar, cast, overload
 
-from outlay.agents.signature import call, parameters_of
+from outlay.agents.signature import parameters_of, required_of, takes_context
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
@@ -34,6 +35,11 @@ class FunctionNode(Node[A, B]):
             doc = inspect.getdoc(self.function) or ""
             object.__setattr__(self, "description", doc.partition("\n\n")[0])
 
+    @cached_property
+    def wants_context(self) -> bool:
+        """Annotated, or the first of two: that leaves no doubt."""
+        return takes_context(self.function) or len(required_of(self.function)) == 2
+
     @property
     def type(self) -> str:
         return "function"
@@ -47,7 +53,8 @@ class FunctionNode(Node[A, B]):
         return self.function(*args)
 
     async def run(self, ctx: RunContext[Any], input: A) -> B:
-        return await call(self.function, ctx, input)
+        result = self.function(ctx, input) if self.wants_context else self.function(input)
+        return await result if inspect.isawaitable(result) else result
 
 
 @overload
@@ -64,7 +71,7 @@ def node(
     """Make a node of `async def f(ctx, input)`. `children` declares the nodes it runs, for checks and pictures."""
 
     def wrap(f: Callable[..., Any]) -> FunctionNode[Any, Any]:
-        if len(parameters_of(f)) not in (1, 2):
+        if not _is_node_function(f):
             raise ConfigError(
                 f"@node function {getattr(f, '__name__', f)!r} must take (input) or (ctx, input)",
                 hint="write `async def f(ctx: RunContext, input): …`",
@@ -72,6 +79,13 @@ def node(
         return FunctionNode(f, nodes=tuple(as_node(c) for c in children), name=name or "")
 
     return wrap if function is None else wrap(function)
+
+
+def _is_node_function(function: Callable[..., Any]) -> bool:
+    parameters, required = parameters_of(function), required_of(function)
+    named = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    by_position = [p for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
+    return not named and len(required) <= 2 and len(by_position) > takes_context(function)
 
 
 def as_node(thing: Any) -> Node[Any, Any]:

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any, NoReturn
 
-_FENCE = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
+NOT_TEXT = "the answer holds half of a surrogate pair, which is not text"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -17,20 +17,31 @@ def parse(text: str) -> Any:
     Raises ValueError saying what is wrong: not JSON, NaN or infinity, a duplicate key, a lone surrogate, nesting
     deeper than Python can hold.
     """
-    fenced = _FENCE.match(text)
-    if fenced:
-        text = fenced[1]
+    text = _unfenced(text)
     try:
         value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)
+        halved = "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False))
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
-    if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
-        raise ValueError("the JSON holds half of a surrogate pair, which is not text")
-    if _SURROGATE.search(text):
-        raise ValueError("the text holds half of a surrogate pair, which is not text")
+    if halved or not is_text(text):
+        raise ValueError(NOT_TEXT)
     return value
+
+
+def is_text(text: str) -> bool:
+    """False where it holds half of a surrogate pair, which no encoding takes."""
+    return text.isascii() or not _SURROGATE.search(text)
+
+
+def _unfenced(text: str) -> str:
+    """The inside of a Markdown fence. In linear time: a model may have written anything between the fences."""
+    inner = text.strip()
+    opening, newline, rest = inner.partition("\n")
+    if newline and rest.endswith("```") and opening.rstrip().lower() in ("```", "```json"):
+        return rest[:-3]
+    return text
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

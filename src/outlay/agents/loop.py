@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from outlay.agents.content import as_parts, as_text
+from outlay.agents.content import as_parts, as_text, well_formed
 from outlay.agents.signature import call
 from outlay.agents.tool import Tool
 from outlay.errors import (
@@ -110,7 +111,7 @@ def _model(agent: Agent[Any], ctx: RunContext[Any]) -> Any:
 
 def _request(agent: Agent[Any], ctx: RunContext[Any], prelude: Prelude, transcript: Any) -> ModelRequest:
     return ModelRequest(
-        agent.name, ctx.path, prelude, transcript, agent.max_output_tokens, agent.settings, agent.output_type
+        agent.name, ctx.path, prelude, transcript, agent.max_output_tokens, agent.settings, agent.codec.type
     )
 
 
@@ -195,16 +196,22 @@ class _Hand:
             known = ", ".join(sorted(self.agent.toolbox)) or "none"
             return _error(tool_call, f"there is no tool {tool_call.name!r}; the tools are: {known}")
         try:
-            arguments = tool.decode(tool_call.arguments)
+            given = tool.parse(tool_call.arguments)
+            arguments = tool.validate(given)
         except ValueError as error:
             return _error(tool_call, f"the arguments are wrong: {error}")
         try:
-            value = await self.ctx.call_tool(_effect(tool, arguments))
+            value = await self.ctx.call_tool(_effect(tool, given, arguments))
+            return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, value))
         except (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed):
             raise  # the run is at fault or at its end, not the tool
-        except Exception as error:
-            return _error(tool_call, f"{type(error).__name__}: {error}"[:2_000])
-        return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, value))
+        except (Exception, SystemExit) as error:  # a tool that calls `sys.exit()` must not end a paid run
+            return _error(tool_call, _described(error))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return _error(tool_call, _described(error))  # nobody cancelled us: it is the tool's own
 
     def _fitting(self, tool: Tool, value: Any) -> str:
         text = as_text(value)
@@ -216,13 +223,13 @@ class _Hand:
 
 
 def _may_overlap(tool: Tool) -> bool:
-    return not tool.side_effect or tool.parallel is True
+    return not tool.side_effect if tool.parallel is None else tool.parallel
 
 
-def _effect(tool: Tool, arguments: dict[str, Any]) -> ToolEffect:
+def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> ToolEffect:
     return ToolEffect(
         tool.name,
-        arguments,
+        given,
         lambda ctx: tool.invoke(ctx, arguments),
         in_thread=not tool.is_async,
         version=tool.spec.schema,
@@ -232,6 +239,15 @@ def _effect(tool: Tool, arguments: dict[str, Any]) -> ToolEffect:
         parallel=_may_overlap(tool),
         requires_approval=tool.requires_approval,
     )
+
+
+def _described(error: BaseException) -> str:
+    """An exception for the model to read, whatever its text does."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "its text cannot be read"
+    return well_formed(f"{type(error).__name__}: {text}"[:2_000])
 
 
 def _error(tool_call: ToolCall, text: str) -> ToolResult:

@@ -3,48 +3,67 @@
 from __future__ import annotations
 
 import json
+import sys
+import typing
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from types import BuiltinFunctionType, FunctionType, MethodType, UnionType
+from typing import Annotated, Any, NotRequired, cast
+
+from typing_extensions import TypedDict
 
 from outlay.agents import jsontext
 from outlay.errors import ConfigError
 from outlay.values.request import OutputSpec
 
+#: What begins like this is meant as JSON, not as a bare word.
+_STRUCTURED = ("{", "[", '"', "```")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputCodec:
-    """How one output type is asked for (`spec`, None for plain text) and decoded."""
+    """How one output type is asked for (`spec`, None for plain text) and decoded.
+
+    `type` is the output type in a spelling that pydantic takes.
+    """
 
     spec: OutputSpec | None
     adapter: Any = None
+    type: Any = str
 
     def decode(self, text: str) -> Any:
         """The value in a model's answer. Raises ValueError with what is wrong, fit to be fed back to the model."""
         if self.spec is None:
+            if not jsontext.is_text(text):
+                raise ValueError(jsontext.NOT_TEXT)
             return text
         from pydantic import ValidationError
 
+        readings: list[Any] = []
+        wrong: ValueError | None = None
         try:
-            value = self._unwrap(jsontext.parse(text))
+            parsed = jsontext.parse(text)
+            # as it stands second: it may be a model whose only field is `value`
+            readings = [_unwrapped(parsed), parsed] if self.spec.wrapped else [parsed]
         except ValueError as error:
-            if not self.spec.wrapped:
-                raise
-            value, not_json = text.strip(), error  # a bare word is a fine answer for a Literal or an Enum
-        else:
-            not_json = None
-        try:
-            return self.adapter.validate_json(json.dumps(value))
-        except ValidationError as error:
-            if not_json is not None:
-                raise not_json from None
-            raise ValueError(_problems(error)) from None
+            wrong = error
+        if self.spec.wrapped and not text.lstrip().startswith(_STRUCTURED):
+            readings.append(text.strip())  # a bare word is a fine answer for a Literal or an Enum
+        for reading in readings:
+            try:
+                return self.adapter.validate_json(json.dumps(reading))
+            except ValidationError as error:
+                wrong = wrong or ValueError(_problems(error))
+            except RecursionError:
+                wrong = wrong or ValueError("the JSON is nested too deeply")
+        assert wrong is not None
+        raise wrong
 
-    def _unwrap(self, value: Any) -> Any:
-        assert self.spec is not None
-        if self.spec.wrapped and isinstance(value, dict) and value.keys() == {"value"}:  # pyright: ignore[reportUnknownMemberType]
-            return value["value"]  # pyright: ignore[reportUnknownVariableType]
-        return value  # pyright: ignore[reportUnknownVariableType]
+
+def _unwrapped(value: Any) -> Any:
+    if isinstance(value, dict) and value.keys() == {"value"}:  # pyright: ignore[reportUnknownMemberType]
+        return value["value"]  # pyright: ignore[reportUnknownVariableType]
+    return value  # pyright: ignore[reportUnknownVariableType]
 
 
 TEXT = OutputCodec(None)
@@ -54,6 +73,8 @@ def codec_for(output_type: Any, agent: str = "") -> OutputCodec:
     """The codec of an output type. Raises ConfigError for a type that JSON cannot express."""
     if output_type is str:
         return TEXT
+    if isinstance(output_type, FunctionType | MethodType | BuiltinFunctionType):
+        raise _not_a_type(output_type, agent, "it is a function")
     try:
         return _codec_for(output_type)
     except TypeError as error:  # unhashable: no type form is
@@ -74,6 +95,7 @@ def _codec_for(output_type: Any) -> OutputCodec:
     from pydantic import TypeAdapter
     from pydantic.errors import PydanticUserError
 
+    output_type = portable(output_type)
     try:
         adapter: Any = TypeAdapter(output_type)
         schema = adapter.json_schema(mode="validation")
@@ -91,7 +113,30 @@ def _codec_for(output_type: Any) -> OutputCodec:
         if definitions:
             schema["$defs"] = definitions
     name = getattr(output_type, "__name__", "output")
-    return OutputCodec(OutputSpec(name, json.dumps(schema), wrapped), adapter)
+    return OutputCodec(OutputSpec(name, json.dumps(schema), wrapped), adapter, output_type)
+
+
+def portable(kind: Any) -> Any:
+    """A type with each `typing.TypedDict` in it as one of `typing_extensions`: before Python 3.12 pydantic takes no
+    other. Fields of models and dataclasses are left as they are.
+    """
+    if sys.version_info >= (3, 12):
+        return kind
+    if typing.is_typeddict(kind):
+        hints = typing.get_type_hints(kind, include_extras=True)
+        fields = {name: portable(hint) for name, hint in hints.items()}
+        for name in kind.__optional_keys__:
+            fields[name] = fields[name] if typing.get_origin(fields[name]) is NotRequired else NotRequired[fields[name]]
+        return cast(Any, TypedDict)(kind.__name__, fields)
+    origin, inside = typing.get_origin(kind), typing.get_args(kind)
+    if not inside or origin is typing.Literal:
+        return kind
+    changed = tuple(portable(one) for one in inside)
+    if all(new is old for new, old in zip(changed, inside, strict=True)):
+        return kind
+    if origin in (typing.Union, UnionType):
+        return typing.Union[changed]  # noqa: UP007 - built from a tuple
+    return Annotated[changed] if origin is Annotated else origin[changed]
 
 
 def _problems(error: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, get_origin
 
 from outlay.protocols.context import RunContext
@@ -28,19 +28,45 @@ def _takes_context(function: Callable[..., Any]) -> bool:
 
 
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters a caller passes, without `self`; empty where Python cannot tell (some built-ins)."""
+    """The parameters a caller passes: without `self`, and without what a partial binds. Empty where Python cannot
+    tell (some built-ins).
+    """
     try:
-        return list(inspect.signature(function).parameters.values())
+        found = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):
         return []
+    bound = function.keywords if isinstance(function, partial) else {}
+    return [parameter for parameter in found if parameter.name not in bound]
+
+
+def required_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters that must be passed by position."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p for p in parameters_of(function) if p.kind in positional and p.default is p.empty]
+
+
+def globals_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The names that a function's annotations mean, whatever it is wrapped in."""
+    found: Any = function
+    while True:
+        if isinstance(found, partial):
+            found = found.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        elif hasattr(found, "__wrapped__"):
+            found = found.__wrapped__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        elif inspect.isroutine(found) or isinstance(found, type):  # pyright: ignore[reportUnknownArgumentType]
+            return getattr(found, "__globals__", {})  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            found = type(found).__call__  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def _is_context(annotation: Any, function: Callable[..., Any]) -> bool:
     if isinstance(annotation, str):
         if _BY_NAME.match(annotation):
             return True
-        scope = getattr(inspect.unwrap(function), "__globals__", {})
-        annotation = scope.get(annotation.split("[")[0])  # an import under another name
+        first, *rest = annotation.split("[")[0].split(".")
+        annotation = globals_of(function).get(first)  # an import under another name
+        for name in rest:
+            annotation = getattr(annotation, name, None)
     return annotation is RunContext or get_origin(annotation) is RunContext
 
 

@@ -6,13 +6,14 @@ import inspect
 import json
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, cast, overload
 
 from outlay.agents import jsontext
-from outlay.agents.signature import call, parameters_of, takes_context
+from outlay.agents.signature import call, globals_of, parameters_of, takes_context
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
@@ -21,7 +22,9 @@ from outlay.values.request import ToolSpec
 #: About what a model reads in a minute; longer results become an artifact with a preview.
 MAX_RESULT_TOKENS = 8_000
 #: Both providers take these; anything else would be refused after the prompt was paid for.
-NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}\Z")
+_ARGS = re.compile(r"^(?:Args|Arguments|Parameters)\s*:$")
+_ENTRY = re.compile(r"^(\w+)(?:\s*\([^)]*\))?\s*:\s*(.*)$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,8 @@ class Tool:
             )
         if self.timeout is not None and not self.timeout > 0:
             raise ConfigError(f"tool {self.name!r}: timeout must be positive, not {self.timeout!r}")
+        if not self.max_result_tokens >= 1:
+            raise ConfigError(f"tool {self.name!r}: max_result_tokens must be at least 1")
         if not self.description:
             object.__setattr__(self, "description", _summary(self.function))
         if self.input_schema is None:
@@ -75,25 +80,35 @@ class Tool:
 
     @cached_property
     def _arguments(self) -> Any:
+        """A pydantic model of the arguments. Its own fields are numbered: a parameter may be called `schema`."""
         from pydantic import ConfigDict, Field, create_model
 
         notes = _parameter_notes(self.function)
         fields: dict[str, Any] = {}
-        for parameter, hint in _typed_parameters(self.name, self.function):
+        for i, (parameter, hint) in enumerate(_typed_parameters(self.name, self.function)):
             default = ... if parameter.default is parameter.empty else parameter.default
-            fields[parameter.name] = (hint, Field(default, description=notes.get(parameter.name)))
+            note: dict[str, Any] = {"description": notes[parameter.name]} if parameter.name in notes else {}
+            fields[f"p{i}"] = (hint, Field(default, alias=parameter.name, **note))
         try:
             return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
         except Exception as error:
-            raise ConfigError(f"tool {self.name!r} has a parameter no schema can express: {error}") from error
+            why = str(error).partition("\n")[0]
+            raise ConfigError(f"tool {self.name!r} has a parameter no schema can express: {why}") from error
 
-    def decode(self, arguments: str) -> dict[str, Any]:
-        """The call's arguments, validated. Raises ValueError with what is wrong, fit for the model."""
+    def parse(self, arguments: str) -> dict[str, Any]:
+        """The call's arguments as JSON says them. Raises ValueError with what is wrong, fit for the model."""
         parsed: Any = jsontext.parse(arguments) if arguments.strip() else {}
         if not isinstance(parsed, dict):
             raise ValueError("the arguments must be a JSON object")
+        return cast("dict[str, Any]", parsed)
+
+    def validate(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
+        """Parsed arguments as the types of the signature. Raises ValueError like `parse`."""
         if self.input_schema is not None:
-            return cast("dict[str, Any]", parsed)
+            missing = [name for name in self.input_schema.get("required", ()) if name not in parsed]
+            if missing:
+                raise ValueError(f"missing: {', '.join(missing)}")
+            return dict(parsed)
         from pydantic import ValidationError
 
         try:
@@ -101,7 +116,9 @@ class Tool:
         except ValidationError as error:
             found = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)[:8])
             raise ValueError("; ".join(found)) from None
-        return {name: getattr(model, name) for name in self._arguments.model_fields}
+        except RecursionError:
+            raise ValueError("the arguments are nested too deeply") from None
+        return {field.alias: getattr(model, name) for name, field in self._arguments.model_fields.items()}
 
     async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
         """Call the function. The runtime wraps this in the effect's path, time-out and thread."""
@@ -162,8 +179,10 @@ def tool(function: Callable[..., Any] | None = None, /, *, name: str | None = No
 
 def as_tools(things: Any) -> tuple[Tool, ...]:
     """Functions, Tools, nodes and toolsets (anything with `.tools`) as Tools. Raises ConfigError."""
+    if callable(things) or isinstance(things, str) or not isinstance(things, Iterable):
+        raise ConfigError(f"tools= is a list, not {things!r}", hint="write tools=[…]")
     found: list[Tool] = []
-    for thing in things:
+    for thing in cast("Iterable[Any]", things):
         if isinstance(thing, Tool):
             found.append(thing)
         elif isinstance(thing, Node):
@@ -185,7 +204,7 @@ def _typed_parameters(name: str, function: Callable[..., Any]) -> list[tuple[ins
     parameters = parameters_of(function)
     if takes_context(function):
         parameters = parameters[1:]
-    hints = _hints(name, function)
+    hints = _hints(name, function, parameters)
     found: list[tuple[inspect.Parameter, Any]] = []
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
@@ -199,10 +218,13 @@ def _typed_parameters(name: str, function: Callable[..., Any]) -> list[tuple[ins
     return found
 
 
-def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
-    target = function if inspect.isroutine(function) else getattr(type(function), "__call__", function)  # noqa: B004
+def _hints(name: str, function: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> dict[str, Any]:
+    """The types of these parameters; the context's and the result's annotations may be for type checkers only."""
+    annotations = {p.name: p.annotation for p in parameters if p.annotation is not p.empty}
     try:
-        return typing.get_type_hints(target, include_extras=True)
+        return typing.get_type_hints(
+            cast(Any, SimpleNamespace(__annotations__=annotations)), globals_of(function), include_extras=True
+        )
     except Exception as error:
         raise ConfigError(
             f"tool {name!r}: its type hints cannot be read: {error}",
@@ -218,13 +240,23 @@ def _summary(function: Callable[..., Any]) -> str:
 
 
 def _parameter_notes(function: Callable[..., Any]) -> dict[str, str]:
-    """What an `Args:` section says of each parameter."""
-    doc = inspect.getdoc(function) or ""
-    section = re.search(r"^\s*(?:Args|Arguments|Parameters)\s*:\s*\n(.*?)(?:\n\s*\n|\Z)", doc, re.DOTALL | re.MULTILINE)
-    if section is None:
-        return {}
-    found = re.findall(r"^\s*(\w+)(?:\s*\([^)]*\))?\s*:\s*(.+)$", section[1], re.MULTILINE)
-    return dict(found)
+    """What an `Args:` section says of each parameter; a line that stands further in goes on with the one before."""
+    notes: dict[str, list[str]] = {}
+    section = margin = -1
+    for line in (inspect.getdoc(function) or "").splitlines():
+        text, indent = line.strip(), len(line) - len(line.lstrip())
+        if section < 0:
+            section = indent if _ARGS.match(text) else -1
+        elif text and indent <= section:
+            break
+        elif text:
+            margin = indent if margin < 0 else margin
+            entry = _ENTRY.match(text) if indent <= margin else None
+            if entry:
+                notes[entry[1]] = [entry[2]]
+            elif notes:
+                next(reversed(notes.values())).append(text)
+    return {name: " ".join(filter(None, lines)) for name, lines in notes.items()}
 
 
 __all__ = ["MAX_RESULT_TOKENS", "NodeTool", "Tool", "as_tools", "call", "tool"]

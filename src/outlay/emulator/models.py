@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 OPENAI_CACHE_MINIMUM = 1_024
 
@@ -50,6 +51,7 @@ class ModelFacts:
     max_output: int = 128_000
 
 
+@lru_cache(maxsize=1_024)
 def facts(model: str) -> ModelFacts:
     """The facts of a model, by its name."""
     if model.startswith("claude"):

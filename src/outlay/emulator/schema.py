@@ -15,6 +15,7 @@ from typing import Any
 from outlay.emulator.json import Json, rows, table
 
 _DEEP = 5
+_BOTTOMLESS = 100
 _MAX_HOPS = 32
 _TRIES = 20
 """Draws per item before an array of unique items is given up."""
@@ -56,6 +57,8 @@ class _Sampler:
         self._random = random
 
     def value(self, schema: Any, depth: int) -> Any:
+        if depth > _BOTTOMLESS:
+            raise ValueError("the schema requires itself; no finite value satisfies it")
         node = self._resolve(table(schema))
         if "const" in node:
             return node["const"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Union
+from decimal import Decimal
+from typing import Any, Union, cast
 
 import msgspec
 
@@ -26,8 +27,34 @@ _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Union[_KINDS])  # p
 
 
 def encode(event: Event) -> bytes:
-    """One event as JSON."""
-    return _encoder.encode(event)
+    """One event as JSON. What user code or a model put into it cannot keep it from being written."""
+    try:
+        return _encoder.encode(event)
+    except Exception:  # half a surrogate pair, a value that holds itself, a `__str__` that raises
+        fields = {name: _writable(getattr(event, name), 0) for name in event.__struct_fields__}
+        return _encoder.encode(msgspec.structs.replace(event, **fields))
+
+
+def _writable(value: Any, depth: int) -> Any:
+    """The value as far as JSON can hold it."""
+    if depth > _DEEPEST:
+        return "…"
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value).items()
+        return {_text(key): _writable(inner, depth + 1) for key, inner in items}
+    if isinstance(value, list | tuple | set | frozenset):
+        inner_values = cast("list[Any]", value)
+        return tuple(_writable(inner, depth + 1) for inner in inner_values)
+    if value is None or isinstance(value, bool | float | Decimal) or (isinstance(value, int) and abs(value) < 2**63):
+        return value
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value).encode(errors="replace").decode()
+    except Exception as error:
+        return f"<{type(value).__name__}: {type(error).__name__} in str()>"
 
 
 def decode(body: bytes | str) -> Event:
@@ -39,11 +66,15 @@ def decode(body: bytes | str) -> Event:
         return _decoder.decode(body)
     except msgspec.ValidationError:
         plain = msgspec.json.decode(body, type=dict[str, Any])
-        if not {"run", "seq", "time", "kind"} <= plain.keys() or plain["kind"] in _TAGS:
+        if str(plain.get("kind")) in _TAGS or not all(isinstance(plain.get(k), t) for k, t in _HEAD.items()):
             raise
-        return Unknown(run=plain["run"], seq=plain["seq"], time=plain["time"], path=plain.get("path", ""), body=plain)
+        return Unknown(
+            run=plain["run"], seq=plain["seq"], time=plain["time"], path=str(plain.get("path", "")), body=plain
+        )
 
 
+_HEAD: dict[str, Any] = {"kind": str, "run": str, "seq": int, "time": int | float}
+_DEEPEST = 16
 _TAGS = frozenset(str(kind.__struct_config__.tag) for kind in _KINDS)
 
 

@@ -260,7 +260,8 @@ def clean(text: str, secret: str = "") -> str:
     if len(secret) >= 8:  # a shorter one is a stand-in for servers that want no key
         text = text.replace(secret, "[key]")
     text = _KEYS.sub("[key]", text)
-    text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text if not _unprintable(c))
+    if not text.isprintable():
+        text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text if not _unprintable(c))
     text = " ".join(text.split())
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
 

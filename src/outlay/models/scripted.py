@@ -255,7 +255,7 @@ def _kept_adapter(output_type: Any) -> TypeAdapter[Any]:
 def _is_wrapped(said: str) -> bool:
     try:
         value: Any = json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(value, dict) and list(cast("dict[str, Any]", value)) == ["value"]
 

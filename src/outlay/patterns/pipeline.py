@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, cast, get_args, get_origin, overload
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node
-from outlay.agents.signature import parameters_of, takes_context
+from outlay.agents.signature import parameters_of
 from outlay.errors import ConfigError, Stopped
 from outlay.patterns.pattern import Pattern, Step
 from outlay.protocols.context import RunContext
@@ -180,6 +180,8 @@ def _must_fit(before: Node[Any, Any], after: Node[Any, Any]) -> None:
     given, wanted = _output_of(before), _input_of(after)
     if given is None or wanted is None or issubclass(given, wanted):
         return
+    if (given, wanted) in ((int, float), (int, complex), (float, complex)):
+        return  # as type checkers have it (PEP 484, the numeric tower)
     raise ConfigError(
         f"{before.name} gives {given.__name__}, but {after.name}, the next stage, takes {wanted.__name__}",
         hint="put a stage between them, or mend the annotation",
@@ -197,7 +199,7 @@ def _output_of(node: Node[Any, Any]) -> type | None:
 def _input_of(node: Node[Any, Any]) -> type | None:
     if not isinstance(node, FunctionNode):
         return None
-    parameters = parameters_of(node.function)[1 if takes_context(node.function) else 0 :]
+    parameters = parameters_of(node.function)[int(node.wants_context) :]
     return _class_of(_hints(node.function).get(parameters[0].name)) if parameters else None
 
 
@@ -215,7 +217,7 @@ def _class_of(hint: Any) -> type | None:
         kinds: set[Any] = {type(value) for value in get_args(hint)}
         return kinds.pop() if len(kinds) == 1 else None
     kind: Any = hint if origin is None else origin
-    if not isinstance(kind, type) or kind is object or typing.is_typeddict(kind):
+    if not isinstance(kind, type) or kind in (object, Any) or typing.is_typeddict(kind):  # Any is a class since 3.11
         return None
     plain = cast("type[Any]", kind)
     return None if issubclass(plain, Enum) or getattr(plain, "_is_protocol", False) else plain

@@ -133,11 +133,13 @@ class _Work:
     failed: dict[str, str] = field(default_factory=dict[str, str])
     first_error: Exception | None = None
     stop: Stopped | None = None
+    round: int = 0
 
     async def do(self, plan: Plan) -> None:
         """Run the subtasks that have no result yet, each as soon as its dependencies are settled."""
         todo = [subtask for subtask in plan.subtasks if subtask.id not in self.results]
         self.failed.clear()
+        self.round += 1
         settled = {subtask.id: asyncio.Event() for subtask in todo}
 
         async def one(subtask: Subtask) -> None:
@@ -161,19 +163,20 @@ class _Work:
             self.failed[subtask.id] = f"not started: {self.stop.reason}"
             return
         worker = self.supervisor.by_name[subtask.worker]
+        key = subtask.id if self.round == 1 else f"{subtask.id}.{self.round}"  # a new plan may use an id again
         task = Task(self.goal, subtask.task, {needed: self.results[needed] for needed in subtask.depends_on})
         try:
-            self.results[subtask.id] = await ctx.child(worker, task, key=f"{worker.name}:{subtask.id}")
+            self.results[subtask.id] = await ctx.child(worker, task, key=key)
         except Stopped as stop:
             self.stop = self.stop or stop
             self.failed[subtask.id] = one_line(stop)
-            ctx.skip(f"{worker.name}[{subtask.id}]", one_line(stop), stop)
+            ctx.skip(f"{worker.name}[{key}]", one_line(stop), stop)
         except NOT_A_FAILURE:
             raise
         except Exception as error:
             self.first_error = self.first_error or error
             self.failed[subtask.id] = one_line(error)
-            ctx.skip(f"{worker.name}[{subtask.id}]", "the worker failed", error)
+            ctx.skip(f"{worker.name}[{key}]", "the worker failed", error)
 
 
 def problems_of(plan: Plan, workers: typing.Collection[str], max_subtasks: int) -> list[str]:

@@ -15,7 +15,7 @@ Who holds never waits and who waits never holds, so there is no cycle.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -26,6 +26,7 @@ from outlay.values.money import ZERO
 from outlay.values.price import Price
 
 Resource: TypeAlias = Literal["usd", "tokens", "calls"]
+RESOURCES: tuple[Resource, ...] = ("usd", "tokens", "calls")
 
 #: How often younger requests may overtake one that waits before they must wait behind it.
 MOST_BYPASSES = 8
@@ -57,7 +58,7 @@ class Account:
     """One budget of the tree, with what has happened to it. `name` says whose it is in errors and alerts."""
 
     __slots__ = (
-        "alerted",
+        "alerts",
         "aside",
         "aside_tokens",
         "budget",
@@ -67,11 +68,13 @@ class Account:
         "held",
         "held_tokens",
         "name",
+        "refused",
         "spent",
         "tokens",
         "tokens_limit",
         "unpriced",
         "usd_limit",
+        "waiting",
     )
 
     def __init__(self, name: str, budget: Budget) -> None:
@@ -89,7 +92,26 @@ class Account:
         self.held_tokens = 0
         self.calls = 0
         self.unpriced = False
-        self.alerted: dict[Resource, int] = {}
+        #: A request was refused for good because of this account.
+        self.refused = False
+        #: Tickets whose chain holds this account.
+        self.waiting = 0
+        #: How much of each limited resource sets off the next alert, and the per cents still to come.
+        self.alerts: dict[Resource, tuple[Decimal, tuple[int, ...]]] = {}
+        for resource in RESOURCES:
+            if limit := self.limit(resource):
+                self.alerts[resource] = (limit * ALERTS[0] / Decimal(100), ALERTS)
+
+    def limit(self, resource: Resource) -> Decimal | int | None:
+        if resource == "usd":
+            return self.usd_limit
+        return self.tokens_limit if resource == "tokens" else self.calls_limit
+
+    def used(self, resource: Resource) -> Decimal | int:
+        """What counts as used for the alerts."""
+        if resource == "usd":
+            return self.spent + self.doubt
+        return self.tokens if resource == "tokens" else self.calls
 
     @property
     def usd_left(self) -> Decimal | None:
@@ -124,6 +146,8 @@ class Hold:
     tokens: int
     output_tokens: int
     open: bool = True
+    #: What the full output cap did not fit, where it was clipped.
+    clipped: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +211,20 @@ class Ledger:
         """
         if finish is not None and finish.open:
             self._put_back(finish)
-        verdict = self._decide(chain, ask, may_wait=answered is not None)
+            verdict = self._decide(chain, ask, may_wait=answered is not None)
+            self._pump()  # the step may need less than was set aside for it
+        else:
+            verdict = self._decide(chain, ask, may_wait=answered is not None)
         blocked = self._waiting and not isinstance(verdict, Unpriced) and finish is None and self._must_queue(chain)
         if isinstance(verdict, Ticket) or (blocked and isinstance(verdict, Hold) and answered is not None):
             assert answered is not None
             if isinstance(verdict, Hold):
                 self._undo(verdict)
             ticket = Ticket(chain, ask, answered)
+            ticket.binding = _tightest(ticket)
             self._waiting.append(ticket)
+            for account in chain:
+                account.waiting += 1
             return ticket
         if isinstance(verdict, Hold) and self._waiting:
             self._count_bypass(chain)
@@ -247,6 +277,7 @@ class Ledger:
         """Whoever waited no longer wants it."""
         if ticket in self._waiting:
             self._waiting.remove(ticket)
+            _left(ticket)
             self._pump()
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────
@@ -264,7 +295,10 @@ class Ledger:
             return Ticket(chain, ask, _nobody)
         clipped = _affordable(chain, ask)
         if clipped >= ask.least_output_tokens:
-            return self._grant(chain, ask.worst_usd(clipped), ask.input_tokens, clipped)
+            short = _short_of(chain, full, ask.input_tokens + ask.output_tokens, live=True)
+            hold = self._grant(chain, ask.worst_usd(clipped), ask.input_tokens, clipped)
+            hold.clipped = short
+            return hold
         least = ask.worst_usd(ask.least_output_tokens)
         least_tokens = ask.input_tokens + ask.least_output_tokens
         refusal = _short_of(chain, least, least_tokens, live=not may_wait)
@@ -314,32 +348,46 @@ class Ledger:
         return alerts
 
     def _pump(self) -> None:
-        """Answer who waits, oldest first. Past a few that still do not fit nobody is looked at: it is their turn."""
+        """Answer who waits, oldest first.
+
+        Past a few whom one account keeps waiting, nobody else who needs that account is looked at: it is their turn.
+        """
         if not self._waiting:
             return
         still: list[Ticket] = []
         answers: list[tuple[Ticket, Answer]] = []
-        closed: set[int] = set()
-        while self._waiting and len(still) < MOST_BYPASSES:
+        kept: Counter[int] = Counter()
+        closed: dict[int, Account] = {}
+        while self._waiting:
+            # most runs have one account that all need: once it is closed there is nothing left to look for
+            if any(account.waiting == len(self._waiting) + len(still) for account in closed.values()):
+                break
             ticket = self._waiting.popleft()
-            if any(id(account) in closed for account in ticket.chain):
+            if closed and any(id(account) in closed for account in ticket.chain):
                 still.append(ticket)
                 continue
             verdict = self._decide(ticket.chain, ticket.ask, may_wait=True)
             if isinstance(verdict, Ticket):
-                ticket.binding = _tightest(ticket)
-                if ticket.bypassed >= MOST_BYPASSES:
-                    closed.add(id(ticket.binding))
+                ticket.binding = account = _tightest(ticket)
+                kept[id(account)] += 1
+                if ticket.bypassed >= MOST_BYPASSES or kept[id(account)] >= MOST_BYPASSES:
+                    closed[id(account)] = account
                 still.append(ticket)
                 continue
             if isinstance(verdict, Hold):
                 for older in still:
                     if older.binding in ticket.chain:
                         older.bypassed += 1
+            _left(ticket)
             answers.append((ticket, verdict))
         self._waiting.extendleft(reversed(still))
         for ticket, verdict in answers:
             ticket.answered(verdict)
+
+
+def _left(ticket: Ticket) -> None:
+    for account in ticket.chain:
+        account.waiting -= 1
 
 
 def _nobody(_: Answer) -> None:
@@ -398,15 +446,15 @@ def _tightest(ticket: Ticket) -> Account:
 
 def _alerts(chain: Sequence[Account]) -> Iterator[Alert]:
     for account in chain:
-        used: tuple[tuple[Resource, Decimal, Decimal | int | None], ...] = (
-            ("usd", account.spent + account.doubt, account.usd_limit),
-            ("tokens", Decimal(account.tokens), account.tokens_limit),
-            ("calls", Decimal(account.calls), account.calls_limit),
-        )
-        for resource, spent, limit in used:
-            if not limit:
-                continue
-            for percent in ALERTS:
-                if account.alerted.get(resource, 0) < percent and spent * 100 >= percent * limit:
-                    account.alerted[resource] = percent
-                    yield Alert(account, resource, percent, spent, Decimal(limit))
+        for resource, (mark, percents) in account.alerts.items():
+            used = account.used(resource)
+            if used >= mark:
+                yield from _crossed(account, resource, Decimal(used), percents)
+
+
+def _crossed(account: Account, resource: Resource, used: Decimal, percents: tuple[int, ...]) -> list[Alert]:
+    limit = Decimal(account.limit(resource) or 0)
+    crossed = [percent for percent in percents if used * 100 >= percent * limit]
+    left = percents[len(crossed) :]
+    account.alerts[resource] = (limit * left[0] / 100 if left else Decimal("Infinity"), left)
+    return [Alert(account, resource, percent, used, limit) for percent in crossed]

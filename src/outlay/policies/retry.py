@@ -33,7 +33,7 @@ class RetryPolicy:
                 return None
             delay = asked + draw * self.base  # a little apart, or all who were told the same second collide again
         else:
-            delay = draw * min(self.cap, self.base * 2 ** (attempt - 1))
+            delay = draw * min(self.cap, self.base * 2 ** min(attempt - 1, 60))  # 2**1024 is no float
         if left is not None and delay >= left:
             return None
         return delay

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class ToolEffect:
     """One tool call, ready to run: `invoke` gets the tool's own context and does the work.
 
-    `arguments` are the decoded ones and part of the effect's identity, with `version` (a digest of the tool's
+    `arguments` are as JSON says them and part of the effect's identity, with `version` (a digest of the tool's
     schema). `in_thread`: it is synchronous and must not block the loop. `timeout` in seconds, None for
     none. A call with `side_effect` holds its tool's lock unless `parallel`.
     """

@@ -46,11 +46,6 @@ class BudgetTree:
             found = self._of_node[node] = accounts_for(node.name, node.budgets)
         return found
 
-    @property
-    def opened(self) -> Chain:
-        """The accounts of nodes that have run."""
-        return tuple(account for chain in self._of_node.values() for account in chain)
-
     def settle(self, hold: Hold, usd: Decimal | None, tokens: int) -> None:
         for alert in self.ledger.settle(hold, usd, tokens):
             self._on_alert(alert)
@@ -99,6 +94,7 @@ class BudgetTree:
 def exhausted(refusal: Refusal, path: str) -> BudgetExceeded:
     """The refusal as an error that says what was needed and what to do."""
     account, resource = refusal.account, refusal.resource
+    account.refused = True
     if resource == "usd":
         spent, held = account.spent, account.doubt + account.held + account.aside
         limit: Any = account.usd_limit
@@ -125,6 +121,7 @@ def exhausted(refusal: Refusal, path: str) -> BudgetExceeded:
         spent=spent,
         held=held,
         needed=refusal.needed,
+        on_exhausted=account.budget.on_exhausted,
         path=path,
         hint=f"raise {resource}= of the budget of {account.name}, or lower max_output_tokens",
     )

@@ -23,8 +23,9 @@ from outlay.errors import (
 from outlay.events.records import CallFailed, CallFinished, CallStarted, Decision, Overrun, Retracted, TextDelta
 from outlay.policies.ledger import Ask, Hold
 from outlay.protocols.model import Model
-from outlay.runtime.budgets import Chain
+from outlay.runtime.budgets import Chain, exhausted
 from outlay.runtime.identity import digest
+from outlay.runtime.result import Pending
 from outlay.runtime.state import RunState
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
@@ -80,8 +81,11 @@ class Call:
             if run.closed is not None:
                 raise run.closed
             hold, bound = await self._reserve(price, bound, least_output_tokens)
+            if run.closed is not None:  # it ended while this call waited in line
+                run.budgets.release(hold)
+                raise run.closed
             try:
-                response = await run.flight.shielded(self._attempt(attempt, price, hold, bound))
+                response = await run.flight.shielded(self._attempt, attempt, price, hold, bound)
             except ModelError as error:
                 delay = self._retry_delay(error, attempt, draw)
                 if delay is None:
@@ -133,13 +137,13 @@ class Call:
             if refused.resource in ("usd", "tokens"):
                 exact = await self._model.count(self._request, self._run.transport)
             if exact is None or exact >= bound:
-                raise self._run.stopped(refused) from None
+                raise await self._refused(refused) from None
             bound = exact
             ask = Ask(price, bound, cap, least)
             try:
                 hold = await self._run.budgets.reserve(self._chain, ask, self._request.path, self._model.id)
             except BudgetExceeded as still:
-                raise self._run.stopped(still) from None
+                raise await self._refused(still) from None
         if hold.output_tokens < cap:
             self._run.recorder.emit(
                 Decision,
@@ -148,6 +152,13 @@ class Call:
                 data={"max_output_tokens": hold.output_tokens, "requested": cap, "reserved": str(hold.usd)},
             )
         return hold, bound
+
+    async def _refused(self, error: BudgetExceeded) -> Stopped:
+        """The stop to raise. Under `on_exhausted="pause"` the branch parks here until the run suspends."""
+        stop = self._run.stopped(error)
+        if error.on_exhausted == "pause":
+            await self._run.parking.wait(Pending("budget", self._request.path, error.message))
+        return stop
 
     def _open_finish(self) -> Hold | None:
         return self._finish if self._finish is not None and self._finish.open else None
@@ -243,7 +254,7 @@ class Call:
         run, request = self._run, self._request
         raised: BaseException = error
         if isinstance(error, TimeoutError) and not isinstance(error, ModelError):
-            raised = run.stopped(deadline_exceeded(request.path))
+            raised = deadline_exceeded(request.path)
         in_doubt = sent is not None and (
             error.may_be_billed
             if isinstance(error, ModelError)
@@ -300,15 +311,14 @@ class Call:
         self._run.recorder.emit(TextDelta, self._request.path, text=text)
 
     def _cut_short(self, hold: Hold) -> Stopped:
-        return self._run.stopped(
-            BudgetExceeded(
-                f"the budget left room for {hold.output_tokens} output tokens of {self._request.max_output_tokens}, "
-                "and the answer did not fit",
-                resource="usd",
-                path=self._request.path,
-                hint="raise the budget, or lower max_output_tokens and ask for shorter answers",
-            )
+        assert hold.clipped is not None
+        stop = exhausted(hold.clipped, self._request.path)
+        stop.message = (
+            f"the budget left room for {hold.output_tokens} output tokens of {self._request.max_output_tokens}, "
+            "and the answer did not fit"
         )
+        stop.hint = "raise the budget, or lower max_output_tokens and ask for shorter answers"
+        return self._run.stopped(stop)
 
 
 def call_key(run: RunState, place: str, scope: bytes, what: bytes, n: int) -> str:

@@ -32,7 +32,8 @@ from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.budgets import Chain, Left
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
-from outlay.runtime.identity import current_scope, digest, segment
+from outlay.runtime.flatten import flatten
+from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
@@ -62,13 +63,16 @@ class Context:
         "_conversations",
         "_counts",
         "_deadline",
-        "_family",
         "_finish",
         "_idempotency_key",
+        "_keys",
+        "_kin",
         "_place",
         "_running",
+        "_shaped",
         "_tool_results",
         "_transcript",
+        "_visit",
         "finished",
         "input",
         "label",
@@ -94,13 +98,17 @@ class Context:
         self._tool_results: Sequence[ToolResult] = ()
         self._idempotency_key = ""
         self._running = 0
-        #: Who counts the children running at once: a tool's context counts them with its agent's.
-        self._family: Context = self
+        #: Who counts the children running at once, if not this one: a tool's context counts them with its agent's.
+        self._kin: Context | None = None
         self._finish: Hold | None = None
+        #: The scope that this node began in, and how often it had run there; what its children's keys hang on.
+        self._visit: tuple[Scope, int] | None = None
+        self._keys: Scope | None = None
         if parent is None:
             self._place = path
             self._chain: Chain = state.budgets.root
             self._deadline: float | None = None
+            self._shaped = False
             self.origin: Any = input
             self.routed: Routed | None = None
             self.label: Label = TRUSTED
@@ -109,10 +117,15 @@ class Context:
             self._place = parent._place
             self._chain = parent._chain
             self._deadline = parent._deadline
+            self._shaped = parent._shaped
             self.origin = parent.input
             self.routed = parent.routed
             self.label = parent.label
             self._transcript = EMPTY
+
+    @property
+    def _family(self) -> Context:
+        return self if self._kin is None else self._kin  # no link to itself: contexts die without the collector
 
     # ── where am I ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -204,13 +217,19 @@ class Context:
         self._limit_shape(child)
         if key is None:
             return await self._with_options(child)
-        scope = current_scope.get()
-        assert scope is not None
-        token = current_scope.set(scope.keyed(child._place, key))
+        token = current_scope.set(self._keyed(child._place, key))
         try:
             return await self._with_options(child)
         finally:
             current_scope.reset(token)
+
+    def _keyed(self, place: str, key: str) -> Scope:
+        """The scope of a child with a key: it hangs on this node's run, whichever task asks (SEMANTICS 1)."""
+        if self._keys is None:
+            assert self._visit is not None
+            scope, n = self._visit
+            self._keys = Scope(digest(scope.id, b"node", self._place.encode(), n.to_bytes(4, "big")))
+        return self._keys.keyed(place, key)
 
     async def _with_options(self, child: Context) -> Any:
         """Run a child; an optional one is skipped where money runs short or it fails, and its input passed on."""
@@ -227,11 +246,12 @@ class Context:
                 return await child.live()
             except (DeadlineExceeded, ConfigError, StoreFailed):
                 raise
-            except BudgetExceeded as error:
-                del self.state.stops[before:]
-                self._skipped(child, "optional, and the budget is used up", error)
             except Exception as error:
-                self._skipped(child, "optional, and it failed", error)
+                short = isinstance(error, BudgetExceeded)
+                self._skipped(
+                    child, "optional, and the budget is used up" if short else "optional, and it failed", error
+                )
+                self.state.handled(child.path, before)
             return child.input
         finally:
             self._family._running -= 1
@@ -243,11 +263,17 @@ class Context:
         emit(NodeStarted, self.path, name=node.name, type=node.type)
         started = state.loop.time()
         outcome, error_text = "cancelled", ""
+        self._visit = _visit(self._place)
         try:
-            output = await self._bounded(node.run(self, self.input))
+            try:
+                with state.branches.here():
+                    output = await self._bounded(node.run(self, self.input))
+            except BaseExceptionGroup as group:
+                raise flatten(group) from None  # a stop in a TaskGroup is a stop to whoever ran this node
             outcome = "completed"
         except Stopped as stop:
             outcome, error_text = "stopped", _one_line(stop)
+            stop.path = stop.path or self.path
             state.stopped(stop)
             if stop.best_path != self.path:
                 stop.best = None
@@ -268,6 +294,8 @@ class Context:
             )
             if outcome != "completed" and self.parent is not None:
                 self.parent.finished.extend(self.finished)
+            if self._finish is not None and (self.parent is None or self._finish is not self.parent._finish):
+                state.budgets.ledger.put_back(self._finish)
         if self.parent is not None:
             self.parent.finished.append((self.path, output))
             self.parent.label = self.parent.label.join(self.label)
@@ -306,6 +334,7 @@ class Context:
                 self.add_deadline(account.budget.seconds)
         if self.node.budget is not None:
             self._add_budgets(self.node)
+        self._shaped = any(_limits_shape(budget) for budget in self.shape_budgets())
 
     def add_deadline(self, seconds: float) -> None:
         deadline = self.state.loop.time() + seconds
@@ -316,17 +345,20 @@ class Context:
         for budget in node.budgets:
             if budget.seconds is not None:
                 self.add_deadline(budget.seconds)
+            self._shaped = self._shaped or _limits_shape(budget)
 
     def _limit_shape(self, child: Context) -> None:
         """Depth and fan-out, refused before the child exists. One loop, no await: atomic across the tree."""
+        if not self._shaped:
+            return
         ancestor: Context | None = self._family
         above, running = 1, self._family._running
         while ancestor is not None:
             for budget in ancestor.shape_budgets():
                 if budget.depth is not None and above > budget.depth:
-                    raise self.state.stopped(_shape_error("depth", budget.depth, above, ancestor, child))
+                    raise self.state.stopped(_shape_error("depth", budget, above, ancestor, child))
                 if budget.fan_out is not None and running >= budget.fan_out:
-                    raise self.state.stopped(_shape_error("fan_out", budget.fan_out, running + 1, ancestor, child))
+                    raise self.state.stopped(_shape_error("fan_out", budget, running + 1, ancestor, child))
             ancestor, above = None if ancestor.parent is None else ancestor.parent._family, above + 1
 
     def shape_budgets(self) -> Sequence[Budget]:
@@ -358,7 +390,8 @@ class Context:
             state.stages.policy.allow("model", self.label, self.path)
         key = self._identity(request_hash(model, request))
         call = Call(state, model, request, key, self._chain, self.deadline, self._finish)
-        return await call.answer(least_output_tokens, max_input_tokens, self.random)
+        with state.branches.here(), state.parking.working():
+            return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
 
     async def call_tool(self, effect: ToolEffect) -> Any:
         state = self.state
@@ -382,7 +415,8 @@ class Context:
 
     async def _approve(self, effect: ToolEffect, arguments: bytes) -> None:
         shown = arguments.decode(errors="replace")[:500]
-        answer = await self.ask(f"Allow {effect.tool}({shown})?", options=("approve", "deny"), default="deny")
+        question = Pending("approval", self.path, f"Allow {effect.tool}({shown})?", ("approve", "deny"))
+        answer = await self._ask(question, None, None)
         if answer != "approve":
             raise PermissionError(f"a human denied the call of {effect.tool}")
 
@@ -400,17 +434,18 @@ class Context:
         )
         started = state.loop.time()
         error_text, size = "cancelled", 0
-        state.parking.effects += 1
         try:
-            value = await self._within(effect, inner)
+            try:
+                with state.branches.here(), state.parking.working():
+                    value = await self._within(effect, inner)
+            except BaseExceptionGroup as group:
+                raise flatten(group) from None
             error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
             return value  # pyright: ignore[reportUnknownVariableType]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             error_text = _one_line(error)
             raise
         finally:
-            state.parking.effects -= 1
-            state.parking.look()
             emit(
                 ToolFinished,
                 inner.path,
@@ -447,9 +482,10 @@ class Context:
         inner = Context(self.state, self.node, self._repeat(f"{self.path}/{segment(tool)}"), self.input, self)
         inner._place = f"{self._place}/{tool}"
         inner.origin = self.origin
-        inner._family = self._family
+        inner._kin = self._family
         inner._tool_results = self._tool_results
         inner._idempotency_key = key
+        inner._visit = _visit(inner._place)
         inner.finished = self.finished
         return inner
 
@@ -485,13 +521,8 @@ class Context:
             raise
 
     async def sleep(self, seconds: float) -> None:
-        parking = self.state.parking
-        parking.effects += 1
-        try:
+        with self.state.branches.here(), self.state.parking.working():
             await asyncio.sleep(seconds)
-        finally:
-            parking.effects -= 1
-            parking.look()
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncGenerator[None]:
@@ -506,7 +537,7 @@ class Context:
             now = self.state.loop.time()
             if now < until or (outer is not None and now >= outer):
                 raise
-            del self.state.stops[before:]  # the block's own deadline is the caller's business, not the run's
+            self.state.handled(self.path, before)  # the block's own deadline is the caller's business, not the run's
             raise TimeoutError(f"{self.path}: not done within {seconds:g} s") from error
         finally:
             _block_deadline.reset(token)
@@ -516,6 +547,10 @@ class Context:
 
     def random(self) -> float:
         return int.from_bytes(self._draw(b"random")[:8], "big") / 2**64
+
+    def _jitter(self) -> float:
+        """A stream of its own: a retry must not shift what user code draws, or a resumed run would differ."""
+        return int.from_bytes(self._draw(b"jitter")[:8], "big") / 2**64
 
     def uuid(self) -> str:
         return str(UUID(bytes=self._draw(b"uuid"), version=4))
@@ -533,24 +568,24 @@ class Context:
         default: str | None = None,
         deadline: float | None = None,
     ) -> str:
+        return await self._ask(Pending("ask", self.path, question, tuple(options or ())), default, deadline)
+
+    async def _ask(self, item: Pending, default: str | None, deadline: float | None) -> str:
         state = self.state
-        item = Pending("ask", self.path, question, tuple(options or ()))
         if state.on_ask is None:
-            return await state.parking.wait(item)
-        state.parking.effects += 1
+            with state.branches.here():
+                return await state.parking.wait(item)
         try:
-            async with asyncio.timeout(deadline):
-                answer = state.on_ask(item)
-                answer = await answer if inspect.isawaitable(answer) else answer
+            with state.branches.here(), state.parking.working():
+                async with asyncio.timeout(deadline):
+                    answer = state.on_ask(item)
+                    answer = await answer if inspect.isawaitable(answer) else answer
         except TimeoutError:
             if default is None:
                 raise
-            answer = default
-        finally:
-            state.parking.effects -= 1
-            state.parking.look()
-        if options and answer not in options:
-            raise ConfigError(f"on_ask answered {answer!r}, which is not one of {', '.join(options)}")
+            return default
+        if item.options and answer not in item.options:
+            raise ConfigError(f"on_ask answered {answer!r}, which is not one of {', '.join(item.options)}")
         return str(answer)
 
     # ── facts ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -561,10 +596,18 @@ class Context:
             async def work() -> Any:
                 return await call_function(checker, self, value)
 
-            problem = await in_thread(work)
+            with self.state.branches.here(), self.state.parking.working():
+                problem = await in_thread(work)
         else:
             problem = await call_function(checker, self, value)
-        return None if problem is None else str(problem)
+        if problem is None or isinstance(problem, str):
+            return problem
+        name = getattr(checker, "name", "") or getattr(checker, "__name__", "") or type(checker).__name__
+        raise ConfigError(
+            f"the checker {name} gave {type(problem).__name__}, neither None nor text",
+            path=self.path,
+            hint="return None where the value is good, and a string that says what is wrong where it is not",
+        )
 
     def artifact(self, text: str) -> str:
         data = text.encode(errors="surrogatepass")
@@ -590,7 +633,7 @@ class Context:
             self.state.recorder.emit(Retracted, self.path, reason=reason)
 
     def skip(self, name: str, reason: str, error: BaseException | None = None) -> None:
-        self._note_skip(f"{self.path}/{name}", reason, error)
+        self._note_skip(f"{self.path}/{item(name)}", reason, error)
 
     def _skipped(self, child: Context, reason: str, error: BaseException | None) -> None:
         self._note_skip(child.path, reason, error)
@@ -620,12 +663,26 @@ class Context:
         self.decide("finishing_reserve", agent=node.name, reserved=str(self._finish.usd))
 
 
+def _visit(place: str) -> tuple[Scope, int]:
+    scope = current_scope.get()
+    assert scope is not None, "a node outside its run"
+    return scope, scope.occurrence(b"visit " + place.encode(errors="surrogatepass"))
+
+
 def _one_line(error: BaseException) -> str:
-    text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
+    try:
+        text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
+    except Exception:  # an exception of the user's whose text raises
+        text = ""
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 
-def _shape_error(resource: str, limit: int, needed: int, holder: Context, child: Context) -> BudgetExceeded:
+def _limits_shape(budget: Budget) -> bool:
+    return budget.depth is not None or budget.fan_out is not None
+
+
+def _shape_error(resource: str, budget: Budget, needed: int, holder: Context, child: Context) -> BudgetExceeded:
+    limit: int = getattr(budget, resource)
     what = (
         f"{child.path} would be {needed} nodes below {holder.path}"
         if resource == "depth"
@@ -640,4 +697,5 @@ def _shape_error(resource: str, limit: int, needed: int, holder: Context, child:
         needed=needed,
         path=child.path,
         hint=f"raise {resource}= of the budget, or flatten the flow",
+        on_exhausted=budget.on_exhausted,
     )

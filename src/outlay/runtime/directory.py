@@ -35,16 +35,17 @@ class Directory:
         self.replacements = replacements
         self.book = book
         self.used_offline = False
-        self._resolved: dict[tuple[str, str | int], Model] = {}
+        #: With the choice and the stand-in beside the model, so that their ids stay theirs.
+        self._resolved: dict[tuple[str, str | int, int], tuple[Model, Any, Any]] = {}
         self._prices: dict[int, tuple[Model, Price | None]] = {}
 
     def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
         """The model of an agent in this run. Raises ConfigError for one that is unknown or has no stand-in."""
-        key = (agent, choice if isinstance(choice, str) else id(choice))
+        key = (agent, choice if isinstance(choice, str) else id(choice), id(offline))
         found = self._resolved.get(key)
         if found is None:
-            found = self._resolved[key] = self._find(agent, choice, offline)
-        return found
+            found = self._resolved[key] = (self._find(agent, choice, offline), choice, offline)
+        return found[0]
 
     def _find(self, agent: str, choice: str | Model, offline: Any) -> Model:
         replacements = self.replacements

@@ -7,11 +7,45 @@ settled and recorded (SEMANTICS 4).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
 
 A = TypeVar("A")
+P = ParamSpec("P")
 GRACE_SECONDS = 60.0
+
+
+class Branches:
+    """The tasks that nodes and effects of a run stand in, so that none outlives it: a plain `gather` leaves the
+    siblings of a branch that raised running."""
+
+    __slots__ = ("_tasks",)
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[Any], int] = {}
+
+    @contextmanager
+    def here(self) -> Generator[None]:
+        """The running task is a branch for the length of this block."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[task] = self._tasks.get(task, 0) + 1
+        try:
+            yield
+        finally:
+            self._tasks[task] -= 1
+            if not self._tasks[task]:
+                del self._tasks[task]
+
+    async def cut_off(self, grace: float = GRACE_SECONDS) -> None:
+        """Cancel the branches that are still there, and wait for them, at most `grace` seconds."""
+        me = asyncio.current_task()
+        left = [task for task in self._tasks if task is not me and not task.done()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=grace)
 
 
 class Flight:
@@ -19,23 +53,26 @@ class Flight:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._tasks: dict[asyncio.Task[Any], None] = {}  # a dict, for its order
+        self._tasks: dict[asyncio.Task[None], asyncio.Future[Any]] = {}  # a dict, for its order
         self.on_landed: Callable[[], None] | None = None
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    async def shielded(self, work: Coroutine[Any, Any, A]) -> A:
-        """Await `work` in a task of its own that outlives the awaiting branch."""
-        task = self._loop.create_task(work)
-        self._tasks[task] = None
+    async def shielded(self, work: Callable[P, Coroutine[Any, Any, A]], *args: P.args, **options: P.kwargs) -> A:
+        """Await `work(…)` in a task of its own that outlives the awaiting branch."""
+        answer: asyncio.Future[A] = self._loop.create_future()
+        task = self._loop.create_task(_hand_over(answer, work, *args, **options))
+        self._tasks[task] = answer
         task.add_done_callback(self._landed)
-        return await asyncio.shield(task)
+        return await answer
 
-    def _landed(self, task: asyncio.Task[Any]) -> None:
-        del self._tasks[task]
-        if not task.cancelled():
-            task.exception()  # seen: whoever still waits gets it, nobody else is owed a warning
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        answer = self._tasks.pop(task)
+        if task.cancelled():
+            answer.cancel()
+        elif (error := task.exception()) is not None and not answer.done():
+            answer.set_exception(error)
         if self.on_landed is not None:
             self.on_landed()
 
@@ -52,3 +89,17 @@ class Flight:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+async def _hand_over(
+    answer: asyncio.Future[A], work: Callable[P, Coroutine[Any, Any, A]], *args: P.args, **options: P.kwargs
+) -> None:
+    """Do the work and tell who waits, if anybody still does: two turns of the loop earlier than `asyncio.shield`."""
+    try:
+        result = await work(*args, **options)
+    except Exception as error:
+        if not answer.done():
+            answer.set_exception(error)
+    else:
+        if not answer.done():
+            answer.set_result(result)

@@ -15,7 +15,8 @@ from typing import Any
 
 from outlay.errors import ConfigError
 
-_SEGMENT = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")
+_SEGMENT = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+_ITEM = re.compile(r"^(.*?)\[(.*)\]$", re.DOTALL)
 _DIGEST = 16
 
 
@@ -33,6 +34,12 @@ def segment(name: str) -> str:
     if _SEGMENT.match(name):
         return name
     return "h-" + hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+
+
+def item(name: str) -> str:
+    """`name` or `name[key]` as a piece of a path, each of the two by itself."""
+    found = _ITEM.match(name)
+    return segment(name) if found is None else f"{segment(found[1])}[{segment(found[2])}]"
 
 
 class Scope:

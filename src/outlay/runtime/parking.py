@@ -7,7 +7,9 @@ suspends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from outlay.runtime.result import Pending
@@ -16,36 +18,82 @@ from outlay.runtime.result import Pending
 _QUIET_TURNS = 12
 
 
+class _Work:
+    """An effect under way; not busy while something below it is parked."""
+
+    __slots__ = ("above", "ended", "parked")
+
+    def __init__(self, above: _Work | None) -> None:
+        self.above = above
+        self.parked = 0
+        self.ended = False
+
+
+_work: ContextVar[_Work | None] = ContextVar("outlay_work", default=None)
+
+
 class Parking:
-    __slots__ = ("_activity", "_flying", "_loop", "effects", "parked", "suspended")
+    __slots__ = ("_activity", "_busy", "_flying", "_loop", "parked", "suspended")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, busy: Callable[[], bool], activity: Callable[[], int]) -> None:
         self._loop = loop
         self._flying = busy
-        #: Tools, sleeps and questions under way: the run is not idle while one of them is.
-        self.effects = 0
+        #: Calls, tools, sleeps and questions under way and not waiting for a parked branch of their own.
+        self._busy = 0
         self._activity = activity
         self.parked: list[Pending] = []
         self.suspended: asyncio.Future[None] = loop.create_future()
 
-    def _busy(self) -> bool:
-        return self.effects > 0 or self._flying()
+    @contextmanager
+    def working(self) -> Generator[None]:
+        """The run is not idle while this block runs, unless a branch below it is parked."""
+        work = _Work(_work.get())
+        token = _work.set(work)
+        self._busy += 1
+        try:
+            yield
+        finally:
+            _work.reset(token)
+            work.ended = True
+            if not work.parked:
+                self._busy -= 1
+            self.look()
+
+    def _idle(self) -> bool:
+        return self._busy == 0 and not self._flying()
 
     async def wait(self, item: Pending) -> Any:
         """Park until the run suspends, which cancels this branch."""
         self.parked.append(item)
+        self._count(1)
         self.look()
-        return await self._loop.create_future()
+        try:
+            return await self._loop.create_future()
+        finally:
+            self._count(-1)
+            if not self.suspended.done():
+                self.parked.remove(item)  # it gave up waiting: nobody needs to answer any more
+
+    def _count(self, change: int) -> None:
+        """One parked branch more or less below each effect that this branch stands in."""
+        work = _work.get()
+        while work is not None:
+            before, work.parked = work.parked, work.parked + change
+            if not work.ended and (before == 0 or work.parked == 0):
+                self._busy -= change
+            work = work.above
 
     def look(self) -> None:
         """Something landed or parked: is the run idle now?"""
-        if self.parked and not self._busy():
+        if self.parked and self._idle():
             self._loop.call_soon(self._settle, _QUIET_TURNS, self._activity())
 
     def _settle(self, turns: int, activity: int) -> None:
-        if self._busy() or self._activity() != activity or self.suspended.done():
+        if not self.parked or not self._idle() or self.suspended.done():
             return  # whoever is busy will look again when it lands
-        if turns:
+        if self._activity() != activity:
+            self._loop.call_soon(self._settle, _QUIET_TURNS, self._activity())
+        elif turns:
             self._loop.call_soon(self._settle, turns - 1, activity)
         else:
             self.suspended.set_result(None)

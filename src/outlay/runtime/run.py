@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 import secrets
 import sys
@@ -19,9 +20,7 @@ from outlay.errors import (
     ApprovalPending,
     BudgetExceeded,
     ConfigError,
-    DeadlineExceeded,
     OutlayError,
-    PolicyViolation,
     Stopped,
 )
 from outlay.events.records import BudgetAlert, Event, RunFinished, RunStarted, TextDelta
@@ -36,6 +35,7 @@ from outlay.runtime import preflight
 from outlay.runtime.budgets import BudgetTree, Chain, accounts_for
 from outlay.runtime.context import Context
 from outlay.runtime.directory import Directory, Replacements, default_prices, transport
+from outlay.runtime.flatten import flatten, precedence
 from outlay.runtime.flight import Flight
 from outlay.runtime.identity import Scope, current_scope, install, segment, uninstall
 from outlay.runtime.parking import Parking
@@ -48,6 +48,7 @@ from outlay.values.label import TRUSTED, Label, Labelled
 from outlay.values.money import show_usd
 from outlay.values.transcript import EMPTY, Transcript
 
+log = logging.getLogger("outlay")
 In = TypeVar("In")
 Out = TypeVar("Out")
 Id = TypeVar("Id")
@@ -198,12 +199,12 @@ async def run_many(
         () if on_event is None else (on_event,),
         deps,
     )
-    preflight.check(root, host.directory, limits)
     pending: dict[asyncio.Task[Result[Any]], Id] = {}
     source = _each(rows)
     open_ended = True
     admissions = [Admission(a.usd_limit) for a in host.shared if a.usd_limit is not None]
     try:
+        preflight.check(root, host.directory, limits)
         while True:
             while open_ended and len(pending) < concurrency and _admitted(host, admissions, len(pending)):
                 try:
@@ -220,7 +221,7 @@ async def run_many(
                 result = task.result()
                 for admission in admissions:
                     admission.record(result.bill.at_least)
-                if result.stop_reason == "budget" and _is_shared(result, host):
+                if result.stop_reason == "budget" and any(account.refused for account in host.shared):
                     open_ended = False
                 yield id, result
     finally:
@@ -243,6 +244,7 @@ class Stream(Generic[Out]):
     async def __aiter__(self) -> AsyncIterator[Event]:
         while (event := await self._queue.get()) is not None:
             yield event
+        self._queue.put_nowait(None)  # whoever reads on finds the end again
         self._task.result()  # a ConfigError or a raised budget must not pass unseen
 
     async def text(self) -> AsyncIterator[str]:
@@ -289,16 +291,18 @@ async def stream(
         deps,
     )
     limits = as_budgets(budget)
-    preflight.check(root, host.directory, limits)
-    task = asyncio.create_task(_run_one(host, root, input, limits, run_id, seed, history or EMPTY, streaming=True))
-    task.add_done_callback(lambda _: queue.put_nowait(None))
     try:
-        yield Stream(task, queue, segment(root.name))
+        preflight.check(root, host.directory, limits)
+        task = asyncio.create_task(_run_one(host, root, input, limits, run_id, seed, history or EMPTY, streaming=True))
+        task.add_done_callback(lambda _: queue.put_nowait(None))
+        try:
+            yield Stream(task, queue, segment(root.name))
+        finally:
+            if not task.done():
+                task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
     finally:
-        if not task.done():
-            task.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await task
         if own is not None:
             await own.close()
 
@@ -363,6 +367,7 @@ async def _run_one(
     try:
         return await _finish(state, context, await _flow(state, context), started)
     finally:
+        flight.on_landed = None  # or flight and parking would hold each other, and with them the run
         uninstall(loop)
 
 
@@ -386,6 +391,7 @@ async def _flow(state: RunState, context: Context) -> _End:
         me = asyncio.current_task()
         if me is not None and me.cancelling():
             state.closed = Stopped("the run was cancelled")
+            await state.branches.cut_off()
             await state.flight.cut_off()
             state.recorder.emit(RunFinished, context.path, stop_reason="cancelled", degraded=True)
             with suppress(OutlayError):  # the cancellation is what the caller waits for
@@ -395,6 +401,7 @@ async def _flow(state: RunState, context: Context) -> _End:
     except BaseException as error:
         end = _End(error=error)
     state.closed = state.closed or Stopped("the run is over")
+    await state.branches.cut_off()
     await state.flight.drain()
     if not state.parking.suspended.done():
         state.parking.suspended.cancel()
@@ -405,9 +412,9 @@ def _suspension(state: RunState) -> Stopped | None:
     """Every branch was parked: what the run waits for."""
     if not state.parking.suspended.done() or state.parking.suspended.cancelled():
         return None
-    item = state.parking.parked[0]
+    item = min(state.parking.parked, key=lambda item: item.kind == "budget")  # a human's answer may free money too
     if item.kind == "budget":
-        return state.stops[0] if state.stops else BudgetExceeded(item.question, path=item.path)
+        return next(stop for stop in state.stops if isinstance(stop, BudgetExceeded))
     return ApprovalPending(
         f"waiting for a human: {item.question}", path=item.path, hint="give on_ask=, or answer it in the inbox"
     )
@@ -425,7 +432,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         if isinstance(error, Stopped) and error.best is not None:
             output = error.best
     elif state.stops:
-        reason = min(state.stops, key=_precedence).reason
+        reason = min(state.stops, key=precedence).reason
     seconds = state.loop.time() - started
     degraded = bool(state.skipped) or reason != "completed"
     state.recorder.emit(
@@ -456,35 +463,14 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         tuple(finished),
     )
     for stop in (error, *state.stops):
-        if isinstance(stop, BudgetExceeded) and _raises(state, stop):
+        if isinstance(stop, BudgetExceeded) and stop.on_exhausted == "raise":
             stop.result = result
             raise stop
     return result
 
 
-def flatten(error: BaseException) -> BaseException:
-    """The one error that a group of them stands for: cancelled, policy, approval, budget, deadline, then the rest."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    leaves = [flatten(inner) for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions]
-    return min(leaves, key=_precedence)
-
-
-def _precedence(error: BaseException) -> int:
-    order = (asyncio.CancelledError, PolicyViolation, ApprovalPending, BudgetExceeded, DeadlineExceeded, Stopped)
-    return next((i for i, kind in enumerate(order) if isinstance(error, kind)), len(order))
-
-
 def _reason_of(error: BaseException) -> str:
     return "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
-
-
-def _raises(state: RunState, error: BudgetExceeded) -> bool:
-    """Did the binding budget ask for an exception?"""
-    for account in (*state.budgets.root, *state.budgets.opened):
-        if account.name == error.scope and account.budget.on_exhausted == "raise":
-            return True
-    return False
 
 
 def _admitted(host: Host, admissions: Sequence[Admission], in_flight: int) -> bool:
@@ -493,11 +479,6 @@ def _admitted(host: Host, admissions: Sequence[Admission], in_flight: int) -> bo
         admission.admits(in_flight, account.spent + account.doubt)
         for admission, account in zip(admissions, limited, strict=True)
     )
-
-
-def _is_shared(result: Result[Any], host: Host) -> bool:
-    error = result.error
-    return isinstance(error, BudgetExceeded) and any(error.scope == account.name for account in host.shared)
 
 
 def as_budgets(budget: Budgets) -> tuple[Budget, ...]:
@@ -529,7 +510,10 @@ def _alert_to(recorder: Recorder, on_alert: Callable[[BudgetAlert], Any] | None,
         )
         event = recorder.events[-1]
         assert isinstance(event, BudgetAlert)
-        (on_alert or _alert_on_stderr)(event)
+        try:
+            (on_alert or _alert_on_stderr)(event)
+        except Exception:  # a broken listener must not lose the call that set it off
+            log.warning("an on_alert listener raised", exc_info=True)
 
     return alert
 

@@ -14,7 +14,7 @@ from outlay.protocols.stages import Stages
 from outlay.protocols.transport import Transport
 from outlay.runtime.budgets import BudgetTree
 from outlay.runtime.directory import Directory
-from outlay.runtime.flight import Flight
+from outlay.runtime.flight import Branches, Flight
 from outlay.runtime.parking import Parking
 from outlay.runtime.recorder import Recorder
 from outlay.runtime.result import Pending, SkippedPart
@@ -47,6 +47,7 @@ class RunState:
     tool_locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
     #: Output tokens of the longest answer so far, by agent.
     longest_answers: dict[str, int] = field(default_factory=dict[str, int])
+    branches: Branches = field(default_factory=Branches)
     transcript: Transcript = EMPTY
     closed: Stopped | None = None
 
@@ -55,3 +56,8 @@ class RunState:
         if stop not in self.stops:
             self.stops.append(stop)
         return stop
+
+    def handled(self, path: str, since: int) -> None:
+        """Forget the stops below `path` that were noted after the first `since`: what they ended is made up for."""
+        below = path + "/"
+        self.stops[since:] = [s for s in self.stops[since:] if s.path != path and not s.path.startswith(below)]

@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 
 from outlay.values.money import usd as as_usd
 
+#: A century and more; beyond what a float of seconds can count, an event loop cannot wait either.
+_LONGEST = 2**32
 OnExhausted: TypeAlias = Literal["finish", "pause", "raise"]
 
 
@@ -51,15 +53,23 @@ class Budget:
                 raise ValueError(f"{name} must be a whole number, not {value!r}")
             if value < 0:
                 raise ValueError(f"{name} must not be negative: {value!r}")
-        if self.seconds is not None and (not math.isfinite(self.seconds) or self.seconds < 0):
-            raise ValueError(f"seconds must be finite and not negative: {self.seconds!r}")
+        if self.seconds is not None and not _is_duration(self.seconds):
+            raise ValueError(f"seconds must be a number, finite and not negative: {self.seconds!r:.80}")
         if self.on_exhausted not in ("finish", "pause", "raise"):
             raise ValueError(f"on_exhausted is 'finish', 'pause' or 'raise', not {self.on_exhausted!r}")
         if (self.scope is None) != (self.per is None):
             raise ValueError("scope= and per= go together: Budget(usd=5, scope='tenant:acme', per='day')")
+        if self.per not in (None, "day", "month"):
+            raise ValueError(f"per is 'day' or 'month', not {self.per!r}")
 
     @property
     def money(self) -> Decimal | None:
         """`usd` as the exact amount it was read as."""
         assert self.usd is None or isinstance(self.usd, Decimal)
         return self.usd
+
+
+def _is_duration(seconds: object) -> bool:
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        return False
+    return 0 <= seconds <= _LONGEST and math.isfinite(seconds)

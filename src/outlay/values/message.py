@@ -69,7 +69,7 @@ class Message:
         found = self._canonical
         if found is None:
             parts = [_plain(part) for part in self.parts if not isinstance(part, ProviderBlock)]
-            found = self._canonical = _bytes_of([self.role, parts])
+            found = self._canonical = _bytes([self.role, parts])
         return found
 
     def wire(self, dialect: str, encode: Callable[[Message], bytes]) -> bytes:
@@ -80,16 +80,16 @@ class Message:
         return found
 
 
-def _bytes_of(value: Any) -> bytes:
-    try:
-        return _encode(value)
-    except UnicodeEncodeError:  # half a surrogate pair is no text, but a user may paste one: escaped, it is JSON
-        return json.dumps(value).encode()
-
-
 def user(text: str, label: Label = TRUSTED) -> Message:
     """A user message of plain text."""
     return Message("user", (Text(text),), label)
+
+
+def _bytes(plain: Any) -> bytes:
+    try:
+        return _encode(plain)
+    except UnicodeEncodeError:  # half a surrogate pair, out of a broken file or a model: written as its escape
+        return json.dumps(plain).encode()
 
 
 def _plain(part: Part) -> Any:

@@ -65,15 +65,16 @@ class Price:
 
     def worst(self, input_tokens: int, output_tokens: int) -> Decimal:
         """The most that a request with at most these tokens can cost: every rate that could apply, the dearest."""
-        candidates = [self.rates, *(rates for above, rates in self.tiers if input_tokens > above)]
-        dear_in = max(rates.dearest_input for rates in candidates)
-        dear_out = max(rates.output for rates in candidates)
+        dear_in, dear_out = self.rates.dearest_input, self.rates.output
+        for above, rates in self.tiers:
+            if input_tokens > above:
+                dear_in, dear_out = max(dear_in, rates.dearest_input), max(dear_out, rates.output)
         return (dear_in * input_tokens + dear_out * output_tokens) / MILLION
 
     def output_tokens_for(self, money: Decimal, input_tokens: int) -> int:
         """How many output tokens `money` buys after the dearest input; negative where the input alone is too dear."""
         left = money - self.worst(input_tokens, 0)
         per_token = self.worst(input_tokens, 1) - self.worst(input_tokens, 0)
-        if per_token == 0:
-            return 2**31
-        return int(left / per_token) if left >= 0 else -1
+        if left < 0:
+            return -1
+        return int(left / per_token) if per_token else 2**31

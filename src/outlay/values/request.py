@@ -52,10 +52,11 @@ class Prelude:
         self.output = output
         self._wire: dict[str, bytes] = {}
         h = hashlib.blake2b(digest_size=DIGEST_SIZE)
-        for text in (*system, *(t for tool in tools for t in (tool.name, tool.description, tool.schema))):
+        schema = () if output is None else (output.schema,)
+        # the numbers of texts and of tools first, or an instruction could read like a tool
+        h.update(b"%d %d " % (len(system), len(tools)))
+        for text in (*system, *(t for tool in tools for t in (tool.name, tool.description, tool.schema)), *schema):
             h.update(str(len(text)).encode() + b":" + text.encode(errors="surrogatepass"))
-        if output is not None:
-            h.update(output.schema.encode())
         self.digest = h.digest()
 
     def wire(self, dialect: str, encode: Callable[[Prelude], bytes]) -> bytes:
