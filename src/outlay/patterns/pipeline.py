@@ -163,6 +163,16 @@ class Pipeline(Pattern[In, Out]):
     @overload
     def __init__(
         self: Pipeline[Any, Any],
+        s1: Any,
+        s2: Any,
+        s3: Any,
+        s4: Any,
+        s5: Any,
+        s6: Any,
+        s7: Any,
+        s8: Any,
+        s9: Any,
+        /,
         *stages: Any,
         name: str = ...,
         description: str = ...,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -41,10 +41,10 @@ class Supervisor(Pattern[In, Out]):
     if typing.TYPE_CHECKING:
 
         def __init__(
-            self,
+            self: Supervisor[Any, A],
             planner: Any,
             workers: Sequence[Any],
-            synthesizer: Node[Any, Out] | Any,
+            synthesizer: Node[Any, A] | Callable[..., Any],
             max_subtasks: int = 20,
             max_rounds: int = 1,
             *,
