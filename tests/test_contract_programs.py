@@ -35,7 +35,7 @@ def test_a_supervisor_with_a_budget():
 
 def test_the_contracts_test_passes():
     """The third program is a test: three overloaded answers of 30 s, then a human."""
-    import_module("program_test").test_an_overloaded_provider_means_a_human()
+    import_module("program_overloaded").test_an_overloaded_provider_means_a_human()
 
 
 def test_the_programs_and_the_public_surface_type_check():
