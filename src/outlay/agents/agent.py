@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import CoroutineType
 from typing import Any, cast
 
 from typing_extensions import TypeForm, TypeVar
 
+from outlay.agents.loop import converse
 from outlay.agents.output import OutputCodec, codec_for
 from outlay.agents.tool import Tool, as_tools
 from outlay.errors import ConfigError
@@ -117,7 +119,5 @@ class Agent(Node[Any, Out]):
     def prelude_of(self, system: tuple[str, ...]) -> Prelude:
         return Prelude(system, tuple(tool.spec for tool in self.toolbox.values()), self.codec.spec)
 
-    async def run(self, ctx: RunContext[Any], input: Any) -> Out:
-        from outlay.agents.loop import converse
-
-        return await converse(self, ctx, input)
+    def run(self, ctx: RunContext[Any], input: Any) -> CoroutineType[Any, Any, Out]:
+        return converse(self, ctx, input)
