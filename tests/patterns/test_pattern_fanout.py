@@ -213,11 +213,11 @@ def test_a_stop_without_any_result_is_a_stop():
 
 
 def test_a_deadline_keeps_what_is_done():
-    """The deadline ends everything at once; finished items stand in `.partial`."""
+    """The deadline ends everything at once; what is finished is the output, and stands in `.partial`."""
     with virtual_time() as clock:
         result = run_sync(FanOut(sleeper), [1, 50, 2], budget=Budget(seconds=10))
     assert isinstance(result.error, DeadlineExceeded)
-    assert (result.stop_reason, clock.elapsed) == ("deadline", 10)
+    assert (result.output, result.stop_reason, clock.elapsed) == ([1, 2], "deadline", 10)
     assert [p.output for p in result.partial] == [1, 2]
 
 

@@ -205,6 +205,15 @@ def test_a_stop_leaves_the_best_so_far(calls, output):
     assert (result.output, result.stop_reason, result.degraded) == (output, "budget", True)
 
 
+@pytest.mark.parametrize(("seconds", "output"), [(5, None), (7, "one"), (9, "one")])
+def test_a_deadline_leaves_the_best_so_far(seconds, output):
+    """Drafts of 6 s and opinions of 2 s: what is there at the deadline is the output."""
+    slow = Agent("writer", ScriptedModel(["one", "two"], latency=6))
+    judge = Agent("judge", ScriptedModel(lambda r: Critique(False, "no"), latency=2), output_type=Critique)
+    result = run_sync(Refine(slow, judge), "go", budget=Budget(seconds=seconds))
+    assert (result.output, result.stop_reason) == (output, "deadline")
+
+
 def test_a_stop_before_the_first_draft_has_no_output():
     """There is nothing to show."""
     result = run_sync(Refine(writer("one"), is_good), "go", budget=Budget(calls=0))

@@ -199,7 +199,10 @@ class FanOut(Pattern[In, Out]):
         jobs = await self._jobs(ctx, input)
         if self.merge is not None:
             ctx.reserve_finish(self.merge)
-        outcomes = await self._all(ctx, jobs)
+        outcomes = Outcomes()
+        if self.merge is None:
+            ctx.if_stopped(lambda: outcomes.gathered(jobs, by_name=isinstance(self.worker, tuple)) or None)
+        await self._all(ctx, jobs, outcomes)
         for i, error in sorted(outcomes.errors.items()):
             ctx.skip(jobs[i].name, "the worker failed", error)
         found = outcomes.gathered(jobs, by_name=isinstance(self.worker, tuple))
@@ -229,8 +232,7 @@ class FanOut(Pattern[In, Out]):
             seen[key] += 1
         return jobs
 
-    async def _all(self, ctx: RunContext[Any], jobs: Sequence[Job]) -> Outcomes:
-        outcomes = Outcomes()
+    async def _all(self, ctx: RunContext[Any], jobs: Sequence[Job], outcomes: Outcomes) -> None:
         gate = asyncio.Semaphore(self.max_parallel or max(1, len(jobs)))
 
         async def one(i: int, job: Job) -> None:
@@ -251,4 +253,3 @@ class FanOut(Pattern[In, Out]):
                     outcomes.errors[i] = error
 
         await ctx.gather(*(one(i, job) for i, job in enumerate(jobs)))
-        return outcomes

@@ -97,8 +97,9 @@ class Refine(Pattern[In, Out]):
     async def run(self, ctx: RunContext[Any], input: In) -> Out:
         best: Version | None = None
         draft: Version | None = None
+        output: Any = None
+        ctx.if_stopped(lambda: output if best is None else best.output)
         for round in range(1, self.max_rounds + 1):
-            output: Any = None
             try:
                 output = await self._generate(ctx, input, draft)
                 draft = await self._judge(ctx, input, output)

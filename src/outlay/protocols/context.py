@@ -240,6 +240,10 @@ class RunContext(Protocol[Deps]):
         """The last conversation of a child agent of this node."""
         ...
 
+    def if_stopped(self, answer: Callable[[], Any]) -> None:
+        """What this node has to show if its time runs out: asked at the deadline, which ends all below at once."""
+        ...
+
     def reserve_finish(self, node: Node[Any, Any]) -> None:
         """Set the worst case of `node`'s one call aside, for a child run with `finishing=True`."""
         ...

@@ -65,6 +65,7 @@ class Context:
         "_deadline",
         "_finish",
         "_idempotency_key",
+        "_if_stopped",
         "_keys",
         "_kin",
         "_place",
@@ -98,6 +99,7 @@ class Context:
         self._conversations: dict[Node[Any, Any], Transcript] = {}
         self._tool_results: Sequence[ToolResult] = ()
         self._idempotency_key = ""
+        self._if_stopped: Callable[[], Any] | None = None
         self._running = 0
         #: Who counts the children running at once, if not this one: a tool's context counts them with its agent's.
         self._kin: Context | None = None
@@ -316,7 +318,8 @@ class Context:
             if self.state.loop.time() < self._deadline:
                 raise  # the node's own
             seconds = min((b.seconds for b in self.node.budgets if b.seconds is not None), default=None)
-            raise deadline_exceeded(self.path, seconds) from None
+            stop = deadline_exceeded(self.path, seconds)
+            raise (stop if self._if_stopped is None else stop.with_best(self._if_stopped(), self.path)) from None
 
     def _child_path(self, node: Node[Any, Any], key: str | None, index: int | None) -> str:
         name = segment(node.name)
@@ -654,6 +657,9 @@ class Context:
             self.parent._conversations[self.node] = transcript
         if self.node is self.state.root or getattr(self.node, "history", False):
             self.state.transcript = transcript
+
+    def if_stopped(self, answer: Callable[[], Any]) -> None:
+        self._if_stopped = answer
 
     def reserve_finish(self, node: Node[Any, Any]) -> None:
         """Agents declare what they may cost; any other final step costs nothing by itself."""
