@@ -500,7 +500,8 @@ class Context:
             result = function(*args)
             return await result if inspect.isawaitable(result) else result
 
-        sync = not inspect.iscoroutinefunction(function)
+        call_of = getattr(function, "__call__", None)  # noqa: B004 - an object may be called asynchronously
+        sync = not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call_of))
         return await self.call_tool(
             ToolEffect(
                 name,
