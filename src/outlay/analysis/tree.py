@@ -76,6 +76,8 @@ class TreeFold:
         elif isinstance(event, CallFailed):
             self._spend(event, ZERO)
             self._finish(event, event.key, str(event.attempt), _Leaf(_refused(event), bad=True))
+        elif isinstance(event, ToolStarted | ToolFinished) and _has_place(event):
+            self._tool(event)
         elif isinstance(event, ToolStarted):
             self._begin(event, event.key, "tool", f"… tool {one_line(event.tool, WIDTH)} · no result seen")
         elif isinstance(event, ToolFinished):
@@ -122,6 +124,14 @@ class TreeFold:
             node = self._nodes[run, path] = _Node(name)
             self._node(run, above).below.append(node)
         return node
+
+    def _tool(self, event: ToolStarted | ToolFinished) -> None:
+        """A tool with a path of its own stands as a node: what it runs is below it."""
+        node = self._node(event.run, event.path)
+        node.type = node.type or "tool"
+        if isinstance(event, ToolFinished):
+            node.outcome, node.seconds = "failed" if event.error else "completed", event.seconds
+            node.problem = node.problem or event.error
 
     def _begin(self, event: Event, key: str, what: str, text: str) -> None:
         leaf = self._open[event.run, event.path, key, what] = _Leaf(text, bad=True)
@@ -171,6 +181,11 @@ def tree(events: Iterable[Event], *, most: int = 40) -> str:
     for event in events:
         fold.add(event)
     return fold.render()
+
+
+def _has_place(event: ToolStarted | ToolFinished) -> bool:
+    """Does the event's path end in the tool, and not in the agent that called it?"""
+    return event.path.rpartition("/")[2].partition("#")[0] == event.tool
 
 
 def _title(node: _Node) -> str:

@@ -18,7 +18,7 @@ import click
 import outlay
 from outlay.analysis.text import one_line
 from outlay.cli.mapping import Outcome
-from outlay.cli.options import Dollars, debug_option, json_option, store_option
+from outlay.cli.options import amount, debug_option, json_option, store_option
 from outlay.cli.problems import CODES, INTERRUPTED, Problem, Quiet, show, show_limit
 from outlay.cli.progress import Progress
 from outlay.cli.rows import RowFile
@@ -46,7 +46,12 @@ class Reply:
 
 @click.command("demo")
 @click.option(
-    "--budget", type=Dollars(), default=BUDGET, show_default=True, help="Spend at most this much, in US dollars."
+    "--budget",
+    type=amount,
+    metavar="USD",
+    default=BUDGET,
+    show_default=True,
+    help="Spend at most this much, in US dollars.",
 )
 @click.option("--models", type=click.Choice(["live", "offline"]), help="Default: live if a key is set, else offline.")
 @store_option

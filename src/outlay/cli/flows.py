@@ -50,7 +50,8 @@ def _load(spec: str, what: str) -> tuple[Any, ModuleType, str]:
     try:
         return getattr(module, name), module, name
     except AttributeError:
-        close = difflib.get_close_matches(name, [n for n in vars(module) if not n.startswith("_")], n=1)
+        nodes = [known for known, value in vars(module).items() if isinstance(value, Node)]
+        close = difflib.get_close_matches(name, nodes, n=1)
         raise Problem(
             f"{target} has no {name!r}", *_nodes_of(module), next=f"did you mean {target}:{close[0]}?" if close else ""
         ) from None

@@ -57,7 +57,6 @@ class Commands(click.Group):
         prog_name: str | None = None,
         complete_var: str | None = None,
         standalone_mode: bool = True,
-        windows_expand_args: bool = True,
         **extra: Any,
     ) -> NoReturn:
         """Run, and end the process with the code that CONTRACT gives to the outcome."""
@@ -67,7 +66,10 @@ class Commands(click.Group):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")  # pyright: ignore  # a terminal that cannot show · still shows the rest
         try:
-            code = super().main(given, prog_name or "outlay", complete_var, False, windows_expand_args, **extra)
+            # Not standalone: what click would print and exit with by itself is decided here.
+            code: Any = click.Group.main(
+                self, given, prog_name or "outlay", complete_var, standalone_mode=False, **extra
+            )
         except problems.Quiet as quiet:
             code = quiet.code
         except (KeyboardInterrupt, click.Abort):
@@ -98,7 +100,7 @@ CONTEXT: MutableMapping[str, Any] = {"help_option_names": ["-h", "--help"], "max
 
 
 @click.group(cls=Commands, context_settings=CONTEXT)
-@click.version_option(__version__, package_name="outlay", message="outlay %(version)s")
+@click.version_option(__version__, message="outlay %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
     """Multi-agent LLM workflows that know what they cost.

@@ -8,7 +8,7 @@ import types
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Union, cast, get_args, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode
@@ -74,7 +74,7 @@ class InputType:
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:
-            raise ValueError(f"not a {self.name}: {_first(error)}") from None
+            raise ValueError(f"{_first(error)} ({self.name})") from None
 
 
 def read_input(given: str) -> tuple[str, str]:
@@ -102,8 +102,16 @@ def read_input(given: str) -> tuple[str, str]:
 
 def kind_of(value: Any) -> str:
     """A JSON value's type in JSON's words."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
-    return "null" if value is None else names.get(type(value), type(value).__name__)
+    names: dict[type[Any], str] = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    kind = cast(type[Any], type(value))
+    return "null" if value is None else names.get(kind, kind.__name__)
 
 
 def _hint(node: Node[Any, Any]) -> Any:

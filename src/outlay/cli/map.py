@@ -206,7 +206,8 @@ class _Again:
 def _stopped(setting: Setting, outcome: Outcome, survey: Survey, target: Path, again: _Again) -> Problem:
     """Why it stopped early, what is kept, and how to go on."""
     spent = outcome.bill.at_least
-    kept = f"kept: {count(survey.answered + outcome.rows, 'answer')} in {target}, everything paid for is in {setting.store}"
+    answers = count(survey.answered + outcome.rows, "answer")
+    kept = f"kept: {answers} in {target}, everything paid for is in {setting.store}"
     row = "" if outcome.next_row is None else f" · row {outcome.next_row:,} of {survey.rows:,}"
     place = f"map {setting.root.name}{row}"
     if outcome.interrupted:
@@ -222,7 +223,7 @@ def _stopped(setting: Setting, outcome: Outcome, survey: Survey, target: Path, a
         if setting.budget is None:
             return budget_stop(error, place, kept)
         left = survey.todo - outcome.rows
-        enough = _enough(outcome.costs, left, setting.budget, error)
+        enough = _enough(spent, outcome.rows, left, setting.budget, error)
         return budget_stop(error, place, kept, spent=spent, next=again.line(outcome, enough))
     reasons = {"approval": "rows wait for a human", "deadline": "rows ran out of their time"}
     left = survey.todo - outcome.rows
@@ -235,12 +236,9 @@ def _stopped(setting: Setting, outcome: Outcome, survey: Survey, target: Path, a
     )
 
 
-def _enough(costs: list[Decimal], left: int, limit: Decimal, error: BudgetExceeded) -> Decimal:
-    """A budget that is likely to do for the rest: what it costs at the mean so far and a fifth more, two digits."""
-    if costs:
-        need = sum(costs, Decimal(0)) / len(costs) * left * Decimal("1.2")
-    else:
-        need = limit * 2
+def _enough(spent: Decimal, answered: int, left: int, limit: Decimal, error: BudgetExceeded) -> Decimal:
+    """A budget that is likely to do for the rest: at the cost of an answer so far and a fifth more, in two digits."""
+    need = spent / answered * left * Decimal("1.2") if answered else limit * 2
     # A call reserves its worst case: with less than that nothing starts at all.
     need = max(need, Decimal(error.needed or 0) * 2, Decimal("0.01"))
     step = Decimal(1).scaleb(need.adjusted() - 1)

@@ -16,29 +16,25 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_STORE = ".outlay/outlay.db"
 
 
-class Dollars(click.ParamType):
-    """An amount of money, exact."""
+def amount(text: str) -> Decimal:
+    """An amount of money on the command line, exact."""
+    from outlay.values.money import usd
 
-    name = "USD"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        from outlay.values.money import usd
-
-        try:
-            return usd(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    try:
+        return usd(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def flow_options(command: Command) -> Command:
     """What every command that runs a flow takes."""
     for option in reversed(
         (
-            click.option("--budget", type=Dollars(), help="Spend at most this much, in US dollars."),
+            click.option("--budget", type=amount, metavar="USD", help="Spend at most this much, in US dollars."),
             click.option(
                 "--models",
                 type=click.Choice(["live", "offline"]),
-                help="Real models, or the agents' offline stand-ins. Default: live if the keys that the flow needs are set.",
+                help="Real models, or the agents' offline stand-ins. Default: live if the flow's keys are set.",
             ),
             click.option(
                 "--deps",

@@ -82,7 +82,10 @@ def as_problem(error: BaseException) -> Problem:
 
 
 def budget_stop(error: Any, *facts: str, spent: Decimal | None = None, next: str | Sequence[str] = "") -> Problem:
-    """A budget's stop: how far it got, and what the next call would have needed. `spent` if it is more by now."""
+    """A budget's stop: how far it got, and what the next call would have needed. `spent` if it is more by now.
+
+    The first of `facts` says where.
+    """
     # The error's own text says "budget stop at $… of $…: the next call …" in one line.
     head, _, rest = error.message.partition(": ")
     if error.resource == "usd" and spent is not None and error.limit is not None:
@@ -92,7 +95,8 @@ def budget_stop(error: Any, *facts: str, spent: Decimal | None = None, next: str
     elif error.resource == "usd" and error.limit is not None and error.spent is not None:
         head = f"budget stop at ${error.spent:,.4f} of {show_limit(error.limit)}"
     place = () if facts else ((f"at {error.path}",) if error.path else ())
-    return Problem(head, *facts, *place, *((rest,) if rest else ()), next=next or error.hint, code=STOPPED)
+    lines = (*facts[:1], *place, *((rest,) if rest else ()), *facts[1:])
+    return Problem(head, *lines, next=next or error.hint, code=STOPPED)
 
 
 def show_limit(limit: Decimal) -> str:

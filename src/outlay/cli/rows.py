@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,14 +78,9 @@ class RowFile:
     # ── JSONL ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _jsonl(self, file: BinaryIO) -> Iterator[Row]:
-        number = line = 0
+        number = 0
         field: str | None = None
-        while data := file.readline(LONGEST_LINE):
-            line += 1
-            if line == 1:
-                data = data.removeprefix(b"\xef\xbb\xbf")
-            if len(data) == LONGEST_LINE and not data.endswith(b"\n"):
-                self._no(f"line {line} is longer than {LONGEST_LINE // 2**20} MiB", "write one JSON object a line")
+        for line, data in enumerate(self._lines(file), 1):
             if not data.strip():
                 continue
             number += 1
@@ -106,8 +100,7 @@ class RowFile:
 
     def _csv(self, file: BinaryIO) -> Iterator[Row]:
         csv.field_size_limit(LONGEST_LINE)
-        text = io.TextIOWrapper(file, "utf-8-sig", newline="")
-        reader = csv.reader(text, delimiter=_SEPARATORS[self._kind], strict=True)
+        reader = csv.reader(self._texts(file), delimiter=_SEPARATORS[self._kind], strict=True)
         number, start = 0, 1
         header: list[str] | None = None
         field = ""
@@ -116,8 +109,6 @@ class RowFile:
                 cells = next(reader)
             except StopIteration:
                 return
-            except UnicodeDecodeError as error:
-                self._no(f"it is not UTF-8 text (near line {reader.line_num + 1}: {error.reason})", "save it as UTF-8")
             except csv.Error as error:
                 number += 1
                 yield Row(number, start, number, problem=f"not CSV ({error})")
@@ -137,6 +128,13 @@ class RowFile:
                 continue
             yield self._row(number, line, dict(zip(header, cells, strict=True)), field)
 
+    def _texts(self, file: BinaryIO) -> Iterator[str]:
+        for line, data in enumerate(self._lines(file), 1):
+            try:
+                yield data.decode()
+            except UnicodeDecodeError:
+                self._no(f"it is not UTF-8 text (line {line})", "save it as UTF-8")
+
     def _header(self, cells: list[str]) -> list[str]:
         names = [cell.strip() for cell in cells]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -145,6 +143,14 @@ class RowFile:
         return names
 
     # ── both ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _lines(self, file: BinaryIO) -> Iterator[bytes]:
+        line = 0
+        while data := file.readline(LONGEST_LINE):
+            line += 1
+            if len(data) == LONGEST_LINE and not data.endswith(b"\n"):
+                self._no(f"line {line} is longer than {LONGEST_LINE // 2**20} MiB", "write one row a line")
+            yield data.removeprefix(b"\xef\xbb\xbf") if line == 1 else data
 
     def _field(self, columns: list[str]) -> str:
         """The column that is the input; empty for the whole row."""
@@ -191,7 +197,7 @@ def _parsed(data: bytes) -> tuple[Any, str]:
 
 
 def _expected(message: str) -> str:
-    return message.removesuffix(" delimiter").removesuffix(" starting")
+    return message.removesuffix(" delimiter").removesuffix(" starting at")
 
 
 def _no_constant(name: str) -> NoReturn:

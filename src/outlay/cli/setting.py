@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -55,7 +55,7 @@ def prepare(flow: str, models: str | None, store: str | None, budget: Decimal | 
 
 
 @contextlib.contextmanager
-def results_only_on_stdout() -> Iterator[None]:
+def results_only_on_stdout() -> Generator[None]:
     """What a user's file prints goes to stderr: stdout is for results."""
     with contextlib.redirect_stdout(sys.stderr):
         yield

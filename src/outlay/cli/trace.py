@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
+from typing import Any
 
 import click
 
 from outlay.analysis.bill import Bill
+from outlay.analysis.contents import Contents
 from outlay.analysis.text import plain
-from outlay.analysis.trace import CallRow, jsonl
+from outlay.analysis.trace import COLUMNS, CallRow, jsonl
 from outlay.analysis.trace import trace as rows_of
 from outlay.analysis.tree import tree
-from outlay.cli.contents import Contents
 from outlay.cli.options import debug_option, store_option
 from outlay.cli.stored import events_of, find, reading
-from outlay.events import Event
+from outlay.events import CallFailed, CallFinished, CallStarted, Event
 from outlay.protocols.store import Store
 
 
@@ -53,13 +55,10 @@ def command(run: str, form: str, content: bool | None, store: str | None) -> Non
 
     async def read(opened: Store) -> tuple[list[Event], list[CallRow]]:
         events = await events_of(opened, await find(opened, run))
-        rows = rows_of(events)
         if with_content:
-            pairs = (await Contents.of(opened, events)).pairs(events)
-            rows = [replace(row, input=given, output=said) for row, (given, said) in zip(rows, pairs, strict=True)]
-        else:
-            rows = [replace(row, thinking="") for row in rows]  # it is what a model wrote, too
-        return events, rows
+            return events, await _rows_with_contents(opened, events)
+        # What a model thought is content, too.
+        return events, [replace(row, thinking="") for row in rows_of(events)]
 
     events, rows = reading(store, read)
     if form == "jsonl":
@@ -69,6 +68,38 @@ def command(run: str, form: str, content: bool | None, store: str | None) -> Non
         click.echo(_page(events, rows))
     else:
         click.echo("\n\n".join([tree(events), *(_spoken(row) for row in rows if with_content)]))
+
+
+async def _rows_with_contents(store: Store, events: Sequence[Event]) -> list[CallRow]:
+    """The rows with what each call was given and said, as far as the store still has it."""
+    contents = Contents(events)
+    while digests := contents.missing():
+        contents.add(digests, await store.blobs(digests))
+    rows = rows_of(events, inputs=contents.inputs, outputs=contents.outputs)
+    starts: dict[tuple[str, str, str, int], str] = {}
+    preludes: list[str] = []
+    for event in events:
+        if isinstance(event, CallStarted):
+            starts[event.run, event.path, event.key, event.attempt] = event.prelude
+        elif isinstance(event, CallFinished | CallFailed):
+            preludes.append(starts.get((event.run, event.path, event.key, event.attempt), ""))
+    stored = await store.blobs([bytes.fromhex(prelude) for prelude in sorted(set(preludes)) if prelude])
+    given = {digest.hex(): _instructions(content) for digest, content in stored.items()}
+    return [
+        row if row.input is None else replace(row, input=given.get(prelude, "") + row.input)
+        for row, prelude in zip(rows, preludes, strict=True)
+    ]
+
+
+def _instructions(prelude: bytes) -> str:
+    """What every call of an agent begins with: its instructions, its tools, the schema of its output."""
+    fixed: dict[str, Any] = json.loads(prelude)
+    tools = ", ".join(tool["name"] for tool in fixed.get("tools") or ())
+    schema = fixed.get("output")
+    parts = [*(f"system: {text}" for text in fixed.get("system") or ())]
+    parts += [f"tools: {tools}"] if tools else []
+    parts += [f"output: {schema if isinstance(schema, str) else json.dumps(schema)}"] if schema else []
+    return "".join(part + "\n\n" for part in parts)
 
 
 def _spoken(row: CallRow) -> str:
@@ -90,18 +121,15 @@ table { border-collapse: collapse; font-size: 13px } th, td { text-align: left; 
        border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums; vertical-align: top }
 @media (prefers-color-scheme: dark) { body { color: #e6e6e6; background: #161616 } th, td { border-color: #444 } }
 """
-_SHOWN = (
-    "path", "agent", "model", "returned_model", "input_tokens", "cache_read_tokens", "cache_write_tokens",
-    "output_tokens", "ttft_ms", "latency_ms", "stop_reason", "tools", "confidence", "route", "retries", "error_type", "cost",
-)  # fmt: skip
+#: The trace's columns that a page shows: which run it is stands above, and thinking below.
+_SHOWN = tuple(name for name in COLUMNS if name not in ("time", "trace_id", "thinking"))
 
 
 def _page(events: Sequence[Event], rows: Sequence[CallRow]) -> str:
     """One file without scripts: the bill, the tree, the calls. Everything in it is escaped."""
     head = "".join(f"<th scope=col>{escape(name.replace('_', ' '))}</th>" for name in _SHOWN)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_cell(getattr(row, name))}</td>" for name in _SHOWN) + "</tr>" for row in rows
-    )
+    cells = ("".join(f"<td>{_cell(getattr(row, name))}</td>" for name in _SHOWN) for row in rows)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
     spoken = "".join(
         f"<details><summary>{escape(plain(row.path))}</summary><pre>{escape(_spoken(row))}</pre></details>"
         for row in rows
@@ -116,7 +144,8 @@ def _page(events: Sequence[Event], rows: Sequence[CallRow]) -> str:
         f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>"
         f"<div class=wide>{Bill.of(events)._repr_html_()}</div>"  # pyright: ignore[reportPrivateUsage]
         f"<h2>Trace</h2><pre>{escape(tree(events))}</pre>"
-        f"<h2>Calls</h2><div class=wide tabindex=0><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        "<h2>Calls</h2><div class=wide tabindex=0><table>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         f"{contents}</body></html>"
     )
 

@@ -270,7 +270,8 @@ class Context:
         try:
             try:
                 with state.branches.here():
-                    output = await self._bounded(node.run(self, self.input))
+                    work = node.run(self, self.input)
+                    output = await (work if self._deadline is None else self._bounded(work))
             except BaseExceptionGroup as group:
                 raise flatten(group) from None  # a stop in a TaskGroup is a stop to whoever ran this node
             outcome = "completed"

@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -361,7 +361,7 @@ async def _run_one(
         RunStarted,
         path,
         flow=root.name,
-        input=hashlib.blake2b(as_text(value).encode(errors="surrogatepass"), digest_size=16).hexdigest(),
+        input=_input_hash(value),
         lane="offline" if host.directory.used_offline else "live",
         seed=seed,
         limits=tuple(_limits(account.budget) for account in state.budgets.root),
@@ -376,6 +376,17 @@ async def _run_one(
     finally:
         flight.on_landed = None  # or flight and parking would hold each other, and with them the run
         uninstall(loop)
+
+
+def _input_hash(value: Any) -> str:
+    """What a run's input is known by. Raises ConfigError for one that is used up by being read, or has no JSON."""
+    if isinstance(value, Iterator):
+        raise ConfigError("an input is recorded, which would use up an iterator", hint="give list(…) of it")
+    try:
+        text = as_text(value)
+    except ValueError as error:
+        raise ConfigError(f"the input cannot be recorded: {error}") from error
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,185 @@
+"""`outlay doctor`: is everything there that a run needs? It spends nothing and calls nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+import click
+
+import outlay
+from outlay.cli.options import debug_option, json_option, store_option, store_path
+from outlay.cli.problems import Quiet
+
+_PACKAGES = ("click", "rich", "aiohttp", "pydantic", "msgspec", "genai-prices")
+_SIGNS = {"ok": "✓", "note": "·", "broken": "✗"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `next` says what to do where it is not as it should be."""
+
+    name: str
+    state: Literal["ok", "note", "broken"]
+    text: str
+    next: str = ""
+
+
+@click.command("doctor")
+@store_option
+@json_option
+@debug_option
+def command(store: str | None, as_json: bool) -> None:
+    """Check Python, packages, keys, addresses, store, prices and terminal. Exit code 1 if something is broken.
+
+    Keys are never shown, nothing is spent and nobody is called.
+    """
+    checks: list[Callable[[], list[Finding]]] = [
+        _python,
+        _packages,
+        _keys,
+        _addresses,
+        lambda: _store(store),
+        _prices,
+        _terminal,
+    ]
+    findings = [finding for check in checks for finding in check()]
+    if as_json:
+        click.echo(
+            json.dumps([{"name": f.name, "state": f.state, "text": f.text, "next": f.next} for f in findings], indent=2)
+        )
+    else:
+        width = max(len(finding.name) for finding in findings)
+        for finding in findings:
+            click.echo(f"{_SIGNS[finding.state]} {finding.name:{width}}  {finding.text}")
+            if finding.next:
+                click.echo(f"  {'':{width}}  next: {finding.next}")
+    raise Quiet(1 if any(finding.state == "broken" for finding in findings) else 0)
+
+
+def _python() -> list[Finding]:
+    # An older Python never comes here: the package does not install on it.
+    return [
+        Finding("python", "ok", f"{platform.python_version()} on {platform.system()}"),
+        Finding("outlay", "ok", outlay.__version__),
+    ]
+
+
+def _packages() -> list[Finding]:
+    found: list[str] = []
+    missing: list[Finding] = []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(Finding(name, "broken", "is not installed", f"pip install {name}"))
+    return [Finding("packages", "ok", ", ".join(found)), *missing]
+
+
+def _keys() -> list[Finding]:
+    findings = [_key(name) for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")]
+    if all(finding.state == "note" for finding in findings):
+        findings.append(Finding("models", "note", "offline stand-ins answer until a key is set"))
+    return findings
+
+
+def _key(name: str) -> Finding:
+    value = os.environ.get(name)
+    if not value:
+        return Finding(name, "note", "not set")
+    if value.strip() != value or not value.isprintable():
+        return Finding(name, "broken", "set, with spaces or line ends around it", f"set {name} again without them")
+    return Finding(name, "ok", "set")
+
+
+def _addresses() -> list[Finding]:
+    return [
+        _address(name, os.environ[name]) for name in ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL") if os.environ.get(name)
+    ]
+
+
+def _address(name: str, value: str) -> Finding:
+    try:
+        parts = urlsplit(value)
+        # A password in an address is a key, too.
+        shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        shown, good = "an address that cannot be read", False
+    if not good:
+        return Finding(name, "broken", f"{shown} is not an http address", f"export {name}=https://…")
+    return Finding(name, "ok", shown)
+
+
+def _store(store: str | None) -> list[Finding]:
+    from outlay.errors import OutlayError
+    from outlay.stores.opening import open_store
+
+    path = store_path(store)
+    there = Path(path).expanduser()
+    if path != ":memory:" and "://" not in path and not there.exists():
+        folder = next(parent for parent in there.absolute().parents if parent.exists())
+        if not os.access(folder, os.W_OK):
+            return [
+                Finding(
+                    "store", "broken", f"{path}: {folder} is not writable", "name another with --store or OUTLAY_STORE"
+                )
+            ]
+        return [Finding("store", "note", f"{path} is not there yet; the first run makes it")]
+
+    async def count() -> int:
+        async with open_store(path) as opened:
+            return len(await opened.events(None, ("run_started",)))
+
+    try:
+        runs = asyncio.run(count())
+    except OutlayError as error:
+        return [Finding("store", "broken", error.message, error.hint)]
+    size = there.stat().st_size if there.is_file() else 0
+    return [Finding("store", "ok", f"{path} · {runs:,} runs · {size / 2**20:,.1f} MiB")]
+
+
+def _prices() -> list[Finding]:
+    from outlay.errors import ConfigError
+    from outlay.models.price_file import default_book
+
+    try:
+        price = default_book().find("anthropic", "claude-haiku-4-5")
+        version = importlib.metadata.version("genai-prices")
+    except (ConfigError, importlib.metadata.PackageNotFoundError) as error:
+        return [Finding("prices", "broken", getattr(error, "message", str(error)), getattr(error, "hint", ""))]
+    if price is None:
+        return [
+            Finding(
+                "prices",
+                "broken",
+                f"genai-prices {version} does not know claude-haiku-4-5",
+                "pip install -U genai-prices",
+            )
+        ]
+    rates = f"claude-haiku-4-5 ${price.rates.input:,.2f} in, ${price.rates.output:,.2f} out per million tokens"
+    return [Finding("prices", "ok", f"genai-prices {version} · {rates}")]
+
+
+def _terminal() -> list[Finding]:
+    size = shutil.get_terminal_size()
+    kind = f"{size.columns} × {size.lines}" if sys.stderr.isatty() else "none: progress comes as plain lines"
+    encoding = (sys.stdout.encoding or "").lower()
+    if encoding.replace("-", "") != "utf8":
+        return [
+            Finding(
+                "terminal", "note", f"{kind} · {encoding or 'unknown encoding'}", "export PYTHONUTF8=1 shows all signs"
+            )
+        ]
+    colour = "no colour (NO_COLOR)" if os.environ.get("NO_COLOR") else "colour"
+    return [Finding("terminal", "ok", f"{kind} · UTF-8" + (f" · {colour}" if sys.stderr.isatty() else ""))]

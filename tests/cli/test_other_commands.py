@@ -1,0 +1,156 @@
+"""`demo`, `init`, `doctor`, `emulator`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from conftest import PROGRAM, Call, environment, lines_of
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_the_demo(program: Call):
+    """Answers, hand-overs and the bill on stdout; without a key it says that stand-ins answer."""
+    said = program("demo")
+    assert said.code == 0
+    assert said.err.startswith("triage · 42 messages · offline stand-ins (no money is spent; list prices shown)\n")
+    lines = said.out.splitlines()
+    assert sum(line.startswith("m") and " customer " in line for line in lines) == 23
+    assert "19 of 42 handed to a human:" in lines
+    assert any(line.startswith("  urgent            6  m03, m10, ") for line in lines)
+    assert "42 runs · triage · 42 completed · 0 degraded" in lines
+    assert "answer 23 · to human 19 (low confidence 13, urgent 6)" in lines
+
+
+def test_the_demo_in_json_within_its_budget(call: Call):
+    found = call("demo", "--json").json
+    assert (found["rows"], found["stop_reason"], len(found["messages"])) == (42, "completed", 42)
+    assert 0 < Decimal(found["cost"]) <= Decimal("0.50")
+
+
+def test_the_demo_stops_at_its_budget(call: Call):
+    said = call("demo", "--budget", "0.03", "--json")
+    assert said.code == 3
+    assert Decimal(said.json["cost"]) <= Decimal("0.03")
+    assert "error: budget stop at $0.02" in said.err
+
+
+def test_the_wheel_has_the_example():
+    """What pyproject.toml puts there is what `demo` looks for."""
+    import tomllib
+
+    wheel = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    assert wheel["force-include"] == {"examples/triage": "outlay/_examples/triage"}
+
+
+def test_init_writes_a_flow_that_runs_at_once(program: Call, folder: Path):
+    said = program("init")
+    assert (said.code, said.out) == (0, "wrote flow.py\nwrote questions.jsonl\n")
+    assert program("run", "flow.py:desk", "--input", "When do you open?").code == 0
+    mapped = program(*["map", "flow.py:desk", "--input", "questions.jsonl", "--output", "answers.jsonl", "--budget", "0.10"])
+    assert mapped.code == 0
+    assert "reply 2 · to human 1 (complaint 1)" in mapped.out
+    assert len(lines_of(folder / "answers.jsonl")) == 3
+
+
+@pytest.mark.parametrize("name", ["flow.py", "questions.jsonl"])
+def test_init_never_overwrites(name: str, call: Call, folder: Path):
+    (folder / name).write_text("mine")
+    said = call("init")
+    assert said.code == 2
+    assert said.err.startswith(f"error: {name} is here already: nothing was written\n")
+    assert (folder / name).read_text() == "mine"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(["desk.py", name])
+
+
+def test_the_flow_of_init_passes_the_type_checker(folder: Path):
+    from outlay.cli.init import FLOW
+
+    compile(FLOW, "flow.py", "exec")
+
+
+def test_the_doctor_finds_all_well(call: Call, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
+    said = call("doctor")
+    assert said.code == 0
+    assert "✓ ANTHROPIC_API_KEY  set\n" in said.out
+    assert "✓ prices             genai-prices " in said.out
+    assert "secret" not in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("ANTHROPIC_API_KEY", "sk-secret\n", "✗ ANTHROPIC_API_KEY  set, with spaces or line ends around it"),
+        ("OPENAI_BASE_URL", "localhost:80/v1", "✗ OPENAI_BASE_URL    localhost:80/v1 is not an http address"),
+        ("OUTLAY_PRICES", "none.toml", "✗ prices             "),
+        ("OUTLAY_STORE", "desk.py", "✗ store              "),
+    ],
+)
+def test_the_doctor_finds_what_is_broken(name: str, value: str, line: str, call: Call, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(name, value)
+    said = call("doctor")
+    assert said.code == 1
+    assert line in said.out
+    assert "secret" not in said.out
+
+
+def test_the_doctor_hides_the_password_in_an_address(call: Call, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://user:secret@localhost:9/v1?key=secret")
+    assert "✓ OPENAI_BASE_URL    http://localhost:9/v1\n" in call("doctor").out
+
+
+def test_the_doctor_in_json_makes_no_store(call: Call, folder: Path):
+    found = {finding["name"]: finding for finding in call("doctor", "--json").json}
+    assert found["store"]["state"] == "note"
+    assert not (folder / ".outlay").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_the_emulator_prints_what_to_copy_and_answers(folder: Path):
+    process = subprocess.Popen(
+        [*PROGRAM, "emulator"], cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        lines = dict(process.stdout.readline().strip().removeprefix("export ").split("=", 1) for _ in range(4))
+        assert set(lines) == {"ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"}
+        done = subprocess.run(
+            [*PROGRAM, "run", "desk.py:echo", "--input", "hello", "--json"],
+            cwd=folder,
+            env=environment(**lines),
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert done.returncode == 0
+        assert "echo · live" in done.stderr
+        assert json.loads(done.stdout)["output"]
+        taken = subprocess.run(
+            [*PROGRAM, "emulator", "--port", lines["ANTHROPIC_BASE_URL"].rpartition(":")[2]],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert taken.returncode == 1
+        assert "another program does" in taken.stderr
+        with urllib.request.urlopen(
+            urllib.request.Request(lines["OPENAI_BASE_URL"] + "/models", headers={"Authorization": "Bearer k"})
+        ) as answer:
+            assert answer.status == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "Traceback" not in err
