@@ -108,7 +108,9 @@ def build(tree: Any, numbers: Counter[str]) -> Node[Any, Any]:
     if tree.kind == "tools":
         turn = Reply(tool_calls=[(part.name, {"input": "x"}) for part in parts])
         model = dear(lambda request: turn if len(request.messages) == 1 else cents(1, name), latency=1.0)
-        return Agent(name, model, tools=parts, max_output_tokens=100, min_output_tokens=100, budget=limit, optional=tree.optional)
+        return Agent(
+            name, model, tools=parts, max_output_tokens=100, min_output_tokens=100, budget=limit, optional=tree.optional
+        )
 
     @node(name=name, children=parts)
     async def any_node(ctx: RunContext, value: Any) -> Any:
