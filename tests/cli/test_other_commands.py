@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from conftest import PROGRAM, Call, environment, lines_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -56,7 +57,7 @@ def test_init_writes_a_flow_that_runs_at_once(program: Call, folder: Path):
     said = program("init")
     assert (said.code, said.out) == (0, "wrote flow.py\nwrote questions.jsonl\n")
     assert program("run", "flow.py:desk", "--input", "When do you open?").code == 0
-    mapped = program(*"map flow.py:desk --input questions.jsonl --output answers.jsonl --budget 0.10".split())
+    mapped = program(*["map", "flow.py:desk", "--input", "questions.jsonl", "--output", "answers.jsonl", "--budget", "0.10"])
     assert mapped.code == 0
     assert "reply 2 · to human 1 (complaint 1)" in mapped.out
     assert len(lines_of(folder / "answers.jsonl")) == 3
