@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from conftest import PROGRAM, Call, environment
+from cli_support import PROGRAM, Call, environment
 
 from outlay.cli.group import COMMANDS
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Call, Said, lines_of, write_rows
+from cli_support import Call, Said, lines_of, write_rows
 
 Map = Callable[..., Said]
 

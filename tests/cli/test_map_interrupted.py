@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PROGRAM, Call, Said, environment, lines_of, write_rows
+from cli_support import PROGRAM, Call, Said, environment, lines_of, write_rows
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and pseudo-terminals of POSIX")
 MAP = ["map", "desk.py:slow", "--input", "in.jsonl", "--output", "out.jsonl"]

@@ -10,12 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Call
+from cli_support import Call
 
-COLUMNS = (
-    "time trace_id path agent model returned_model input_tokens cache_read_tokens cache_write_tokens output_tokens "
-    "ttft_ms latency_ms stop_reason tools thinking confidence route retries error_type cost"
-).split()
+COLUMNS = [
+    "time",
+    "trace_id",
+    "path",
+    "agent",
+    "model",
+    "returned_model",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "ttft_ms",
+    "latency_ms",
+    "stop_reason",
+    "tools",
+    "thinking",
+    "confidence",
+    "route",
+    "retries",
+    "error_type",
+    "cost",
+]
 
 
 @pytest.fixture
