@@ -277,6 +277,14 @@ def test_pause_parks_the_branch_and_says_what_it_waits_for() -> None:
     assert isinstance(result.error, BudgetExceeded)
 
 
+def test_what_can_be_skipped_is_not_paused_for() -> None:
+    """Nobody is asked for money for a part that the result can do without."""
+    spare = Pipeline(worker("spare", cap=99), optional=True, name="spare")
+    flow = Pipeline(spare, worker("needed"), name="p")
+    result = at_once(run(flow, "x", budget=Budget(usd="0.10", on_exhausted="pause")))
+    assert (result.output, result.stop_reason, result.pending) == ("x", "completed", ())
+
+
 # ── prices ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

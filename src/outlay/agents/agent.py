@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import CoroutineType
 from typing import Any, cast
 
 from typing_extensions import TypeForm, TypeVar
 
+from outlay.agents.loop import converse
 from outlay.agents.output import OutputCodec, codec_for
 from outlay.agents.tool import Tool, as_tools
 from outlay.errors import ConfigError
@@ -54,14 +56,24 @@ class Agent(Node[Any, Out]):
     cheaper: str | Model | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.name, str) or not self.name.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError("an agent needs a name", hint='Agent("router", "anthropic:claude-haiku-4-5")')
         for limit, least in (("max_turns", 1), ("output_retries", 0), ("max_output_tokens", 1)):
             value = getattr(self, limit)
-            if not isinstance(value, int) or value < least:
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ConfigError(f"agent {self.name!r}: {limit} must be at least {least}, not {value!r}")
         object.__setattr__(self, "tools", as_tools(self.tools))
         object.__setattr__(self, "verify", (self.verify,) if callable(self.verify) else tuple(self.verify))
+        for use, function in (*(("verify", checker) for checker in self.verify), ("prompt", self.prompt)):
+            if function is not None and not callable(function):
+                raise ConfigError(f"agent {self.name!r}: {use} takes functions, not {function!r}")
+        if not isinstance(self.settings, ModelSettings):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(
+                f"agent {self.name!r}: settings={self.settings!r} are not ModelSettings",
+                hint="write settings=ModelSettings(temperature=0)",
+            )
+        self.instruction_parts  # noqa: B018
         names = [tool.name for tool in self.toolbox.values()]
         if len(names) != len(self.tools):
             twice = sorted({t.name for t in self.tools if [u.name for u in self.tools].count(t.name) > 1})
@@ -107,7 +119,5 @@ class Agent(Node[Any, Out]):
     def prelude_of(self, system: tuple[str, ...]) -> Prelude:
         return Prelude(system, tuple(tool.spec for tool in self.toolbox.values()), self.codec.spec)
 
-    async def run(self, ctx: RunContext[Any], input: Any) -> Out:
-        from outlay.agents.loop import converse
-
-        return await converse(self, ctx, input)
+    def run(self, ctx: RunContext[Any], input: Any) -> CoroutineType[Any, Any, Out]:
+        return converse(self, ctx, input)

@@ -41,5 +41,6 @@ def as_text(value: Any) -> str:
 
 
 def well_formed(text: str) -> str:
-    """The text with half surrogate pairs replaced: they are not text, and no provider takes them."""
+    """Plain text of what may be a subclass, with half surrogate pairs replaced: no provider takes them."""
+    text = str.__str__(text)
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

@@ -27,6 +27,7 @@ class FunctionNode(Node[A, B]):
     name: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not callable(self.function):
             raise ConfigError(f"not a node and not a function: {self.function!r}")
         if not self.name:

@@ -97,7 +97,16 @@ async def converse(agent: Agent[Out], ctx: RunContext[Any], input: Any) -> Out:
 
 
 async def _instructions(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[str, ...]:
-    texts = [part if isinstance(part, str) else await call(part, ctx) for part in agent.instruction_parts]
+    texts: list[str] = []
+    for part in agent.instruction_parts:
+        text: Any = part if isinstance(part, str) else await call(part, ctx)
+        if not isinstance(text, str):
+            raise ConfigError(
+                f"agent {agent.name}: the instructions function {name_of(part)} gave {type(text).__name__}, not text",
+                path=ctx.path,
+                hint='return "" where there is nothing to say',
+            )
+        texts.append(well_formed(text))
     return tuple(text for text in texts if text)
 
 

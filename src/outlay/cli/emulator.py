@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from outlay.cli.flows import load_flow
 from outlay.cli.options import debug_option
 from outlay.cli.problems import Problem
 
@@ -16,8 +17,9 @@ from outlay.cli.problems import Problem
 @click.option(
     "--latency", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Until the first token of an answer."
 )
+@click.option("--flow", metavar="FLOW", help="Answer as this flow's offline stand-ins do. Default: made-up sentences.")
 @debug_option
-def command(port: int, latency: float) -> None:
+def command(port: int, latency: float, flow: str | None) -> None:
     """Serve the Anthropic and OpenAI protocols on this machine, until Ctrl-C.
 
     Nothing leaves the machine and no key is needed. Copy the lines that it prints into another terminal: Outlay and
@@ -25,6 +27,7 @@ def command(port: int, latency: float) -> None:
     """
     try:
         from outlay.emulator import Emulator
+        from outlay.emulator.standins import stand_ins
     except ImportError as error:
         raise Problem(
             f"the emulator is not in this installation ({error})", next="pip install outlay", code=1
@@ -36,7 +39,8 @@ def command(port: int, latency: float) -> None:
         click.echo(f"listening on {emulator.url} · Ctrl-C ends it", err=True)
 
     try:
-        Emulator(latency=latency).serve(port, ready=ready)
+        behaviour = None if flow is None else stand_ins(load_flow(flow))
+        Emulator(behaviour=behaviour, latency=latency).serve(port, ready=ready)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         raise Problem(

@@ -132,10 +132,9 @@ class Anthropic:
         if extra := request.settings.extra:
             total += len(_encode(extra)) + _OWN_TOOL_OVERHEAD * len(extra.get("tools") or ())
             steps = _server_steps(extra)
-        for message in request.messages:
-            total += len(message.wire(DIALECT, _message))
-            if media := message.wire(_MEDIA, _media):
-                total += _media_tokens(media, able)
+        total += request.transcript.total(DIALECT, _length)
+        if request.transcript.total(_MEDIA, _media_length):
+            total += sum(_media_tokens(media, able) for m in request.messages if (media := m.wire(_MEDIA, _media)))
         if steps:
             return min(UNBOUNDED, total + (steps + 1) * (able.context or _LARGEST_CONTEXT))
         return total if able.context is None else min(total, able.context)
@@ -183,7 +182,7 @@ class Anthropic:
                 b'"max_tokens":%d,' % request.max_output_tokens,
                 b'"stream":true,' if streamed else b"",
                 b'"messages":[',
-                request.transcript.wire(DIALECT, _message),
+                *request.transcript.pieces(DIALECT, _message),
                 b"]}",
             )
         )
@@ -491,6 +490,10 @@ def _message(message: Message) -> bytes:
     return b'{"role":"%b","content":[%b]}' % (role, b",".join(blocks))
 
 
+def _length(message: Message) -> int:
+    return len(message.wire(DIALECT, _message))
+
+
 def _after_results(part: Part) -> bool:
     return not isinstance(part, ToolResult)
 
@@ -594,6 +597,10 @@ def _media(message: Message) -> bytes:
                 found.base64 += _base64_length(part.data)
                 found.pages += pdf_pages(part.data) or _MOST_PAGES
     return b"" if found == _Media() else msgspec.json.encode(found)
+
+
+def _media_length(message: Message) -> int:
+    return len(message.wire(_MEDIA, _media))
 
 
 def _add_picture(found: _Media, data: bytes | None) -> None:

@@ -294,7 +294,7 @@ class OpenAI:
             pieces += [b',"reasoning":', encode(reasoning)]
         if (parallel := extra.pop("parallel_tool_calls", None)) is not None:
             pieces += [b',"parallel_tool_calls":', encode(parallel)]
-        pieces += [b',"input":[', request.transcript.wire(DIALECT, _items), b"]"]
+        pieces += [b',"input":[', *request.transcript.pieces(DIALECT, _items), b"]"]
         return pieces
 
 

@@ -258,11 +258,11 @@ class OpenAIChat:
         role = "developer" if self._family.reasons else "system"
         asked = self.structured != "json_schema"
         system = prelude.wire(f"{DIALECT} {role} {asked}", lambda prelude: _system(prelude, role, asked))
-        said = request.transcript.wire(
+        said = request.transcript.pieces(
             f"{DIALECT} at OpenAI" if official else DIALECT, _official_messages if official else _messages
         )
         between = b"," if system and said else b""
-        pieces += [b',"messages":[', system, between, said, b"]"]
+        pieces += [b',"messages":[', system, between, *said, b"]"]
         last: dict[str, Any] = {
             "max_completion_tokens" if official else "max_tokens": request.max_output_tokens,
             "stream": stream,

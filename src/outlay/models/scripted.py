@@ -9,10 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, TypeAlias, cast
-
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_jsonable_python
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from outlay.errors import ConfigError
 from outlay.protocols.model import Model
@@ -26,6 +23,9 @@ from outlay.values.reply import Reply
 from outlay.values.request import ModelRequest, ModelResponse, Prelude, StopKind
 from outlay.values.settings import ModelSettings
 from outlay.values.usage import Usage
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter  # half of the time that `import outlay` took
 
 #: `(request) -> reply`, sync or async: a string, a value of the output type, an exception to raise, or a Reply.
 Answering: TypeAlias = Callable[[ModelRequest], Any]
@@ -233,6 +233,8 @@ def _text(said: str, request: ModelRequest) -> str:
     spec = request.prelude.output
     if spec is None or not spec.wrapped or _is_wrapped(said):
         return said
+    from pydantic import ValidationError
+
     try:
         value = _adapter(request.output_type).validate_python(said)
     except ValidationError:
@@ -244,11 +246,13 @@ def _adapter(output_type: Any) -> TypeAdapter[Any]:
     try:
         return _kept_adapter(output_type)
     except TypeError:  # Annotated with something that has no hash
-        return TypeAdapter(output_type)
+        return _kept_adapter.__wrapped__(output_type)
 
 
 @lru_cache(maxsize=256)
 def _kept_adapter(output_type: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
     return TypeAdapter(output_type)
 
 
@@ -271,6 +275,8 @@ def _encoded(value: Any, request: ModelRequest) -> str:
 
 
 def _json(value: Any) -> str:
+    from pydantic_core import to_jsonable_python
+
     return json.dumps(to_jsonable_python(value), ensure_ascii=False)
 
 

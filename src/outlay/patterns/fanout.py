@@ -150,10 +150,18 @@ class FanOut(Pattern[In, Out]):
         optional: bool = False,
     ) -> None:
         several = isinstance(worker, list | tuple)
+        workers: tuple[Any, ...] = tuple(cast("Sequence[Any]", worker)) if several else ()
         if several and not worker:
             raise ConfigError("FanOut was given an empty list of workers")
         if several and split is not None:
             raise ConfigError("FanOut: split= is for one worker; a list of workers all get the same input")
+        if len({id(one) for one in workers}) < len(workers):
+            raise ConfigError(
+                "FanOut: the same worker stands twice in the list, and results are told apart by name",
+                hint="for several answers of one worker give a list of inputs, or use Vote",
+            )
+        if split is not None and not callable(split):
+            raise ConfigError(f"FanOut: split= is a function that makes a list of the input, not {split!r}")
         if max_parallel is not None and max_parallel < 1:
             raise ConfigError(f"FanOut: max_parallel must be at least 1, not {max_parallel}")
         if min_success < 0:
@@ -161,7 +169,7 @@ class FanOut(Pattern[In, Out]):
         if on_error not in ("skip", "raise"):
             raise ConfigError(f"FanOut: on_error is 'skip' or 'raise', not {on_error!r}")
         fields = {
-            "worker": tuple(as_node(w) for w in cast("Sequence[Any]", worker)) if several else as_node(worker),
+            "worker": tuple(as_node(one) for one in workers) if several else as_node(worker),
             "split": split,
             "merge": None if merge is None else as_node(merge),
             "max_parallel": max_parallel,

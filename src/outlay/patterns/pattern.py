@@ -34,6 +34,7 @@ class Pattern(Node[In, Out]):
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", type(self).__name__.lower())
+        super().__post_init__()
 
 
 def one_line(error: BaseException) -> str:

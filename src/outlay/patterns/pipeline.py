@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import typing
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
+from types import UnionType
 from typing import Any, Self, TypeVar, cast, get_args, get_origin, overload
 
 from outlay.agents.agent import Agent
@@ -27,6 +29,8 @@ T5 = TypeVar("T5")
 T6 = TypeVar("T6")
 T7 = TypeVar("T7")
 T8 = TypeVar("T8")
+#: Which numbers may stand for which, as type checkers have it (PEP 484).
+_WIDENS_TO: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
 Budgets = Budget | tuple[Budget, ...] | None
 
 
@@ -178,7 +182,7 @@ class Pipeline(Pattern[In, Out]):
 
 def _must_fit(before: Node[Any, Any], after: Node[Any, Any]) -> None:
     given, wanted = _output_of(before), _input_of(after)
-    if given is None or wanted is None or issubclass(given, wanted):
+    if given is None or wanted is None or issubclass(given, (wanted, *_WIDENS_TO.get(wanted, ()))):
         return
     if (given, wanted) in ((int, float), (int, complex), (float, complex)):
         return  # as type checkers have it (PEP 484, the numeric tower)
@@ -217,7 +221,9 @@ def _class_of(hint: Any) -> type | None:
         kinds: set[Any] = {type(value) for value in get_args(hint)}
         return kinds.pop() if len(kinds) == 1 else None
     kind: Any = hint if origin is None else origin
-    if not isinstance(kind, type) or kind in (object, Any) or typing.is_typeddict(kind):  # Any is a class since 3.11
+    if not isinstance(kind, type) or kind in (object, Any, UnionType):  # Any is a class since 3.11
         return None
     plain = cast("type[Any]", kind)
+    if typing.is_typeddict(plain) or issubclass(plain, Awaitable):
+        return None
     return None if issubclass(plain, Enum) or getattr(plain, "_is_protocol", False) else plain

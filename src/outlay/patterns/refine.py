@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
+from outlay.agents.signature import call
 from outlay.errors import ConfigError, Stopped
 from outlay.patterns.pattern import NOT_A_FAILURE, Pattern
 from outlay.protocols.context import RunContext
@@ -75,6 +76,12 @@ class Refine(Pattern[In, Out]):
         given = tuple(cast("list[Any]", self.critic)) if several else (self.critic,)
         if not given or not all(isinstance(one, Node) or callable(one) for one in given):
             raise ConfigError("Refine: critic is a checker, a node that gives a Critique, or a list of them")
+        for one in given:
+            if isinstance(one, Agent) and cast(Any, one).output_type is str:
+                raise ConfigError(
+                    f"Refine: the critic {one.name} gives text, not a Critique",
+                    hint=f"Agent({one.name!r}, …, output_type=Critique)",
+                )
         object.__setattr__(self, "critic", tuple(sorted(given, key=lambda one: isinstance(one, Node))))
         if self.fallback is not None:
             object.__setattr__(self, "fallback", as_node(self.fallback))
@@ -90,11 +97,12 @@ class Refine(Pattern[In, Out]):
         best: Version | None = None
         draft: Version | None = None
         for round in range(1, self.max_rounds + 1):
+            output: Any = None
             try:
                 output = await self._generate(ctx, input, draft)
                 draft = await self._judge(ctx, input, output)
-            except Stopped as stop:
-                raise stop.with_best(None if best is None else best.output, ctx.path) from None
+            except Stopped as stop:  # a draft that nobody judged is better than none
+                raise stop.with_best(output if best is None else best.output, ctx.path) from None
             except NOT_A_FAILURE:
                 raise
             except Exception as error:
@@ -109,9 +117,20 @@ class Refine(Pattern[In, Out]):
         assert best is not None
         ctx.report(rounds=self.max_rounds, accepted=False, score=best.score, feedback=best.feedback)
         if self.fallback is not None:
-            return await ctx.child(self.fallback, Revision(input, best.output, best.feedback), origin=input)
+            return await self._fall_back(ctx, self.fallback, input, best)
         ctx.skip("critic", f"not content after {self.max_rounds} rounds: {best.feedback}"[:500])
         return best.output
+
+    async def _fall_back(self, ctx: RunContext[Any], fallback: Node[Any, Out], input: In, best: Version) -> Any:
+        try:
+            return await ctx.child(fallback, Revision(input, best.output, best.feedback), origin=input)
+        except Stopped as stop:
+            raise stop.with_best(best.output, ctx.path) from None
+        except NOT_A_FAILURE:
+            raise
+        except Exception as error:
+            ctx.skip(fallback.name, "the fallback failed, the best version so far stands", error)
+            return best.output
 
     async def _generate(self, ctx: RunContext[Any], input: In, draft: Version | None) -> Any:
         if draft is None:
@@ -129,12 +148,35 @@ class Refine(Pattern[In, Out]):
                 asked = Draft(input, output) if isinstance(critic, Agent) else output
                 verdict = _as_critique(await ctx.child(critic, asked, origin=input), cast("Node[Any, Any]", critic))
                 score = verdict.score if verdict.score is not None else score
-                problem = None if verdict.ok else verdict.feedback or "not good enough"
+                problem = _problem(verdict)
             else:
-                problem = await ctx.check(critic, output)
+                opinion = _Opinion(critic)
+                problem = await ctx.check(opinion, output)
+                score = opinion.score if opinion.score is not None else score
             if problem is not None:
                 return Version(output, passed, score, problem)
         return Version(output, len(self.critic), score)
+
+
+class _Opinion:
+    """A critic that is a plain function: a checker, or one that gives a Critique like an agent."""
+
+    def __init__(self, critic: Callable[..., Any]) -> None:
+        self._critic = critic
+        self.name = getattr(critic, "name", "") or getattr(critic, "__name__", "")
+        self.blocking = getattr(critic, "blocking", False)
+        self.score: float | None = None
+
+    async def __call__(self, ctx: RunContext[Any], value: Any) -> Any:
+        verdict = await call(self._critic, ctx, value)
+        if not isinstance(verdict, Critique):
+            return verdict
+        self.score = verdict.score
+        return _problem(verdict)
+
+
+def _problem(verdict: Critique) -> str | None:
+    return None if verdict.ok else verdict.feedback or "not good enough"
 
 
 def _as_critique(value: Any, critic: Node[Any, Any]) -> Critique:

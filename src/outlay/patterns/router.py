@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import typing
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, cast, get_args, get_origin
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from outlay.agents.agent import Agent
-from outlay.agents.function import as_node
+from outlay.agents.function import FunctionNode, as_node
 from outlay.errors import ConfigError, Stopped
 from outlay.patterns.pattern import NOT_A_FAILURE, Pattern, one_line
 from outlay.protocols.context import RunContext
@@ -56,12 +58,16 @@ class Router(Pattern[In, Out]):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "classifier", as_node(self.classifier))
-        object.__setattr__(self, "routes", {label: as_node(node) for label, node in self.routes.items()})
+        if not isinstance(self.routes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"Router: routes= maps labels to nodes, not {self.routes!r}")
+        routes = {as_label(label): as_node(node) for label, node in self.routes.items()}
+        object.__setattr__(self, "routes", MappingProxyType(routes))
         object.__setattr__(self, "default", as_node(self.default))
-        escalate = (self.escalate,) if isinstance(self.escalate, str) else tuple(self.escalate)
+        escalate = (self.escalate,) if isinstance(self.escalate, str | Enum) else tuple(self.escalate)
+        escalate = tuple(as_label(label) for label in escalate)
         object.__setattr__(self, "escalate", escalate)
-        if not 0 <= self.threshold <= 1:
-            raise ConfigError(f"Router: threshold must be between 0 and 1, not {self.threshold}")
+        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"Router: threshold must be between 0 and 1, not {self.threshold!r}")
         if self.on_error not in ("default", "raise"):
             raise ConfigError(f"Router: on_error is 'default' or 'raise', not {self.on_error!r}")
         lost = sorted(closed_labels(self.classifier) - self.routes.keys() - set(escalate))
@@ -115,9 +121,18 @@ def decide(verdict: Any, routes: Collection[str], escalate: Sequence[str], thres
     if label not in routes:
         return Routed(label, confidence, f"no route for {label[:80]!r}"), False
     if confidence is not None and not confidence >= threshold:
-        return Routed(label, confidence, f"confidence {confidence:.2f} is below {threshold:.2f}"), False
+        return Routed(label, confidence, f"confidence {_below(confidence, threshold)}"), False
     sure = "" if confidence is None else f", confidence {confidence:.2f}"
     return Routed(label, confidence, f"{label}{sure}"), True
+
+
+def _below(confidence: float, threshold: float) -> str:
+    """`0.50 is below 0.70`, with as many digits as it takes not to read as equal."""
+    for digits in range(2, 17):
+        low, high = f"{confidence:.{digits}f}", f"{threshold:.{digits}f}"
+        if low != high:
+            return f"{low} is below {high}"
+    return f"{confidence!r} is below {threshold!r}"
 
 
 def _read(verdict: Any) -> tuple[str, float | None]:
@@ -127,27 +142,49 @@ def _read(verdict: Any) -> tuple[str, float | None]:
     else:
         label = getattr(verdict, "label", verdict)
         confidence = getattr(verdict, "confidence", None)
-    if isinstance(label, Enum):
-        label = label.value
     try:
         confidence = None if confidence is None else float(confidence)  # pyright: ignore[reportUnknownArgumentType]
     except (TypeError, ValueError):
         confidence = math.nan  # said, but not a number: below every threshold
-    return str(label), confidence  # pyright: ignore[reportUnknownArgumentType]
+    return as_label(label), confidence
+
+
+def as_label(given: Any) -> str:
+    """What a classifier says or a route is listed under, as text."""
+    return str(given.value if isinstance(given, Enum) else given)
 
 
 def closed_labels(classifier: Node[Any, Any]) -> set[str]:
     """The labels a classifier can give, where its output type says so; empty where it is open."""
-    if not isinstance(classifier, Agent):
+    if isinstance(classifier, Agent):
+        kind: Any = cast(Any, classifier.output_type)
+    elif isinstance(classifier, FunctionNode):
+        kind = _hints(cast(Any, classifier.function)).get("return")
+    else:
         return set()
-    kind: Any = cast(Any, classifier.output_type)
-    if isinstance(kind, type) and not issubclass(kind, Enum | str):
-        try:
-            kind = typing.get_type_hints(cast(Any, kind)).get("label")
-        except Exception:  # hints only a type checker can read
-            return set()
-    if get_origin(kind) is Literal:
-        return {str(value) for value in get_args(kind)}
+    found = _closed(kind)
+    if found is None and isinstance(kind, type):
+        found = _closed(_hints(cast(Any, kind)).get("label"))
+    return found or set()
+
+
+def _closed(kind: Any) -> set[str] | None:
+    """The values of a Literal, an Enum or a union of them; None for anything open."""
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _closed(inside[0])
+    if origin is Literal:
+        return {as_label(value) for value in inside}
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return {str(member.value) for member in kind}
-    return set()
+        return {as_label(member) for member in kind}
+    if origin in (Union, UnionType):
+        parts = [_closed(part) for part in inside if part is not NoneType]  # None is no label: it goes to the default
+        return None if None in parts else set[str]().union(*filter(None, parts))
+    return None
+
+
+def _hints(thing: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(inspect.unwrap(thing), include_extras=True)
+    except Exception:  # hints only a type checker can read
+        return {}

@@ -32,6 +32,15 @@ class Node(ABC, Generic[In, Out]):
     budget: Budget | tuple[Budget, ...] | None = field(default=None, kw_only=True)
     optional: bool = field(default=False, kw_only=True)
 
+    def __post_init__(self) -> None:
+        if self.budget is None or isinstance(self.budget, Budget):
+            return
+        given: Any = self.budget
+        several: tuple[Any, ...] = tuple(given) if isinstance(given, list | tuple) else (given,)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        if not all(isinstance(one, Budget) for one in several):
+            raise ConfigError(f"{self.name}: budget={given!r} is not a Budget", hint='write budget=Budget(usd="0.50")')
+        object.__setattr__(self, "budget", several)
+
     @abstractmethod
     async def run(self, ctx: RunContext[Any], input: In) -> Out:
         """The node's work. The runtime calls this; others write `await ctx.run(node, input)`."""

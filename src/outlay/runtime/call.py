@@ -39,7 +39,18 @@ _LIST_PRICE = frozenset(("", "standard", "default", "auto"))
 class Call:
     """One logical call: its identity, its reservations, its attempts."""
 
-    __slots__ = ("_chain", "_deadline", "_finish", "_key", "_model", "_purpose", "_request", "_run", "_streamed")
+    __slots__ = (
+        "_chain",
+        "_deadline",
+        "_finish",
+        "_key",
+        "_model",
+        "_purpose",
+        "_request",
+        "_run",
+        "_spare",
+        "_streamed",
+    )
 
     def __init__(
         self,
@@ -50,6 +61,7 @@ class Call:
         chain: Chain,
         deadline: float | None,
         finish: Hold | None,
+        spare: bool,
     ) -> None:
         self._run = run
         self._model = model
@@ -59,6 +71,7 @@ class Call:
         self._deadline = deadline
         self._finish = finish
         self._purpose = "finish" if finish is not None else "work"
+        self._spare = spare
         self._streamed = False
 
     async def answer(
@@ -154,9 +167,10 @@ class Call:
         return hold, bound
 
     async def _refused(self, error: BudgetExceeded) -> Stopped:
-        """The stop to raise. Under `on_exhausted="pause"` the branch parks here until the run suspends."""
+        """The stop to raise. Under `on_exhausted="pause"` the branch parks here until the run suspends, unless it can
+        be skipped."""
         stop = self._run.stopped(error)
-        if error.on_exhausted == "pause":
+        if error.on_exhausted == "pause" and not self._spare:
             await self._run.parking.wait(Pending("budget", self._request.path, error.message))
         return stop
 

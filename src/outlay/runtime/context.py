@@ -70,6 +70,7 @@ class Context:
         "_place",
         "_running",
         "_shaped",
+        "_spare",
         "_tool_results",
         "_transcript",
         "_visit",
@@ -104,6 +105,8 @@ class Context:
         #: The scope that this node began in, and how often it had run there; what its children's keys hang on.
         self._visit: tuple[Scope, int] | None = None
         self._keys: Scope | None = None
+        #: This node, or one above it, can be skipped: nobody is asked for money for it.
+        self._spare: bool = node.optional or (parent is not None and parent._spare)
         if parent is None:
             self._place = path
             self._chain: Chain = state.budgets.root
@@ -267,7 +270,8 @@ class Context:
         try:
             try:
                 with state.branches.here():
-                    output = await self._bounded(node.run(self, self.input))
+                    work = node.run(self, self.input)
+                    output = await (work if self._deadline is None else self._bounded(work))
             except BaseExceptionGroup as group:
                 raise flatten(group) from None  # a stop in a TaskGroup is a stop to whoever ran this node
             outcome = "completed"
@@ -327,10 +331,11 @@ class Context:
         self._counts[path] = n
         return path if n == 1 else f"{path}#{n}"
 
-    def add_root_budgets(self) -> None:
-        """The run's own time limits, and the root node's budgets."""
+    def add_root_budgets(self, shared_deadline: float | None) -> None:
+        """The run's own time limits, and the root node's budgets. Runs of a map share one deadline, in loop time."""
+        self._deadline = shared_deadline
         for account in self.state.budgets.root:
-            if account.budget.seconds is not None:
+            if account.budget.seconds is not None and shared_deadline is None:
                 self.add_deadline(account.budget.seconds)
         if self.node.budget is not None:
             self._add_budgets(self.node)
@@ -389,7 +394,7 @@ class Context:
         if state.stages.policy is not None:
             state.stages.policy.allow("model", self.label, self.path)
         key = self._identity(request_hash(model, request))
-        call = Call(state, model, request, key, self._chain, self.deadline, self._finish)
+        call = Call(state, model, request, key, self._chain, self.deadline, self._finish, self._spare)
         with state.branches.here(), state.parking.working():
             return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
 

@@ -7,13 +7,34 @@ settled and recorded (SEMANTICS 4).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 A = TypeVar("A")
 P = ParamSpec("P")
 GRACE_SECONDS = 60.0
+
+
+class _Branch:
+    """A class and not a generator: there are several for each call, and a thousand calls at once."""
+
+    __slots__ = ("_task", "_tasks")
+
+    def __init__(self, tasks: dict[asyncio.Task[Any], int]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._tasks = tasks
+
+    def __enter__(self) -> None:
+        self._tasks[self._task] = self._tasks.get(self._task, 0) + 1
+
+    def __exit__(self, *_: object) -> None:
+        left = self._tasks[self._task] - 1
+        if left:
+            self._tasks[self._task] = left
+        else:
+            del self._tasks[self._task]
 
 
 class Branches:
@@ -25,18 +46,9 @@ class Branches:
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[Any], int] = {}
 
-    @contextmanager
-    def here(self) -> Generator[None]:
+    def here(self) -> _Branch:
         """The running task is a branch for the length of this block."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks[task] = self._tasks.get(task, 0) + 1
-        try:
-            yield
-        finally:
-            self._tasks[task] -= 1
-            if not self._tasks[task]:
-                del self._tasks[task]
+        return _Branch(self._tasks)
 
     async def cut_off(self, grace: float = GRACE_SECONDS) -> None:
         """Cancel the branches that are still there, and wait for them, at most `grace` seconds."""

@@ -22,11 +22,8 @@ _DIGEST = 16
 
 def digest(*parts: bytes) -> bytes:
     """A hash of parts that cannot run into each other."""
-    h = hashlib.blake2b(digest_size=_DIGEST)
-    for part in parts:
-        h.update(len(part).to_bytes(4, "big"))
-        h.update(part)
-    return h.digest()
+    framed = b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+    return hashlib.blake2b(framed, digest_size=_DIGEST).digest()
 
 
 def segment(name: str) -> str:
@@ -45,19 +42,29 @@ def item(name: str) -> str:
 class Scope:
     """One task's place in the lineage, with the counters that tell its equal effects apart."""
 
-    __slots__ = ("_counts", "_keys", "_tasks", "id")
+    __slots__ = ("_counts", "_id", "_keys", "_lineage", "_tasks")
 
-    def __init__(self, id: bytes) -> None:
-        self.id = id
+    def __init__(self, id: bytes = b"", lineage: tuple[Scope, str, int] | None = None) -> None:
+        self._id = id
+        self._lineage = lineage
         self._tasks: dict[str, int] = {}
         self._counts: dict[bytes, int] = {}
-        self._keys: set[str] = set()
+        self._keys: dict[str, None] = {}
+
+    @property
+    def id(self) -> bytes:
+        """Worked out when it is asked for: most tasks (of calls, of HTTP) have no effect of their own."""
+        if self._lineage is not None:
+            parent, name, n = self._lineage
+            self._id = digest(parent.id, b"task", name.encode(), str(n).encode())
+            self._lineage = None
+        return self._id
 
     def task(self, name: str) -> Scope:
         """The scope of the next task of this coroutine name."""
         n = self._tasks.get(name, 0)
         self._tasks[name] = n + 1
-        return Scope(digest(self.id, b"task", name.encode(), str(n).encode()))
+        return Scope(lineage=(self, name, n))
 
     def keyed(self, path: str, key: str) -> Scope:
         """The scope of a child with a key of its own. Raises ConfigError where it is taken."""
@@ -66,7 +73,7 @@ class Scope:
             raise ConfigError(
                 f"key {key!r} is used twice under {path}", hint="keys name children apart: make each one unique"
             )
-        self._keys.add(place)
+        self._keys[place] = None
         return Scope(digest(self.id, b"key", place.encode(errors="surrogatepass")))
 
     def occurrence(self, what: bytes) -> int:

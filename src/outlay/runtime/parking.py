@@ -7,8 +7,7 @@ suspends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,12 +20,23 @@ _QUIET_TURNS = 12
 class _Work:
     """An effect under way; not busy while something below it is parked."""
 
-    __slots__ = ("above", "ended", "parked")
+    __slots__ = ("_parking", "_token", "above", "ended", "parked")
 
-    def __init__(self, above: _Work | None) -> None:
-        self.above = above
+    def __init__(self, parking: Parking) -> None:
+        self._parking = parking
+        self.above: _Work | None = None
         self.parked = 0
         self.ended = False
+
+    def __enter__(self) -> None:
+        self.above = _work.get()
+        self._token = _work.set(self)
+        self._parking.begin()
+
+    def __exit__(self, *_: object) -> None:
+        _work.reset(self._token)
+        self.ended = True
+        self._parking.end(self.parked)
 
 
 _work: ContextVar[_Work | None] = ContextVar("outlay_work", default=None)
@@ -44,20 +54,17 @@ class Parking:
         self.parked: list[Pending] = []
         self.suspended: asyncio.Future[None] = loop.create_future()
 
-    @contextmanager
-    def working(self) -> Generator[None]:
+    def working(self) -> _Work:
         """The run is not idle while this block runs, unless a branch below it is parked."""
-        work = _Work(_work.get())
-        token = _work.set(work)
+        return _Work(self)
+
+    def begin(self) -> None:
         self._busy += 1
-        try:
-            yield
-        finally:
-            _work.reset(token)
-            work.ended = True
-            if not work.parked:
-                self._busy -= 1
-            self.look()
+
+    def end(self, parked: int) -> None:
+        if not parked:
+            self._busy -= 1
+        self.look()
 
     def _idle(self) -> bool:
         return self._busy == 0 and not self._flying()

@@ -9,7 +9,7 @@ from typing import Any
 
 from outlay.errors import OutlayError
 from outlay.events.codec import encode, kind_of
-from outlay.events.records import CallFinished, Event, Retracted, TextDelta
+from outlay.events.records import CallFailed, CallFinished, Event, Retracted, TextDelta
 from outlay.protocols.store import Row, Store
 from outlay.values.request import Prelude
 from outlay.values.transcript import Transcript
@@ -21,7 +21,7 @@ Listener = Callable[[Event], Any]
 class Recorder:
     """The one writer of a run's events."""
 
-    __slots__ = ("_kept", "_listeners", "_seq", "_wall", "answered", "events", "failed", "run_id", "store", "streaming")
+    __slots__ = ("_kept", "_listeners", "_seq", "_wall", "events", "failed", "run_id", "spent_on", "store", "streaming")
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Recorder:
         self.store = store
         self.events: list[Event] = []
         self.streaming = streaming
-        self.answered = 0
+        self.spent_on = 0
         self.failed: OutlayError | None = None
         self._listeners = tuple(listeners)
         self._seq = itertools.count()
@@ -44,8 +44,8 @@ class Recorder:
 
     def emit(self, kind: type[Event], path: str, **fields: Any) -> None:
         event = kind(run=self.run_id, seq=next(self._seq), time=self._wall(), path=path, **fields)
-        if kind is CallFinished:
-            self.answered += 1
+        if kind is CallFinished or (isinstance(event, CallFailed) and event.maybe_billed):
+            self.spent_on += 1
         if kind is not TextDelta and kind is not Retracted:
             self.events.append(event)
             if self.store is not None and self.failed is None:

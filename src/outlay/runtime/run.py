@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -69,6 +69,8 @@ class Host:
     on_ask: Callable[[Pending], Any] | None
     listeners: tuple[Listener, ...]
     deps: Any = None
+    #: In loop time: what `seconds` of a budget of many runs leaves to all of them together.
+    deadline: float | None = None
     stages: Stages = field(default_factory=Stages)
 
 
@@ -188,6 +190,8 @@ async def run_many(
         raise ConfigError(f"lane={lane!r} is not there yet", hint="leave it out, or say lane='live'")
     root = as_node(node)
     limits = as_budgets(budget)
+    now = asyncio.get_running_loop().time
+    deadline = min((now() + budget.seconds for budget in limits if budget.seconds is not None), default=None)
     own = store_at(store) if isinstance(store, str) else None
     host = Host(
         Directory(models, default_prices()),
@@ -198,6 +202,7 @@ async def run_many(
         on_ask,
         () if on_event is None else (on_event,),
         deps,
+        deadline,
     )
     pending: dict[asyncio.Task[Result[Any]], Id] = {}
     source = _each(rows)
@@ -222,6 +227,8 @@ async def run_many(
                 for admission in admissions:
                     admission.record(result.bill.at_least)
                 if result.stop_reason == "budget" and any(account.refused for account in host.shared):
+                    open_ended = False
+                if deadline is not None and now() >= deadline:
                     open_ended = False
                 yield id, result
     finally:
@@ -354,14 +361,14 @@ async def _run_one(
         RunStarted,
         path,
         flow=root.name,
-        input=hashlib.blake2b(as_text(value).encode(errors="surrogatepass"), digest_size=16).hexdigest(),
+        input=_input_hash(value),
         lane="offline" if host.directory.used_offline else "live",
         seed=seed,
         limits=tuple(_limits(account.budget) for account in state.budgets.root),
     )
     context = Context(state, root, path, value, None)
     context.label = label
-    context.add_root_budgets()
+    context.add_root_budgets(host.deadline)
     started = loop.time()
     install(loop)
     try:
@@ -369,6 +376,17 @@ async def _run_one(
     finally:
         flight.on_landed = None  # or flight and parking would hold each other, and with them the run
         uninstall(loop)
+
+
+def _input_hash(value: Any) -> str:
+    """What a run's input is known by. Raises ConfigError for one that is used up by being read, or has no JSON."""
+    if isinstance(value, Iterator):
+        raise ConfigError("an input is recorded, which would use up an iterator", hint="give list(…) of it")
+    try:
+        text = as_text(value)
+    except ValueError as error:
+        raise ConfigError(f"the input cannot be recorded: {error}") from error
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,24 +403,31 @@ async def _flow(state: RunState, context: Context) -> _End:
     variables.run(current_scope.set, Scope(b"root"))
     task: asyncio.Task[Any] = asyncio.Task(context.live(), loop=state.loop, context=variables)
     state.parking.suspended.add_done_callback(lambda _: task.cancel())
+    me = asyncio.current_task()
+    assert me is not None
+    cancels = me.cancelling()  # a run may be part of somebody's clean-up after an earlier cancel
     try:
-        end = _End(output=await task)
-    except asyncio.CancelledError as error:
-        me = asyncio.current_task()
-        if me is not None and me.cancelling():
-            state.closed = Stopped("the run was cancelled")
-            await state.branches.cut_off()
-            await state.flight.cut_off()
-            state.recorder.emit(RunFinished, context.path, stop_reason="cancelled", degraded=True)
-            with suppress(OutlayError):  # the cancellation is what the caller waits for
-                await state.recorder.durable()
-            raise
-        end = _End(error=_suspension(state) or error)
-    except BaseException as error:
-        end = _End(error=error)
-    state.closed = state.closed or Stopped("the run is over")
-    await state.branches.cut_off()
-    await state.flight.drain()
+        try:
+            end = _End(output=await task)
+        except asyncio.CancelledError as error:
+            if me.cancelling() > cancels:
+                raise
+            end = _End(error=_suspension(state) or error)
+        except BaseException as error:
+            end = _End(error=error)
+        if me.cancelling() > cancels:
+            raise asyncio.CancelledError  # a node may catch it for its clean-up, not for the whole run
+        state.closed = state.closed or Stopped("the run is over")
+        await state.branches.cut_off()
+        await state.flight.drain()
+    except asyncio.CancelledError:
+        state.closed = Stopped("the run was cancelled")
+        await state.branches.cut_off()
+        await state.flight.cut_off()
+        state.recorder.emit(RunFinished, context.path, stop_reason="cancelled", degraded=True)
+        with suppress(OutlayError):  # the cancellation is what the caller waits for
+            await state.recorder.durable()
+        raise
     if not state.parking.suspended.done():
         state.parking.suspended.cancel()
     return end
@@ -422,10 +447,6 @@ def _suspension(state: RunState) -> Stopped | None:
 
 async def _finish(state: RunState, context: Context, end: _End, started: float) -> Result[Any]:
     error = None if end.error is None else flatten(end.error)
-    if isinstance(error, ConfigError) and state.recorder.answered == 0:
-        raise error
-    if isinstance(error, KeyboardInterrupt | SystemExit):
-        raise error
     output, reason = end.output, "completed"
     if error is not None:
         reason = error.reason if isinstance(error, Stopped) else _reason_of(error)
@@ -443,6 +464,12 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         error="" if error is None else f"{type(error).__name__}: {getattr(error, 'message', error)}"[:1000],
         seconds=seconds,
     )
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        raise error
+    if isinstance(error, ConfigError) and state.recorder.spent_on == 0:
+        with suppress(OutlayError):
+            await state.recorder.durable()
+        raise error
     try:
         await state.recorder.durable()
     except OutlayError as failed:  # the answer is paid for: it is handed over, and what the store lost is said

@@ -58,6 +58,8 @@ class Writer:
         self._bell = threading.Lock()
         self._bell.acquire()
         self._rung = False
+        # The thread looks by itself within LINGER: only who waits needs to ring. One wake-up a commit, not three.
+        self._dozing = False
         self._queue: deque[Row | Blob | _Waiter] = deque()
         self._weight = 0
         self._waiting = 0
@@ -97,7 +99,7 @@ class Writer:
         before = len(self._queue)
         self._queue.extend(items)
         self._weight += weight
-        if before == 0 or before < BATCH_ROWS <= len(self._queue):
+        if (before == 0 and not self._dozing) or before < BATCH_ROWS <= len(self._queue):
             self._ring()
 
     def wait(self, loop: asyncio.AbstractEventLoop, run: str | None) -> asyncio.Future[None] | None:
@@ -193,19 +195,18 @@ class Writer:
     def _next(self) -> _Batch | None:
         """The next batch, as soon as somebody waits for it or its rows have lingered; None at the end."""
         while True:
-            self._bell.acquire()
+            rung = self._bell.acquire(timeout=LINGER if self._dozing else -1)
             with self._lock:
-                self._rung = False
+                self._rung = self._rung and not rung
                 if not self._queue:
                     if self._stopping:
                         return None
-                    continue
-                if self._waiting or self._stopping or self._room or len(self._queue) >= BATCH_ROWS:
+                    self._dozing = self._dozing and rung
+                elif not rung or self._waiting or self._stopping or self._room or len(self._queue) >= BATCH_ROWS:
+                    self._dozing = True
                     return self._take()
-            rung = self._bell.acquire(timeout=LINGER)
-            with self._lock:
-                self._rung = self._rung and not rung
-                return self._take()
+                else:
+                    self._dozing = True
 
     def _take(self) -> _Batch:
         batch = _Batch()

@@ -12,12 +12,12 @@ from outlay.values.reply import Reply
 
 if TYPE_CHECKING:
     from outlay.emulator import Emulator
-    from outlay.testing.standins import stand_ins
+    from outlay.emulator.standins import stand_ins
 
 __all__ = ["Emulator", "Reply", "ScriptedModel", "VirtualClock", "stand_ins", "virtual_time"]
 
 #: A web server and the whole runtime: only for those who ask for them.
-_WHERE = {"Emulator": "outlay.emulator", "stand_ins": "outlay.testing.standins"}
+_WHERE = {"Emulator": "outlay.emulator", "stand_ins": "outlay.emulator.standins"}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ class Transcript:
     it. `head` is the hash of everything up to here: equal heads mean equal conversations.
     """
 
-    __slots__ = ("head", "length", "message", "parent")
+    __slots__ = ("_totals", "head", "length", "message", "parent")
 
     parent: Transcript | None
     message: Message | None
@@ -25,6 +25,7 @@ class Transcript:
     def __init__(self, parent: Transcript | None = None, message: Message | None = None) -> None:
         self.parent = parent
         self.message = message
+        self._totals: dict[str, int] | None = None
         if parent is None or message is None:
             self.head = bytes(DIGEST_SIZE)
             self.length = 0
@@ -70,7 +71,30 @@ class Transcript:
 
     def wire(self, dialect: str, encode: Callable[[Message], bytes]) -> bytes:
         """All messages as `dialect` sends them, joined by commas from cached bytes."""
-        return b",".join(filter(None, [message.wire(dialect, encode) for message in self.messages]))
+        return b"".join(self.pieces(dialect, encode))
+
+    def pieces(self, dialect: str, encode: Callable[[Message], bytes]) -> list[bytes]:
+        """What `wire` joins, for a body that joins it with the rest: a long conversation is copied once."""
+        found: list[bytes] = []
+        for message in self.messages:
+            if piece := message.wire(dialect, encode):
+                found += (piece, b",")
+        return found[:-1]
+
+    def total(self, what: str, measure: Callable[[Message], int]) -> int:
+        """The sum of `measure` over all messages, remembered by each link that was asked: a turn adds what is new."""
+        sum_of_new = 0
+        link = self
+        while link.parent is not None and link.message is not None:
+            if link._totals is not None and what in link._totals:
+                sum_of_new += link._totals[what]
+                break
+            sum_of_new += measure(link.message)
+            link = link.parent
+        if self._totals is None:
+            self._totals = {}
+        self._totals[what] = sum_of_new
+        return sum_of_new
 
     def first_difference(self, other: Transcript) -> int | None:
         """The index of the first message in which two conversations differ, or None when neither departs."""
