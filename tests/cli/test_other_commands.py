@@ -112,7 +112,12 @@ def test_the_doctor_in_json_makes_no_store(call: Call, folder: Path):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_the_emulator_prints_what_to_copy_and_answers(folder: Path):
     process = subprocess.Popen(
-        [*PROGRAM, "emulator"], cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*PROGRAM, "emulator", "--flow", "desk.py:echo"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     try:
@@ -128,7 +133,7 @@ def test_the_emulator_prints_what_to_copy_and_answers(folder: Path):
         )
         assert done.returncode == 0
         assert "echo · live" in done.stderr
-        assert json.loads(done.stdout)["output"]
+        assert json.loads(done.stdout)["output"] == "you said hello"
         taken = subprocess.run(
             [*PROGRAM, "emulator", "--port", lines["ANTHROPIC_BASE_URL"].rpartition(":")[2]],
             env=environment(),
