@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from cli_support import FLOWS, PROGRAM, UNSET, Call, Said, environment
 from click.testing import CliRunner
 
 from outlay.cli.group import cli
-
-FLOWS = Path(__file__).parent / "flows" / "desk.py"
-SOURCE = Path(__file__).resolve().parents[2] / "src"
-PROGRAM = [sys.executable, "-m", "outlay.cli"]
-UNSET = (
-    "ANTHROPIC_API_KEY",
-    "OPENAI_API_KEY",
-    "ANTHROPIC_BASE_URL",
-    "OPENAI_BASE_URL",
-    "OUTLAY_STORE",
-    "CI",
-    "NO_COLOR",
-)
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command said, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Call = Callable[..., Said]
-
-
-def environment(**more: str) -> dict[str, str]:
-    """The machine's own, without keys and without our settings."""
-    kept = {name: value for name, value in os.environ.items() if name not in UNSET and not name.startswith("OUTLAY")}
-    return {**kept, "PYTHONPATH": str(SOURCE), **more}
 
 
 @pytest.fixture
@@ -91,13 +53,3 @@ def program(folder: Path) -> Call:
         return Said(done.returncode, done.stdout, done.stderr)
 
     return run
-
-
-def write_rows(path: Path, number: int) -> Path:
-    path.write_text("".join(json.dumps({"id": f"r{i}", "text": f"row {i}"}) + "\n" for i in range(1, number + 1)))
-    return path
-
-
-def lines_of(path: Path) -> list[Any]:
-    """The lines of an output file; each must be whole."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from conftest import Call
+from cli_support import Call
 
 
 def test_by_path_the_neighbours_of_the_file_can_be_imported(call: Call, folder: Path):

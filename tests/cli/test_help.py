@@ -7,8 +7,8 @@ import sys
 import time
 
 import pytest
+from cli_support import PROGRAM, Call, environment
 
-from conftest import PROGRAM, Call, environment
 from outlay.cli.group import COMMANDS
 
 HEAVY = {"pydantic", "aiohttp", "genai_prices", "rich", "msgspec", "outlay.runtime", "outlay.agents", "sqlite3"}

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from conftest import Call, Said, lines_of, write_rows
+from cli_support import Call, Said, lines_of, write_rows
 
 Map = Callable[..., Said]
 
@@ -138,7 +137,7 @@ def test_after_a_budget_stop_the_rest_is_run(map: Map, rows: Path, out: Path):
 
 def test_a_budget_too_small_for_one_call_spends_nothing(map: Map, rows: Path, out: Path):
     said = map("echo", "--budget", "0", "--json")
-    assert (said.code, said.json["cost"], lines_of(out)) == (3, "0", [])
+    assert (said.code, said.json["cost"], out.exists()) == (3, "0", False)
 
 
 def test_a_limit_of_the_flow_itself_is_an_answer(map: Map, rows: Path, out: Path):
@@ -150,7 +149,7 @@ def test_a_limit_of_the_flow_itself_is_an_answer(map: Map, rows: Path, out: Path
 def test_rows_that_wait_for_a_human_are_not_written(map: Map, rows: Path, out: Path):
     said = map("ask")
     assert said.code == 4
-    assert lines_of(out) == []
+    assert not out.exists()
     assert "error: 20 rows without an answer: rows wait for a human\n" in said.err
 
 
@@ -244,7 +243,7 @@ def test_bad_input_is_named_before_anything_is_spent(
     assert said.err.startswith(f"error: {error}")
     assert "\n  next: " in said.err
     assert not (folder / ".outlay").exists()
-    assert not out.exists() or not out.read_bytes()
+    assert not out.exists()
 
 
 def test_the_error_of_a_bad_row_in_full(map: Map, rows: Path):
@@ -312,7 +311,7 @@ def test_an_output_that_cannot_be(target: str, error: str, map: Map, rows: Path,
     assert not (folder / ".outlay").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="root may write everywhere")
 def test_an_output_that_is_read_only(map: Map, rows: Path, out: Path):
     out.touch(0o444)
     assert map("word").err.startswith("error: cannot write out.jsonl: permission denied")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from conftest import Call
+from cli_support import Call
 
 NOTICE = """\
 echo · offline stand-ins (no money is spent; list prices shown)

@@ -10,10 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_support import Call
 
-from conftest import Call
-
-COLUMNS = ["time", "trace_id", "path", "agent", "model", "returned_model", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "ttft_ms", "latency_ms", "stop_reason", "tools", "thinking", "confidence", "route", "retries", "error_type", "cost"]
+COLUMNS = [
+    "time",
+    "trace_id",
+    "path",
+    "agent",
+    "model",
+    "returned_model",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "ttft_ms",
+    "latency_ms",
+    "stop_reason",
+    "tools",
+    "thinking",
+    "confidence",
+    "route",
+    "retries",
+    "error_type",
+    "cost",
+]
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ class AnswerFile:
         self.repaired = 0
         if input.exists() and path.exists() and os.path.samefile(path, input):
             raise Problem(f"{path} is the input: a map never writes into it", next="name another --output")
+        self._made = not path.exists()
         if not path.parent.is_dir():
             raise Problem(f"cannot write {path}: there is no folder {path.parent}", next=f"mkdir -p {path.parent}")
         if path.is_dir():
@@ -67,6 +68,8 @@ class AnswerFile:
     ) -> None:
         with suppress(OSError):  # a pipe or /dev/null cannot be synced
             os.fsync(self._file)
+        if self._made and not os.fstat(self._file).st_size:
+            self.path.unlink(missing_ok=True)  # nothing came of it: leave no trace
         os.close(self._file)
 
     def write(self, line: Mapping[str, Any]) -> None:

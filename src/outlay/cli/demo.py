@@ -24,9 +24,9 @@ from outlay.cli.progress import Progress
 from outlay.cli.rows import RowFile
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
-from outlay.cli.words import count, jsonable, money, routes, spread
+from outlay.cli.words import cell, count, jsonable, money, routes, spread
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert
+from outlay.events import BudgetAlert, Event
 from outlay.runtime.directory import default_prices
 from outlay.runtime.run import run_many
 from outlay.stores.opening import open_store
@@ -96,8 +96,12 @@ async def _run(setting: Setting, messages: Path, tally: Tally) -> tuple[Outcome,
     title = f"triage · {count(len(rows), 'message')} · {setting.choice.says}"
     progress = Progress(title, tally, rows=len(rows), limit=setting.budget)
 
+    def on_event(event: Event) -> None:
+        tally.add(event)
+        outcome.see(event)
+
     def on_alert(alert: BudgetAlert) -> None:
-        progress.say(f"  budget at {alert.percent} %")
+        progress.say(f"  {alert.percent} % of the budget is spent")
 
     async with open_store(setting.store) as store:
         results = run_many(
@@ -106,7 +110,7 @@ async def _run(setting: Setting, messages: Path, tally: Tally) -> tuple[Outcome,
             budget=setting.limits,
             store=store,
             models=setting.choice.lane,
-            on_event=tally.add,
+            on_event=on_event,
             on_alert=on_alert,
         )
         try:
@@ -116,8 +120,7 @@ async def _run(setting: Setting, messages: Path, tally: Tally) -> tuple[Outcome,
                 elif setting.choice.notice:
                     progress.say(f"  {setting.choice.notice}")
                 async for row, result in results:
-                    bill = result.bill
-                    outcome.add(bill)
+                    bill = outcome.add(result)
                     if result.stop_reason == "budget":
                         outcome.stop_reason = "budget"
                         if isinstance(result.error, BudgetExceeded):
@@ -138,7 +141,7 @@ async def _run(setting: Setting, messages: Path, tally: Tally) -> tuple[Outcome,
                     progress.add(degraded=result.degraded, failed=failed, cost=bill.total)
         except asyncio.CancelledError:
             outcome.stop_reason, outcome.interrupted = "cancelled", True
-        outcome.seconds = progress.seconds
+        outcome.close(progress.seconds)
     return outcome, replies
 
 
@@ -153,7 +156,7 @@ def _table(replies: Sequence[Reply]) -> list[str]:
         said = str(reply.output.get("reason") or reply.output.get("text", ""))
         said = one_line(said.removeprefix(opening), right)
         to = one_line(str(reply.output.get("to", "?")), 10)
-        lines.append(f"{one_line(reply.id, 4):4}  {one_line(reply.message, left):{left}}  {to:10}  {said}")
+        lines.append(f"{cell(reply.id, 4)}  {cell(reply.message, left)}  {to:10}  {said}")
     return lines
 
 

@@ -19,7 +19,7 @@ from outlay.cli.setting import Setting
 from outlay.cli.tally import Tally
 from outlay.cli.words import count, dollars, jsonable, money
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert
+from outlay.events import BudgetAlert, Event
 from outlay.protocols.store import Store
 from outlay.runtime.result import Result
 from outlay.runtime.run import run_many
@@ -97,8 +97,27 @@ class Outcome:
         self.interrupted = False
         self._bill = Bill()
         self._bills: list[Bill] = []
+        #: Of runs under way: one that is cut off gives no result, but has its place in the bill.
+        self._unbilled: dict[str, list[Event]] = {}
 
-    def add(self, bill: Bill) -> None:
+    def see(self, event: Event) -> None:
+        """Every event of every run."""
+        self._unbilled.setdefault(event.run, []).append(event)
+
+    def add(self, result: Result[Any]) -> Bill:
+        """A run that gave a result; its bill."""
+        self._unbilled.pop(result.run_id, None)
+        self._add(result.bill)
+        return result.bill
+
+    def close(self, seconds: float) -> None:
+        """No more comes: what cut-off runs cost, or may have cost, is added."""
+        self.seconds = seconds
+        for events in self._unbilled.values():
+            self._add(Bill.of(events))
+        self._unbilled.clear()
+
+    def _add(self, bill: Bill) -> None:
         self._bills.append(bill)
         # Merged now and then, and less often the more there are: all of it takes linear time.
         if len(self._bills) >= max(256, len(self._bill.runs)):
@@ -151,7 +170,7 @@ class Mapping:
             deps=deps,
             store=store,
             models=self.setting.choice.lane,
-            on_event=self._tally.add,
+            on_event=self._see,
             on_alert=self._alert,
         )
         try:
@@ -165,12 +184,16 @@ class Mapping:
             outcome.stop_reason, outcome.interrupted = "cancelled", True
         except BudgetExceeded as error:  # a budget of the flow's own that asked for an exception
             outcome.stop_reason, outcome.stop = "budget", error
-        outcome.seconds = self.progress.seconds
+        outcome.close(self.progress.seconds)
         next(rows, None)  # the first that was not started, if there is one
         if self._unseen is not None:
             self._open.add(self._unseen)
         outcome.next_row = min(self._open, default=None)
         return outcome
+
+    def _see(self, event: Event) -> None:
+        self._tally.add(event)
+        self.outcome.see(event)
 
     def _rows(self) -> Iterator[tuple[Row, Any]]:
         finished = self._answers.finished.keys
@@ -184,8 +207,8 @@ class Mapping:
             yield row, self._takes.convert(row.input)
 
     def _take(self, row: Row, result: Result[Any]) -> None:
-        outcome, bill = self.outcome, result.bill
-        outcome.add(bill)
+        outcome = self.outcome
+        bill = outcome.add(result)
         if not self._is_answer(result):
             if isinstance(result.error, BudgetExceeded):
                 outcome.stop = outcome.stop or result.error

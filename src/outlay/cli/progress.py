@@ -191,7 +191,7 @@ class Progress:
     def _likely(self) -> str:
         """The likely cost of all rows from that of the finished ones: mean ± 2 standard errors."""
         n, left = len(self.costs), self.rows - self.before - self.done
-        if n < 20 or left <= 0 or self.tally.unknown:
+        if n < 20 or left <= 0 or self.tally.unknown or not self.tally.spent:
             return ""
         mean = float(sum(self.costs)) / n
         deviation = math.sqrt(math.fsum((float(cost) - mean) ** 2 for cost in self.costs[-1000:]) / min(n, 1000))

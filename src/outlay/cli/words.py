@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
+from unicodedata import east_asian_width
 
 from outlay.analysis.percentiles import percentile
 from outlay.analysis.text import one_line, plain
@@ -63,14 +65,11 @@ def jsonable(value: Any) -> Any:
     """A value as what JSON has; what it lacks as text."""
     if value is None or isinstance(value, str | int | bool):
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None  # JSON has no NaN
     from pydantic_core import to_jsonable_python
 
-    # NaN and infinity are no JSON: null, and not a word that other programs choke on.
-    return (
-        to_jsonable_python(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64")
-        if not isinstance(value, float)
-        else (value if value == value and value not in (float("inf"), float("-inf")) else None)
-    )
+    return to_jsonable_python(value, fallback=str, inf_nan_mode="null", bytes_mode="base64")
 
 
 def money(amount: Decimal | None) -> str | None:
@@ -78,6 +77,13 @@ def money(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:f}"
 
 
-def begins(text: str, width: int) -> str:
-    """The beginning of a text, on one line."""
-    return one_line(text, width)
+def cell(text: str, width: int) -> str:
+    """The beginning of a text on one line, filled up to `width` columns; most emoji and East Asian signs take two."""
+    shown = one_line(text, width)
+    while (columns := _columns(shown)) > width:
+        shown = shown[:-2] + "…"
+    return shown + " " * (width - columns)
+
+
+def _columns(text: str) -> int:
+    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
