@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 from bench.contest import Figure
 
-BENCHES = ("call", "fanout", "history", "imports")
+BENCHES = ("call", "transport", "fanout", "history", "imports")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,20 +18,28 @@ _MOST_DURABLE = 1.5
 
 
 def measure(quick: bool) -> Sequence[Figure]:
-    sizes = {"aiohttp": 200, "memory": 200, "alone": 200, "long": 200, "sqlite": 200, "long-sqlite": 200, "sdk": 50}
+    sizes = dict.fromkeys(CONTESTANTS, 200) | {"sdk": 50}
     contest = hold(__name__, sizes, rounds=5 if quick else 21)
+    commit = f"a bare commit in a thread: {contest.median('commit', cpu_ms):.3f} ms"
     return [
         _line(contest, "run, node and agent, a budget on each", "memory", "aiohttp", _MOST),
         _line(contest, "run of one agent, one budget", "alone", "aiohttp", _MOST),
         _line(contest, "one more agent call in a run", "long", "aiohttp", _MOST),
-        _line(contest, "… with the SQLite store", "long-sqlite", "long", _MOST_DURABLE),
-        _line(contest, "run, node and agent, SQLite store", "sqlite", "memory", _MOST_DURABLE),
+        _line(contest, "… with the SQLite store", "long-sqlite", "long", _MOST_DURABLE, commit),
+        _line(
+            contest,
+            "run, node and agent, SQLite store",
+            "sqlite",
+            "memory",
+            _MOST_DURABLE,
+            "two commits: before the call, and of the result",
+        ),
         _line(contest, "run, node and agent, SQLite store", "sqlite", "aiohttp", _MOST * _MOST_DURABLE),
         _line(contest, "run, node and agent, SQLite store", "sqlite", "sdk", None),
     ]
 
 
-def _line(contest: Contest, what: str, who: str, rival: str, target: float | None) -> Figure:
+def _line(contest: Contest, what: str, who: str, rival: str, target: float | None, note: str = "") -> Figure:
     return Figure(
         "call",
         what,
@@ -41,6 +49,7 @@ def _line(contest: Contest, what: str, who: str, rival: str, target: float | Non
         contest.median(rival, cpu_ms),
         contest.ratio(who, rival, cpu_ms),
         target,
+        note=note,
     )
 
 
@@ -126,7 +135,48 @@ async def long_sqlite(_: str) -> AsyncIterator[Round]:
             yield lambda n: _many_calls(n, store=store)
 
 
+async def commit(_: str) -> AsyncIterator[Round]:
+    """The least that durability before each call can cost: SQLite in a thread, four rows a commit, and nothing else."""
+    import asyncio
+    import queue
+    import sqlite3
+    import threading
+
+    loop = asyncio.get_running_loop()
+    asked: queue.SimpleQueue[asyncio.Future[None] | None] = queue.SimpleQueue()
+    with tempfile.TemporaryDirectory() as folder:
+
+        def work() -> None:
+            database = sqlite3.connect(Path(folder) / "bench.db", isolation_level=None)
+            for statement in (
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                "CREATE TABLE rows (body BLOB)",
+            ):
+                database.execute(statement)
+            while (done := asked.get()) is not None:
+                database.execute("BEGIN IMMEDIATE")
+                database.executemany("INSERT INTO rows VALUES (?)", [(b"x" * 400,)] * 4)
+                database.execute("COMMIT")
+                loop.call_soon_threadsafe(done.set_result, None)
+            database.close()
+
+        async def one() -> None:
+            done = loop.create_future()
+            asked.put(done)
+            await done
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield lambda n: one_by_one(n, one)
+        finally:
+            asked.put(None)
+            thread.join()
+
+
 CONTESTANTS = {
+    "commit": commit,
     "aiohttp": aiohttp,
     "memory": memory,
     "alone": alone,

@@ -31,7 +31,11 @@ _BODY = json.dumps(
     },
     separators=(",", ":"),
 ).encode()
-_HEAD = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: req_bench\r\n"
+_HEAD = (
+    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: req_bench\r\n"
+    "anthropic-ratelimit-requests-remaining: 99\r\nanthropic-ratelimit-requests-reset: 2027-01-15T08:00:01Z\r\n"
+    "anthropic-ratelimit-tokens-remaining: 100000\r\nanthropic-ratelimit-tokens-reset: 2027-01-15T08:00:01Z\r\n"
+)
 _ANSWER = f"{_HEAD}content-length: {len(_BODY)}\r\n\r\n".encode() + _BODY
 
 

@@ -19,6 +19,7 @@ from outlay.patterns import FanOut, Pipeline
 from outlay.policies.ledger import Account
 from outlay.protocols.node import Node
 from outlay.sim import VirtualLoop
+from outlay.testing import Reply
 
 ENDINGS = (None, None, None, Overloaded("busy"), ModelTimeout("late"), BadResponse("cut"), ValueError("bad"))
 
@@ -57,7 +58,7 @@ trees = st.recursive(
     leaves,
     lambda inner: st.builds(
         Branch,
-        st.sampled_from(["pipeline", "fan", "merge", "group", "gather", "timeout", "catch"]),
+        st.sampled_from(["pipeline", "fan", "merge", "group", "gather", "timeout", "catch", "tools", "ask"]),
         st.lists(inner, min_size=1, max_size=4).map(tuple),
         limits,
         st.booleans(),
@@ -104,8 +105,17 @@ def build(tree: Any, numbers: Counter[str]) -> Node[Any, Any]:
         merge = build(Leaf(2, 0, 1.0, (0,)), numbers) if tree.kind == "merge" else None
         return FanOut(parts, merge=merge, name=name, budget=limit, optional=tree.optional)
 
+    if tree.kind == "tools":
+        turn = Reply(tool_calls=[(part.name, {"input": "x"}) for part in parts])
+        model = dear(lambda request: turn if len(request.messages) == 1 else cents(1, name), latency=1.0)
+        return Agent(
+            name, model, tools=parts, max_output_tokens=100, min_output_tokens=100, budget=limit, optional=tree.optional
+        )
+
     @node(name=name, children=parts)
     async def any_node(ctx: RunContext, value: Any) -> Any:
+        if tree.kind == "ask":
+            value = await ctx.ask("What now?")
         branches = [ctx.run(part, value) for part in parts]
         if tree.kind == "group":
             async with asyncio.TaskGroup() as group:

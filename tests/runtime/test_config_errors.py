@@ -90,9 +90,14 @@ def test_siblings_need_names_of_their_own() -> None:
 
 
 def test_one_node_in_two_places_is_no_duplicate() -> None:
-    """The same object is the same node."""
+    """The same object is the same node, and so is the same plain function."""
     same = worker("same")
     assert at_once(run(Pipeline(same, same), "x")).unwrap() == "x"
+
+    def twice(text: str) -> str:
+        return text * 2
+
+    assert at_once(run(Pipeline(twice, twice), "x")).unwrap() == "xxxx"
 
 
 @pytest.mark.parametrize("what", [3, None, "agent", object(), int])

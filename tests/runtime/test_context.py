@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import subprocess
 import sys
@@ -158,6 +159,30 @@ def test_an_effect_is_recorded_and_gives_its_value() -> None:
         ("flow/async", "async", 2, ""),
         ("flow/fails", "fails", 0, "OSError: no"),
     ]
+
+
+def test_an_effect_may_be_anything_that_can_be_called() -> None:
+    """Partial functions, methods and objects, asynchronous or not, in real time too."""
+
+    class Service:
+        async def __call__(self, x: int) -> int:
+            await asyncio.sleep(0)
+            return x + 1
+
+        async def method(self, x: int) -> int:
+            await asyncio.sleep(0)
+            return x + 2
+
+    @node
+    async def flow(ctx: RunContext, _: str) -> Any:
+        service = Service()
+        partial = functools.partial(service.method, 1)
+        return [
+            await ctx.effect("e", function, *args)
+            for function, args in ((service, [1]), (service.method, [1]), (partial, []))
+        ]
+
+    assert run_sync(flow, "").unwrap() == [2, 3, 3]
 
 
 def test_effects_with_a_side_effect_are_marked() -> None:

@@ -41,7 +41,7 @@ class Agent(Node[Any, Out]):
     model: str | Model
     instructions: Any = field(default="", kw_only=True)
     prompt: Callable[..., Any] | None = field(default=None, kw_only=True)
-    output_type: TypeForm[Out] = field(default=cast(Any, str), kw_only=True)
+    output_type: TypeForm[Out] = field(default=cast("TypeForm[Out]", str), kw_only=True)
     tools: Sequence[Any] = field(default=(), kw_only=True)
     verify: Sequence[Callable[..., Any]] = field(default=(), kw_only=True)
     description: str = field(default="", kw_only=True)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from outlay.agents.signature import parameters_of, required_of, takes_context
 from outlay.errors import ConfigError
@@ -49,9 +49,11 @@ class FunctionNode(Node[A, B]):
     def children(self) -> tuple[Node[Any, Any], ...]:
         return self.nodes
 
-    def __call__(self, *args: Any) -> Any:
-        """The bare function, for its unit tests. In a flow write `await ctx.run(node, input)`."""
-        return self.function(*args)
+    if not TYPE_CHECKING:  # a callable of anything would fit everywhere, and no mismatch of nodes would be seen
+
+        def __call__(self, *args: Any) -> Any:
+            """The bare function, for its unit tests. In a flow write `await ctx.run(node, input)`."""
+            return self.function(*args)
 
     async def run(self, ctx: RunContext[Any], input: A) -> B:
         result = self.function(ctx, input) if self.wants_context else self.function(input)

@@ -80,6 +80,7 @@ class FanOut(Pattern[In, Out]):
         min_success: int = ...,
         on_error: OnError = ...,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
@@ -92,6 +93,7 @@ class FanOut(Pattern[In, Out]):
         min_success: int = ...,
         on_error: OnError = ...,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
@@ -105,6 +107,7 @@ class FanOut(Pattern[In, Out]):
         min_success: int = ...,
         on_error: OnError = ...,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
@@ -119,6 +122,7 @@ class FanOut(Pattern[In, Out]):
         min_success: int = ...,
         on_error: OnError = ...,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
@@ -133,6 +137,7 @@ class FanOut(Pattern[In, Out]):
         on_error: OnError = ...,
         *,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
@@ -146,6 +151,7 @@ class FanOut(Pattern[In, Out]):
         on_error: OnError = "skip",
         *,
         name: str = "",
+        description: str = "",
         budget: Budgets = None,
         optional: bool = False,
     ) -> None:
@@ -176,6 +182,7 @@ class FanOut(Pattern[In, Out]):
             "min_success": min_success,
             "on_error": on_error,
             "name": name,
+            "description": description,
             "budget": budget,
             "optional": optional,
         }

@@ -27,9 +27,13 @@ NOT_A_FAILURE = (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed)
 
 @dataclass(frozen=True, eq=False)
 class Pattern(Node[In, Out]):
-    """A node that runs other nodes. Unnamed, it is called by its class."""
+    """A node that runs other nodes. Unnamed, it is called by its class.
+
+    `description` says what it is for where it stands as a tool or under a supervisor.
+    """
 
     name: str = field(default="", kw_only=True)
+    description: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -46,7 +46,14 @@ class Pipeline(Pattern[In, Out]):
 
     @overload
     def __init__(
-        self: Pipeline[S, T1], s1: Step[S, T1], /, *, name: str = ..., budget: Budgets = ..., optional: bool = ...
+        self: Pipeline[S, T1],
+        s1: Step[S, T1],
+        /,
+        *,
+        name: str = ...,
+        description: str = ...,
+        budget: Budgets = ...,
+        optional: bool = ...,
     ) -> None: ...
     @overload
     def __init__(
@@ -56,6 +63,7 @@ class Pipeline(Pattern[In, Out]):
         /,
         *,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
@@ -68,6 +76,7 @@ class Pipeline(Pattern[In, Out]):
         /,
         *,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
@@ -81,6 +90,7 @@ class Pipeline(Pattern[In, Out]):
         /,
         *,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
@@ -95,6 +105,7 @@ class Pipeline(Pattern[In, Out]):
         /,
         *,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
@@ -110,6 +121,7 @@ class Pipeline(Pattern[In, Out]):
         /,
         *,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
@@ -126,6 +138,7 @@ class Pipeline(Pattern[In, Out]):
         /,
         *,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
@@ -143,18 +156,37 @@ class Pipeline(Pattern[In, Out]):
         /,
         *,
         name: str = ...,
+        description: str = ...,
         budget: Budgets = ...,
         optional: bool = ...,
     ) -> None: ...
     @overload
     def __init__(
-        self: Pipeline[Any, Any], *stages: Any, name: str = ..., budget: Budgets = ..., optional: bool = ...
+        self: Pipeline[Any, Any],
+        s1: Any,
+        s2: Any,
+        s3: Any,
+        s4: Any,
+        s5: Any,
+        s6: Any,
+        s7: Any,
+        s8: Any,
+        s9: Any,
+        /,
+        *stages: Any,
+        name: str = ...,
+        description: str = ...,
+        budget: Budgets = ...,
+        optional: bool = ...,
     ) -> None: ...
-    def __init__(self, *stages: Any, name: str = "", budget: Budgets = None, optional: bool = False) -> None:
+    def __init__(
+        self, *stages: Any, name: str = "", description: str = "", budget: Budgets = None, optional: bool = False
+    ) -> None:
         if not stages:
             raise ConfigError("a Pipeline needs at least one stage")
         nodes = tuple(as_node(stage) for stage in stages)
-        for key, value in (("name", name), ("budget", budget), ("optional", optional), ("stages", nodes)):
+        options = {"name": name, "description": description, "budget": budget, "optional": optional}
+        for key, value in (options | {"stages": nodes}).items():
             object.__setattr__(self, key, value)
         self.__post_init__()
         for before, after in pairwise(nodes):
@@ -163,7 +195,8 @@ class Pipeline(Pattern[In, Out]):
     def replace(self, **changes: Any) -> Self:
         """A changed copy; `stages=` takes them all."""
         stages = changes.pop("stages", self.stages)
-        options = {"name": self.name, "budget": self.budget, "optional": self.optional} | changes
+        kept = ("name", "description", "budget", "optional")
+        options = {option: getattr(self, option) for option in kept} | changes
         return type(self)(*stages, **options)
 
     @property

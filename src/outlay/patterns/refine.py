@@ -65,6 +65,7 @@ class Refine(Pattern[In, Out]):
             fallback: Any = None,
             *,
             name: str = "",
+            description: str = "",
             budget: Any = None,
             optional: bool = False,
         ) -> None: ...

@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import math
 import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node
@@ -18,6 +18,8 @@ from outlay.patterns.pattern import NOT_A_FAILURE, Pattern, one_line
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.routed import Routed
+
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +44,16 @@ class Router(Pattern[In, Out]):
     if typing.TYPE_CHECKING:
 
         def __init__(
-            self,
+            self: Router[Any, B],
             classifier: Any,
-            routes: Mapping[str, Node[Any, Out] | Any],
-            default: Node[Any, Out] | Any,
+            routes: Mapping[Any, Node[Any, B] | Callable[..., Any]],
+            default: Node[Any, B] | Callable[..., Any],
             threshold: float = 0.7,
             escalate: Sequence[str] = (),
             on_error: Literal["default", "raise"] = "default",
             *,
             name: str = "",
+            description: str = "",
             budget: Any = None,
             optional: bool = False,
         ) -> None: ...

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
@@ -17,6 +17,8 @@ from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.critique import Feedback, Revision
 from outlay.values.plan import Plan, Subtask, Synthesis, Task
+
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +41,15 @@ class Supervisor(Pattern[In, Out]):
     if typing.TYPE_CHECKING:
 
         def __init__(
-            self,
+            self: Supervisor[Any, A],
             planner: Any,
             workers: Sequence[Any],
-            synthesizer: Node[Any, Out] | Any,
+            synthesizer: Node[Any, A] | Callable[..., Any],
             max_subtasks: int = 20,
             max_rounds: int = 1,
             *,
             name: str = "",
+            description: str = "",
             budget: Any = None,
             optional: bool = False,
         ) -> None: ...
@@ -60,13 +63,25 @@ class Supervisor(Pattern[In, Out]):
         if self.max_subtasks < 1 or self.max_rounds < 1:
             raise ConfigError("Supervisor: max_subtasks and max_rounds must be at least 1")
         planner = as_node(self.planner)
-        if isinstance(planner, Agent):
-            planner = _shown_the_workers(planner, self.workers, self.max_subtasks)
         object.__setattr__(self, "planner", planner)
+        kind: Any = getattr(planner, "output_type", Plan)
+        if isinstance(kind, type) and not issubclass(kind, Plan):
+            raise ConfigError(
+                f"Supervisor: the planner {planner.name} gives {kind.__name__}, not a Plan",
+                hint=f"Agent({planner.name!r}, …, output_type=Plan)",
+            )
+
+    @cached_property
+    def informed_planner(self) -> Node[Any, Any]:
+        """The planner as it is run: an agent is shown the workers."""
+        planner = self.planner
+        if isinstance(planner, Agent):
+            return _shown_the_workers(planner, self.workers, self.max_subtasks)
+        return planner
 
     @property
     def children(self) -> tuple[Node[Any, Any], ...]:
-        return (self.planner, *self.workers, self.synthesizer)
+        return (self.informed_planner, *self.workers, self.synthesizer)
 
     @cached_property
     def by_name(self) -> Mapping[str, Node[Any, Any]]:
@@ -80,13 +95,24 @@ class Supervisor(Pattern[In, Out]):
             await work.do(plan)
             if not work.failed or work.stop is not None or round == self.max_rounds:
                 break
-            plan = await self._plan(ctx, input, _failures(work))
+            try:
+                plan = await self._plan(ctx, input, _failures(work))
+            except Stopped as stop:
+                work.stop = stop
+                break
+            except NOT_A_FAILURE:
+                raise
+            except Exception as error:  # what is done is paid for: it is put together without another round
+                ctx.skip(self.planner.name, "no further plan", error)
+                break
         ctx.report(subtasks=len(work.results) + len(work.failed), failed=dict(work.failed))
         if not work.results:
             raise work.stop or work.first_error or PlanInvalid(f"{ctx.path}: no subtask gave a result", path=ctx.path)
         if isinstance(work.stop, DeadlineExceeded):
             raise work.stop  # there is no time left to put anything together
-        synthesis = Synthesis(input, plan.synthesis_instructions, work.results, work.failed)
+        synthesis = Synthesis(
+            input, plan.synthesis_instructions, work.in_order(work.results), work.in_order(work.failed)
+        )
         return await ctx.child(self.synthesizer, synthesis, origin=input, finishing=True)
 
     async def _plan(self, ctx: RunContext[Any], goal: Any, feedback: str | None) -> Plan:
@@ -107,7 +133,7 @@ class Supervisor(Pattern[In, Out]):
         return plan
 
     async def _ask(self, ctx: RunContext[Any], goal: Any, draft: Any, feedback: str | None) -> Plan:
-        planner = self.planner
+        planner = self.informed_planner
         if feedback is None:
             plan = await ctx.child(planner, goal)
         elif isinstance(planner, Agent):
@@ -134,10 +160,16 @@ class _Work:
     first_error: Exception | None = None
     stop: Stopped | None = None
     round: int = 0
+    #: Ids in the order in which plans named them: what finishes first must not change the synthesizer's prompt.
+    ids: dict[str, None] = field(default_factory=dict[str, None])
+
+    def in_order(self, found: Mapping[str, A]) -> dict[str, A]:
+        return {id: found[id] for id in self.ids if id in found}
 
     async def do(self, plan: Plan) -> None:
         """Run the subtasks that have no result yet, each as soon as its dependencies are settled."""
         todo = [subtask for subtask in plan.subtasks if subtask.id not in self.results]
+        self.ids.update(dict.fromkeys(subtask.id for subtask in plan.subtasks))
         self.failed.clear()
         self.round += 1
         settled = {subtask.id: asyncio.Event() for subtask in todo}
@@ -155,28 +187,37 @@ class _Work:
 
     async def _run(self, subtask: Subtask) -> None:
         ctx = self.ctx
-        missing = [needed for needed in subtask.depends_on if needed not in self.results]
-        if missing:
-            self.failed[subtask.id] = f"needs {', '.join(missing)}, which has no result"
-            return
-        if self.stop is not None:
-            self.failed[subtask.id] = f"not started: {self.stop.reason}"
-            return
         worker = self.supervisor.by_name[subtask.worker]
         key = subtask.id if self.round == 1 else f"{subtask.id}.{self.round}"  # a new plan may use an id again
+        place = f"{worker.name}[{key}]"
+        missing = [needed for needed in subtask.depends_on if needed not in self.results]
+        if missing:
+            self._failed(subtask, place, f"needs {', '.join(missing)}, which has no result")
+            return
+        if self.stop is not None:
+            self._failed(subtask, place, f"not started: {self.stop.reason}")
+            return
         task = Task(self.goal, subtask.task, {needed: self.results[needed] for needed in subtask.depends_on})
         try:
-            self.results[subtask.id] = await ctx.child(worker, task, key=key)
+            result = await ctx.child(worker, task, key=key)
         except Stopped as stop:
             self.stop = self.stop or stop
-            self.failed[subtask.id] = one_line(stop)
-            ctx.skip(f"{worker.name}[{key}]", one_line(stop), stop)
+            self._failed(subtask, place, one_line(stop), stop)
         except NOT_A_FAILURE:
             raise
         except Exception as error:
             self.first_error = self.first_error or error
             self.failed[subtask.id] = one_line(error)
-            ctx.skip(f"{worker.name}[{key}]", "the worker failed", error)
+            ctx.skip(place, "the worker failed", error)
+        else:
+            if result is task:  # an optional worker was skipped: a task is no answer to itself
+                self.failed[subtask.id] = "the worker was skipped"
+            else:
+                self.results[subtask.id] = result
+
+    def _failed(self, subtask: Subtask, place: str, reason: str, error: Exception | None = None) -> None:
+        self.failed[subtask.id] = reason
+        self.ctx.skip(place, reason, error)
 
 
 def problems_of(plan: Plan, workers: typing.Collection[str], max_subtasks: int) -> list[str]:

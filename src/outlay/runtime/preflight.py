@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakSet
 
 from outlay.agents.agent import Agent
+from outlay.agents.function import FunctionNode
 from outlay.errors import ConfigError
 from outlay.protocols.node import Node
 from outlay.runtime.budgets import unpriced
@@ -63,11 +64,18 @@ def _distinct_names(node: Node[Any, Any]) -> None:
     seen: dict[str, Node[Any, Any]] = {}
     for child in node.children:
         other = seen.setdefault(child.name, child)
-        if other is not child:
+        if other is not child and not _same_function(other, child):
             raise ConfigError(
                 f"{node.name or node.type} has two children named {child.name!r}",
                 hint=f"rename one: {child.name}.replace(name='…')",
             )
+
+
+def _same_function(one: Node[Any, Any], other: Node[Any, Any]) -> bool:
+    """A plain function that stands in two places was wrapped twice, and is one node all the same."""
+    if not (isinstance(one, FunctionNode) and isinstance(other, FunctionNode)):
+        return False
+    return one.function is other.function and one.budget is other.budget and one.optional == other.optional
 
 
 def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budget]) -> None:

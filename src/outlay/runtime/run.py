@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast, overload
 
 from outlay.agents.content import as_text
 from outlay.agents.function import as_node
@@ -151,7 +151,26 @@ async def run(
             await own.close()
 
 
-def run_sync(node: Any, input: Any, **options: Any) -> Result[Any]:
+class RunOptions(TypedDict, total=False):
+    """What `run` takes besides the flow and its input."""
+
+    budget: Budgets
+    deps: Any
+    store: StoreLike
+    run_id: str | None
+    models: Replacements
+    on_event: Listener | None
+    on_alert: Callable[[BudgetAlert], Any] | None
+    on_ask: Callable[[Pending], Any] | None
+    seed: int | None
+    history: Transcript | None
+
+
+@overload
+def run_sync(node: Node[In, Out], input: In, **options: Unpack[RunOptions]) -> Result[Out]: ...
+@overload
+def run_sync(node: Callable[..., Any], input: Any, **options: Unpack[RunOptions]) -> Result[Any]: ...
+def run_sync(node: Any, input: Any, **options: Unpack[RunOptions]) -> Result[Any]:
     """`run` for code without an event loop; the same arguments. Raises ConfigError under a running loop."""
     try:
         asyncio.get_running_loop()

@@ -1,0 +1,160 @@
+"""The types that users meet. Never executed: pyright in strict mode reads it, and each ignore below must be needed."""
+
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal, assert_type
+
+from pydantic import BaseModel
+
+from outlay import Agent, Budget, Image, Result, RunContext, Tool, node, run, run_many, run_sync, stream, tool
+from outlay.patterns import Critique, FanOut, Pipeline, Plan, Refine, Router, Supervisor, Synthesis
+from outlay.protocols.node import Node
+from outlay.testing import Reply, ScriptedModel, virtual_time
+
+
+class Intent(BaseModel):
+    label: Literal["billing", "technical"]
+    confidence: float
+
+
+@dataclass
+class Page:
+    text: str
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Deps:
+    name: str
+
+
+# ── Agent[Out] ────────────────────────────────────────────────────────────────────────────────────────────
+
+HAIKU = "anthropic:claude-haiku-4-5"
+assert_type(Agent("a", HAIKU), Agent[str])
+assert_type(Agent("a", HAIKU, output_type=Intent), Agent[Intent])
+assert_type(Agent("a", HAIKU, output_type=Page), Agent[Page])
+assert_type(Agent("a", HAIKU, output_type=Colour), Agent[Colour])
+assert_type(Agent("a", HAIKU, output_type=list[Intent]), Agent[list[Intent]])
+assert_type(Agent("a", HAIKU, output_type=Literal["x", "y"]), Agent[Literal["x", "y"]])
+assert_type(Agent("a", HAIKU, output_type=Intent | Page), Agent[Intent | Page])
+assert_type(Agent("a", HAIKU, output_type=Page).replace(name="b"), Agent[Page])
+Agent("a", HAIKU, "instructions stand behind a name")  # pyright: ignore[reportCallIssue]
+Agent("a", HAIKU, max_turns="many")  # pyright: ignore[reportArgumentType]
+Agent("a", ScriptedModel(["x"]), tools=[], verify=[], offline=lambda request: Reply("x"), budget=Budget(usd="0.05"))  # pyright: ignore[reportUnknownLambdaType]
+
+text = Agent("text", HAIKU)
+intent = Agent("intent", HAIKU, output_type=Intent)
+page = Agent("page", HAIKU, output_type=Page)
+as_node: Node[Any, Page] = page
+as_wider: Agent[object] = page
+as_other: Agent[int] = page  # pyright: ignore[reportAssignmentType]
+
+
+# ── nodes and tools ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@node
+async def count(ctx: RunContext[Deps], x: Page) -> int:
+    assert_type(ctx.deps, Deps)
+    assert_type(await ctx.run(intent, x.text), Intent)
+    assert_type(await ctx.gather(ctx.run(text, "a"), ctx.run(text, "b")), list[str])
+    return len(x.text)
+
+
+@node
+async def double(x: int) -> int:
+    return x * 2
+
+
+@node(name="named")
+async def named(ctx: RunContext, x: int) -> str:
+    return str(x)
+
+
+@tool
+def search(query: str) -> list[str]:
+    """Passages that match."""
+    return [query]
+
+
+@tool(side_effect=True, timeout=5.0)
+async def send(ctx: RunContext, to: str) -> None:
+    """Send it."""
+
+
+assert_type(search, Tool)
+assert_type(send, Tool)
+count_is_a_node: Node[Page, int] = count
+double_is_a_node: Node[int, int] = double
+double_is_another: Node[str, int] = double  # pyright: ignore[reportAssignmentType]
+
+
+# ── patterns ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def upper(x: str) -> str:
+    return x.upper()
+
+
+def length(x: str) -> int:
+    return len(x)
+
+
+assert_type(Pipeline(page, count, double), Pipeline[Any, int])
+assert_type(Pipeline(count, double), Pipeline[Page, int])
+assert_type(Pipeline(upper, length), Pipeline[str, int])
+assert_type(Pipeline(upper, upper, upper, upper, upper, upper, upper, length), Pipeline[str, int])
+Pipeline(double, count)  # pyright: ignore[reportArgumentType]
+Pipeline(length, upper)  # pyright: ignore[reportArgumentType]
+assert_type(FanOut(double), FanOut[list[int], list[int]])
+assert_type(FanOut([double, double.replace(name="other")]), FanOut[int, dict[str, int]])
+
+triage = Router(intent, {"billing": text, "technical": text}, default=text, escalate=["urgent"])
+refined = Refine(page, Agent("critic", HAIKU, output_type=Critique))
+crew = Supervisor(Agent("planner", HAIKU, output_type=Plan), [text], page)
+
+
+@node
+async def put_together(ctx: RunContext, parts: Synthesis) -> Page:
+    return Page(str(parts.results))
+
+
+# ── running ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def synchronous() -> None:
+    assert_type(run_sync(text, "x"), Result[str])
+    assert_type(run_sync(page, Image(url="x"), budget=Budget(usd="0.05")), Result[Page])
+    assert_type(run_sync(page, "x").unwrap(), Page)
+    assert_type(run_sync(page, "x").output, Page | None)
+    assert_type(run_sync(Pipeline(count, double), Page("x")).unwrap(), int)
+    assert_type(run_sync(triage, "x").unwrap(), str)
+    assert_type(run_sync(refined, "x").unwrap(), Page)
+    assert_type(run_sync(crew, "x").unwrap(), Page)
+    assert_type(run_sync(put_together, Synthesis("", "", {}, {})).unwrap(), Page)
+    assert_type(run_sync(FanOut(double), [1]).unwrap(), list[int])
+    run_sync(double, "text")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    run_sync(text, "x", budgets=Budget(usd=1))  # pyright: ignore[reportCallIssue]
+    run_sync(text, "x", seed="seven")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    with virtual_time() as clock:
+        assert_type(clock.elapsed, float)
+
+
+async def asynchronous() -> None:
+    assert_type(await run(page, "x"), Result[Page])
+    assert_type((await run(page, "x", models="offline")).unwrap(), Page)
+    rows: list[tuple[int, str]] = [(1, "x")]
+    async for row, result in run_many(page, rows):
+        assert_type(row, int)
+        assert_type(result, Result[Page])
+    async with stream(page, "x") as events:
+        async for _ in events:
+            pass
+        assert_type(events.result, Result[Page])
+    await run(double, "text")  # pyright: ignore[reportArgumentType, reportCallIssue]
