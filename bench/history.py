@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from bench.contest import Figure, cpu_ms, hold
-from bench.rivals import INSTRUCTIONS, MODEL, QUESTION, Messages, anthropic_sdk, bare_aiohttp, body, one_by_one
+from bench.contest import Contest, Figure, cpu_ms, hold
+from bench.rivals import INSTRUCTIONS, MODEL, QUESTION, Messages, anthropic_sdk, ask, bare_aiohttp, body, one_by_one
 from bench.worker import Round
 
 MESSAGES = 50
@@ -17,21 +17,27 @@ _MOST = 1.3
 
 
 def measure(quick: bool) -> Sequence[Figure]:
-    contest = hold(__name__, {"aiohttp": 50, "outlay": 50, "sdk": 20}, rounds=5 if quick else 21)
-    ours = contest.median("outlay", cpu_ms)
+    sizes = dict.fromkeys(CONTESTANTS, 50) | {"sdk": 20}
+    contest = hold(__name__, sizes, rounds=5 if quick else 21)
+    cpu = {who: contest.median(who, cpu_ms) for who in CONTESTANTS}
+    what = f"a call after {MESSAGES} messages of {MESSAGES * SIZE // 1000} KB"
+    ours, bare, sdk = "outlay", "aiohttp", "sdk"
     return [
+        Figure("history", what, cpu[ours], "ms CPU", "aiohttp, body ready", cpu[bare], _ratio(contest, bare), _MOST),
+        Figure("history", what, cpu[ours], "ms CPU", "anthropic SDK", cpu[sdk], _ratio(contest, sdk)),
         Figure(
             "history",
-            f"a call after {MESSAGES} messages of {MESSAGES * SIZE // 1000} KB",
-            ours,
+            "… what the history adds to a call",
+            cpu[ours] - cpu["outlay-short"],
             "ms CPU",
-            name,
-            contest.median(who, cpu_ms),
-            contest.ratio("outlay", who, cpu_ms),
-            target,
-        )
-        for who, name, target in (("aiohttp", "aiohttp, body ready", _MOST), ("sdk", "anthropic SDK", None))
+            "aiohttp, body ready",
+            cpu[bare] - cpu["aiohttp-short"],
+        ),
     ]
+
+
+def _ratio(contest: Contest, rival: str) -> float:
+    return contest.ratio("outlay", rival, cpu_ms)
 
 
 def _messages() -> Messages:
@@ -40,33 +46,57 @@ def _messages() -> Messages:
 
 
 async def aiohttp(url: str) -> AsyncIterator[Round]:
+    async for one in _aiohttp(url, _messages()):
+        yield one
+
+
+async def aiohttp_short(url: str) -> AsyncIterator[Round]:
+    async for one in _aiohttp(url, []):
+        yield one
+
+
+async def _aiohttp(url: str, messages: Messages) -> AsyncIterator[Round]:
     import orjson
 
-    ready = orjson.dumps(body([*_messages(), {"role": "user", "content": QUESTION}]))
+    ready = orjson.dumps(body([*messages, *ask(QUESTION)]))
     async with bare_aiohttp(url) as call:
         yield lambda n: one_by_one(n, lambda: call(ready))
 
 
 async def sdk(url: str) -> AsyncIterator[Round]:
-    messages = [*_messages(), {"role": "user", "content": QUESTION}]
+    messages = [*_messages(), *ask(QUESTION)]
     async with anthropic_sdk(url) as call:
         yield lambda n: one_by_one(n, lambda: call(messages))
 
 
 async def outlay(_: str) -> AsyncIterator[Round]:
+    yield _outlay(_messages())
+
+
+async def outlay_short(_: str) -> AsyncIterator[Round]:
+    yield _outlay([])
+
+
+def _outlay(messages: Messages) -> Round:
     from outlay import Agent, Budget, run
     from outlay.values.content import Text
     from outlay.values.message import Message
     from outlay.values.transcript import Transcript
 
     agent = Agent("reply", f"anthropic:{MODEL}", instructions=INSTRUCTIONS)
-    past = Transcript().append(*(Message(m["role"], (Text(m["content"]),)) for m in _messages()))
+    past = Transcript().append(*(Message(m["role"], (Text(m["content"]),)) for m in messages))
 
     async def call() -> None:
         result = await run(agent, QUESTION, history=past, budget=Budget(usd=1000))
         assert result.stop_reason == "completed", result.error
 
-    yield lambda n: one_by_one(n, call)
+    return lambda n: one_by_one(n, call)
 
 
-CONTESTANTS = {"outlay": outlay, "aiohttp": aiohttp, "sdk": sdk}
+CONTESTANTS = {
+    "outlay": outlay,
+    "aiohttp": aiohttp,
+    "outlay-short": outlay_short,
+    "aiohttp-short": aiohttp_short,
+    "sdk": sdk,
+}
