@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from outlay.agents.function import node
     from outlay.agents.tool import Tool, tool
     from outlay.protocols.context import RunContext
+    from outlay.runtime.many import run_many
     from outlay.runtime.result import Result
-    from outlay.runtime.run import run, run_many, run_sync, stream
+    from outlay.runtime.run import run, run_sync
+    from outlay.runtime.stream import stream
     from outlay.stores.opening import open_store
     from outlay.values.budget import Budget
     from outlay.values.content import File, Image
@@ -42,9 +44,9 @@ _WHERE = {
     "node": "agents.function",
     "open_store": "stores.opening",
     "run": "runtime.run",
-    "run_many": "runtime.run",
+    "run_many": "runtime.many",
     "run_sync": "runtime.run",
-    "stream": "runtime.run",
+    "stream": "runtime.stream",
     "tool": "agents.tool",
 }
 

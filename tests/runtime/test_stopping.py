@@ -21,7 +21,7 @@ from outlay.errors import (
 )
 from outlay.events import CallFailed, CallFinished, CallStarted, NodeFinished, RunFinished
 from outlay.patterns import FanOut
-from outlay.runtime.run import flatten
+from outlay.runtime.flatten import flatten
 from outlay.testing import Reply, ScriptedModel
 
 STRUCTURES = ["TaskGroup", "gather", "ctx.gather"]

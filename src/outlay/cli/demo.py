@@ -28,7 +28,7 @@ from outlay.cli.words import cell, count, jsonable, money, routes, spread
 from outlay.errors import BudgetExceeded
 from outlay.events import BudgetAlert, Event
 from outlay.runtime.directory import default_prices
-from outlay.runtime.run import run_many
+from outlay.runtime.many import run_many
 from outlay.stores.opening import open_store
 
 BUDGET = "0.50"

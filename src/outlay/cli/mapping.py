@@ -21,8 +21,8 @@ from outlay.cli.words import count, dollars, jsonable, money
 from outlay.errors import BudgetExceeded
 from outlay.events import BudgetAlert, Event
 from outlay.protocols.store import Store
+from outlay.runtime.many import run_many
 from outlay.runtime.result import Result
-from outlay.runtime.run import run_many
 
 #: Rows that ended so are answered; any other end leaves the row for the next time.
 ANSWERED = ("completed", "turn_limit", "error")

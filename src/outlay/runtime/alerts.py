@@ -1,0 +1,49 @@
+"""Budget alerts: an event, and whoever listens; by default a line on stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from outlay.events.records import BudgetAlert
+from outlay.policies.ledger import Alert
+from outlay.runtime.recorder import Recorder
+from outlay.values.money import show_usd
+
+log = logging.getLogger("outlay")
+OnAlert: TypeAlias = Callable[[BudgetAlert], Any]
+
+
+def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callable[[Alert], None]:
+    """What the ledger's alerts do in one run."""
+
+    def alert(found: Alert) -> None:
+        recorder.emit(
+            BudgetAlert,
+            path,
+            scope=found.account.name,
+            resource=found.resource,
+            percent=found.percent,
+            spent=found.spent,
+            limit=found.limit,
+        )
+        event = recorder.events[-1]
+        assert isinstance(event, BudgetAlert)
+        try:
+            (on_alert or _alert_on_stderr)(event)
+        except Exception:  # a broken listener must not lose the call that set it off
+            log.warning("an on_alert listener raised", exc_info=True)
+
+    return alert
+
+
+def _alert_on_stderr(alert: BudgetAlert) -> None:
+    if alert.resource == "usd":
+        amount = f"{show_usd(alert.spent)} of {show_usd(alert.limit, places=2)}"
+    else:
+        amount = f"{alert.spent:,} of {alert.limit:,} {alert.resource}"
+    print(  # noqa: T201 - budget alerts go to stderr unless on_alert= takes them
+        f"outlay: budget of {alert.scope} at {alert.percent} % ({amount})", file=sys.stderr
+    )

@@ -1,0 +1,93 @@
+"""What runs have in common: the models, the prices, the shared budgets, the store, the listeners."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypedDict
+
+from outlay.errors import ConfigError
+from outlay.policies.ledger import Ledger
+from outlay.protocols.stages import Stages
+from outlay.protocols.store import Store
+from outlay.runtime.alerts import OnAlert
+from outlay.runtime.budgets import Chain
+from outlay.runtime.directory import Directory, Replacements, default_prices
+from outlay.runtime.recorder import Listener
+from outlay.runtime.result import Pending
+from outlay.stores.opening import store_at
+from outlay.values.budget import Budget
+from outlay.values.transcript import Transcript
+
+Budgets: TypeAlias = Budget | Sequence[Budget] | None
+StoreLike: TypeAlias = str | Store | None
+OnAsk: TypeAlias = Callable[[Pending], Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Host:
+    """What several runs have in common: models, prices, shared budgets, the store."""
+
+    directory: Directory
+    ledger: Ledger
+    shared: Chain
+    store: Store | None
+    on_alert: OnAlert | None
+    on_ask: OnAsk | None
+    listeners: tuple[Listener, ...]
+    deps: Any = None
+    #: In loop time: what `seconds` of a budget of many runs leaves to all of them together.
+    deadline: float | None = None
+    stages: Stages = field(default_factory=Stages)
+
+
+class RunOptions(TypedDict, total=False):
+    """What `run` takes besides the flow and its input; see there."""
+
+    budget: Budgets
+    deps: Any
+    store: StoreLike
+    run_id: str | None
+    models: Replacements
+    on_event: Listener | None
+    on_alert: OnAlert | None
+    on_ask: OnAsk | None
+    seed: int | None
+    history: Transcript | None
+
+
+@asynccontextmanager
+async def hosting(
+    options: RunOptions, *listeners: Listener, shared: Chain = (), deadline: float | None = None
+) -> AsyncGenerator[Host]:
+    """The host that `options` describe. A store that was given by its address is closed at the end."""
+    store = options.get("store")
+    own = store_at(store) if isinstance(store, str) else None
+    on_event = options.get("on_event")
+    try:
+        yield Host(
+            Directory(options.get("models"), default_prices()),
+            Ledger(),
+            shared,
+            own if isinstance(store, str) else store,
+            options.get("on_alert"),
+            options.get("on_ask"),
+            listeners if on_event is None else (*listeners, on_event),
+            options.get("deps"),
+            deadline,
+        )
+    finally:
+        if own is not None:
+            await own.close()
+
+
+def as_budgets(budget: Budgets) -> tuple[Budget, ...]:
+    """What `budget=` was given, as a tuple. Raises ConfigError."""
+    if budget is None:
+        return ()
+    found = (budget,) if isinstance(budget, Budget) else tuple(budget)
+    for one in found:
+        if not isinstance(one, Budget):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"budget={one!r} is not a Budget", hint='write budget=Budget(usd="0.50")')
+    return found

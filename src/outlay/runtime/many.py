@@ -1,0 +1,116 @@
+"""Run a flow on many inputs, under one budget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, Literal, TypeVar
+
+from outlay.agents.function import as_node
+from outlay.errors import ConfigError
+from outlay.policies.admission import Admission
+from outlay.protocols.node import Node
+from outlay.runtime import preflight
+from outlay.runtime.alerts import OnAlert
+from outlay.runtime.budgets import accounts_for
+from outlay.runtime.directory import Replacements
+from outlay.runtime.execution import execute
+from outlay.runtime.host import Budgets, Host, OnAsk, RunOptions, StoreLike, as_budgets, hosting
+from outlay.runtime.recorder import Listener
+from outlay.runtime.result import Result
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+Id = TypeVar("Id")
+
+
+async def run_many(
+    node: Node[In, Out] | Callable[..., Any],
+    rows: Iterable[tuple[Id, In]] | AsyncIterable[tuple[Id, In]],
+    *,
+    concurrency: int = 16,
+    lane: Literal["live"] = "live",
+    budget: Budgets = None,
+    deps: Any = None,
+    store: StoreLike = None,
+    models: Replacements = None,
+    on_event: Listener | None = None,
+    on_alert: OnAlert | None = None,
+    on_ask: OnAsk | None = None,
+    seed: int | None = None,
+) -> AsyncGenerator[tuple[Id, Result[Out]]]:
+    """Run a flow on many rows of `(id, input)`, `concurrency` at a time; results as they finish.
+
+    The budget covers all rows together. Near its end fewer rows are started, so that it is not used up by rows that
+    are half done; once it is used up no further row is started, rows in flight end as they can, and the generator
+    ends.
+    """
+    if concurrency < 1:
+        raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
+    if lane != "live":
+        raise ConfigError(f"lane={lane!r} is not there yet", hint="leave it out, or say lane='live'")
+    root = as_node(node)
+    limits = as_budgets(budget)
+    now = asyncio.get_running_loop().time
+    deadline = min((now() + budget.seconds for budget in limits if budget.seconds is not None), default=None)
+    options = RunOptions(
+        deps=deps, store=store, models=models, on_event=on_event, on_alert=on_alert, on_ask=on_ask, seed=seed
+    )
+    async with hosting(options, shared=accounts_for(root.name, limits), deadline=deadline) as host:
+        preflight.check(root, host.directory, limits)
+        source = aiter(_each(rows))
+        async for row in _rows(host, root, source, concurrency, seed):
+            yield row
+
+
+async def _rows(
+    host: Host, root: Node[Any, Any], source: AsyncIterator[tuple[Id, Any]], concurrency: int, seed: int | None
+) -> AsyncGenerator[tuple[Id, Result[Any]]]:
+    pending: dict[asyncio.Task[Result[Any]], Id] = {}
+    open_ended = True
+    admissions = [Admission(a.usd_limit) for a in host.shared if a.usd_limit is not None]
+    now = asyncio.get_running_loop().time
+    try:
+        while True:
+            while open_ended and len(pending) < concurrency and _admitted(host, admissions, len(pending)):
+                try:
+                    id, input = await anext(source)
+                except StopAsyncIteration:
+                    open_ended = False
+                    break
+                pending[asyncio.create_task(execute(host, root, input, seed=seed))] = id
+            if not pending:
+                return
+            done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in [task for task in pending if task in done]:
+                id = pending.pop(task)
+                result = task.result()
+                for admission in admissions:
+                    admission.record(result.bill.at_least)
+                if result.stop_reason == "budget" and any(account.refused for account in host.shared):
+                    open_ended = False
+                if host.deadline is not None and now() >= host.deadline:
+                    open_ended = False
+                yield id, result
+    finally:
+        for task in pending:
+            task.cancel()
+        if pending:
+            await asyncio.wait(pending)
+
+
+def _admitted(host: Host, admissions: Sequence[Admission], in_flight: int) -> bool:
+    limited = [account for account in host.shared if account.usd_limit is not None]
+    return all(
+        admission.admits(in_flight, account.spent + account.doubt)
+        for admission, account in zip(admissions, limited, strict=True)
+    )
+
+
+async def _each(rows: Iterable[tuple[Id, In]] | AsyncIterable[tuple[Id, In]]) -> AsyncIterator[tuple[Id, In]]:
+    if isinstance(rows, AsyncIterable):
+        async for row in rows:
+            yield row
+    else:
+        for row in rows:
+            yield row
