@@ -293,3 +293,12 @@ class ApprovalPending(Stopped):
     """The run waits for a human."""
 
     reason = "approval"
+
+
+def one_line(error: BaseException) -> str:
+    """`Type: text` for events and reasons that people read, whatever the error's own text does."""
+    try:
+        text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
+    except Exception:  # an exception of the user's whose text raises
+        text = ""
+    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__

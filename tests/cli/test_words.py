@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from outlay.cli.problems import show_limit
 from outlay.cli.words import cell, count, dollars, jsonable, spread
+from outlay.values.money import show_limit
 
 
 @pytest.mark.parametrize(

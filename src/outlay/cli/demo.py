@@ -19,7 +19,7 @@ import outlay
 from outlay.analysis.text import one_line
 from outlay.cli.mapping import Outcome
 from outlay.cli.options import amount, debug_option, json_option, store_option
-from outlay.cli.problems import CODES, INTERRUPTED, Problem, Quiet, show, show_limit
+from outlay.cli.problems import CODES, INTERRUPTED, Problem, Quiet, show
 from outlay.cli.progress import Progress
 from outlay.cli.rows import RowFile
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
@@ -30,6 +30,7 @@ from outlay.events import BudgetAlert, Event
 from outlay.runtime.directory import default_prices
 from outlay.runtime.many import run_many
 from outlay.stores.opening import open_store
+from outlay.values.money import show_limit
 
 BUDGET = "0.50"
 

@@ -15,7 +15,7 @@ from outlay.cli.answers import AnswerFile
 from outlay.cli.inputs import InputType
 from outlay.cli.mapping import Mapping, Outcome, Survey
 from outlay.cli.options import debug_option, flow_options, json_option, store_option
-from outlay.cli.problems import CODES, INTERRUPTED, Problem, Quiet, budget_stop, show, show_limit
+from outlay.cli.problems import CODES, INTERRUPTED, Problem, Quiet, budget_stop, show
 from outlay.cli.rows import RowFile
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
@@ -23,6 +23,7 @@ from outlay.cli.words import count, money, routes, spread
 from outlay.errors import BudgetExceeded, ConfigError, OutlayError
 from outlay.runtime.directory import default_prices
 from outlay.stores.opening import open_store
+from outlay.values.money import show_limit
 
 
 @click.command("map")

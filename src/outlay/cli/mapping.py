@@ -23,6 +23,7 @@ from outlay.events import BudgetAlert, Event
 from outlay.protocols.store import Store
 from outlay.runtime.many import run_many
 from outlay.runtime.result import Result
+from outlay.values.money import show_limit
 
 #: Rows that ended so are answered; any other end leaves the row for the next time.
 ANSWERED = ("completed", "turn_limit", "error")
@@ -249,5 +250,5 @@ class Mapping:
 
 def _amount(alert: BudgetAlert) -> str:
     if alert.resource == "usd":
-        return f"{dollars(alert.spent, places=4)} of {dollars(alert.limit, places=2)}"
+        return f"{dollars(alert.spent, places=4)} of {show_limit(alert.limit)}"
     return f"{alert.spent:,} of {alert.limit:,} {alert.resource}"

@@ -16,6 +16,8 @@ from typing import Any
 
 import click
 
+from outlay.values.money import show_limit
+
 COMPLETED, ERROR, USAGE, STOPPED, APPROVAL, INTERRUPTED = 0, 1, 2, 3, 4, 130
 #: The exit code of a run by its `stop_reason`.
 CODES = {
@@ -97,12 +99,6 @@ def budget_stop(error: Any, *facts: str, spent: Decimal | None = None, next: str
     place = () if facts else ((f"at {error.path}",) if error.path else ())
     lines = (*facts[:1], *place, *((rest,) if rest else ()), *facts[1:])
     return Problem(head, *lines, next=next or error.hint, code=STOPPED)
-
-
-def show_limit(limit: Decimal) -> str:
-    """A limit as somebody would write it: `$5.00`, `$0.005`."""
-    places = max(2, -int(limit.normalize().as_tuple().exponent))
-    return f"${limit:,.{places}f}"
 
 
 def frames(error: BaseException) -> str:

@@ -15,9 +15,9 @@ from typing import Any, Self
 import click
 
 from outlay.analysis.text import one_line, plain
-from outlay.cli.problems import show_limit
 from outlay.cli.tally import AgentTally, Tally
 from outlay.cli.words import count, dollars, reasons
+from outlay.values.money import show_limit
 
 #: Frames a second of the panel, and seconds between plain lines.
 FRAMES, PLAIN_EVERY = 8, 5.0

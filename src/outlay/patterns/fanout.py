@@ -7,23 +7,29 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
 from outlay.agents.content import as_text
 from outlay.agents.function import as_node
 from outlay.agents.signature import call
-from outlay.errors import ConfigError, Stopped
-from outlay.patterns.pattern import NOT_A_FAILURE, Pattern, Step, one_line
+from outlay.errors import ConfigError, Stopped, one_line
+from outlay.patterns.pattern import NOT_A_FAILURE, Budgets, Common, Pattern, Step
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
-from outlay.values.budget import Budget
 
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 X = TypeVar("X")
-Budgets = Budget | tuple[Budget, ...] | None
 OnError = Literal["skip", "raise"]
+
+
+class Limits(Common, total=False):
+    """How wide a fan-out runs, and what it makes of failures."""
+
+    max_parallel: int | None
+    min_success: int
+    on_error: OnError
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,44 +78,12 @@ class FanOut(Pattern[In, Out]):
     on_error: OnError = "skip"
 
     @overload
-    def __init__(
-        self: FanOut[list[A], list[B]],
-        worker: Node[A, B],
-        *,
-        max_parallel: int | None = ...,
-        min_success: int = ...,
-        on_error: OnError = ...,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
-    ) -> None: ...
+    def __init__(self: FanOut[list[A], list[B]], worker: Node[A, B], **limits: Unpack[Limits]) -> None: ...
+    @overload
+    def __init__(self: FanOut[A, dict[str, B]], worker: Sequence[Node[A, B]], **limits: Unpack[Limits]) -> None: ...
     @overload
     def __init__(
-        self: FanOut[A, dict[str, B]],
-        worker: Sequence[Node[A, B]],
-        *,
-        max_parallel: int | None = ...,
-        min_success: int = ...,
-        on_error: OnError = ...,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: FanOut[X, list[B]],
-        worker: Node[A, B],
-        split: Callable[[X], Iterable[A]],
-        *,
-        max_parallel: int | None = ...,
-        min_success: int = ...,
-        on_error: OnError = ...,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
+        self: FanOut[X, list[B]], worker: Node[A, B], split: Callable[[X], Iterable[A]], **limits: Unpack[Limits]
     ) -> None: ...
     @overload
     def __init__(
@@ -118,13 +92,7 @@ class FanOut(Pattern[In, Out]):
         split: Callable[..., Any] | None = ...,
         *,
         merge: Step[Any, C],
-        max_parallel: int | None = ...,
-        min_success: int = ...,
-        on_error: OnError = ...,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
+        **limits: Unpack[Limits],
     ) -> None: ...
     @overload
     def __init__(
@@ -135,11 +103,7 @@ class FanOut(Pattern[In, Out]):
         max_parallel: int | None = ...,
         min_success: int = ...,
         on_error: OnError = ...,
-        *,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
+        **common: Unpack[Common],
     ) -> None: ...
     def __init__(
         self,

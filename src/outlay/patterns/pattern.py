@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypedDict, TypeVar
 
 from outlay.errors import ConfigError, InDoubt, PolicyViolation, Stopped, StoreFailed
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
+from outlay.values.budget import Budget
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -20,6 +21,18 @@ Step: TypeAlias = (
     | Callable[[A], B]
     | Callable[[RunContext[Any], A], B]
 )
+
+Budgets: TypeAlias = Budget | tuple[Budget, ...] | None
+
+
+class Common(TypedDict, total=False):
+    """What every pattern takes besides its parts."""
+
+    name: str
+    description: str
+    budget: Budgets
+    optional: bool
+
 
 #: Not a worker's failure: the run is told to end, is built wrongly, or may not do this.
 NOT_A_FAILURE = (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed)
@@ -39,9 +52,3 @@ class Pattern(Node[In, Out]):
         if not self.name:
             object.__setattr__(self, "name", type(self).__name__.lower())
         super().__post_init__()
-
-
-def one_line(error: BaseException) -> str:
-    """`Type: text`, for reasons that people read."""
-    text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -9,16 +9,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
 from types import UnionType
-from typing import Any, Self, TypeVar, cast, get_args, get_origin, overload
+from typing import Any, Self, TypeVar, Unpack, cast, get_args, get_origin, overload
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node
 from outlay.agents.signature import parameters_of
 from outlay.errors import ConfigError, Stopped
-from outlay.patterns.pattern import Pattern, Step
+from outlay.patterns.pattern import Budgets, Common, Pattern, Step
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
-from outlay.values.budget import Budget
 
 S = TypeVar("S")
 T1 = TypeVar("T1")
@@ -31,7 +30,6 @@ T7 = TypeVar("T7")
 T8 = TypeVar("T8")
 #: Which numbers may stand for which, as type checkers have it (PEP 484).
 _WIDENS_TO: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
-Budgets = Budget | tuple[Budget, ...] | None
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -45,40 +43,12 @@ class Pipeline(Pattern[In, Out]):
     stages: tuple[Node[Any, Any], ...] = field(default=())
 
     @overload
-    def __init__(
-        self: Pipeline[S, T1],
-        s1: Step[S, T1],
-        /,
-        *,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
-    ) -> None: ...
+    def __init__(self: Pipeline[S, T1], s1: Step[S, T1], /, **common: Unpack[Common]) -> None: ...
+    @overload
+    def __init__(self: Pipeline[S, T2], s1: Step[S, T1], s2: Step[T1, T2], /, **common: Unpack[Common]) -> None: ...
     @overload
     def __init__(
-        self: Pipeline[S, T2],
-        s1: Step[S, T1],
-        s2: Step[T1, T2],
-        /,
-        *,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Pipeline[S, T3],
-        s1: Step[S, T1],
-        s2: Step[T1, T2],
-        s3: Step[T2, T3],
-        /,
-        *,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
+        self: Pipeline[S, T3], s1: Step[S, T1], s2: Step[T1, T2], s3: Step[T2, T3], /, **common: Unpack[Common]
     ) -> None: ...
     @overload
     def __init__(
@@ -88,11 +58,7 @@ class Pipeline(Pattern[In, Out]):
         s3: Step[T2, T3],
         s4: Step[T3, T4],
         /,
-        *,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
+        **common: Unpack[Common],
     ) -> None: ...
     @overload
     def __init__(
@@ -103,11 +69,7 @@ class Pipeline(Pattern[In, Out]):
         s4: Step[T3, T4],
         s5: Step[T4, T5],
         /,
-        *,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
+        **common: Unpack[Common],
     ) -> None: ...
     @overload
     def __init__(
@@ -119,11 +81,7 @@ class Pipeline(Pattern[In, Out]):
         s5: Step[T4, T5],
         s6: Step[T5, T6],
         /,
-        *,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
+        **common: Unpack[Common],
     ) -> None: ...
     @overload
     def __init__(
@@ -136,11 +94,7 @@ class Pipeline(Pattern[In, Out]):
         s6: Step[T5, T6],
         s7: Step[T6, T7],
         /,
-        *,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
+        **common: Unpack[Common],
     ) -> None: ...
     @overload
     def __init__(
@@ -154,11 +108,7 @@ class Pipeline(Pattern[In, Out]):
         s7: Step[T6, T7],
         s8: Step[T7, T8],
         /,
-        *,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
+        **common: Unpack[Common],
     ) -> None: ...
     @overload
     def __init__(
@@ -174,10 +124,7 @@ class Pipeline(Pattern[In, Out]):
         s9: Any,
         /,
         *stages: Any,
-        name: str = ...,
-        description: str = ...,
-        budget: Budgets = ...,
-        optional: bool = ...,
+        **common: Unpack[Common],
     ) -> None: ...
     def __init__(
         self, *stages: Any, name: str = "", description: str = "", budget: Budgets = None, optional: bool = False

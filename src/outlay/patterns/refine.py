@@ -8,13 +8,13 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
 from outlay.agents.signature import call
 from outlay.errors import ConfigError, Stopped
-from outlay.patterns.pattern import NOT_A_FAILURE, Pattern
+from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.critique import Critique, Draft, Feedback, Revision
@@ -63,11 +63,7 @@ class Refine(Pattern[In, Out]):
             critic: Any,
             max_rounds: int = 3,
             fallback: Any = None,
-            *,
-            name: str = "",
-            description: str = "",
-            budget: Any = None,
-            optional: bool = False,
+            **common: Unpack[Common],
         ) -> None: ...
 
     def __post_init__(self) -> None:

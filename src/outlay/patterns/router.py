@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, Unpack, cast, get_args, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node
-from outlay.errors import ConfigError, Stopped
-from outlay.patterns.pattern import NOT_A_FAILURE, Pattern, one_line
+from outlay.errors import ConfigError, Stopped, one_line
+from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.routed import Routed
@@ -51,11 +51,7 @@ class Router(Pattern[In, Out]):
             threshold: float = 0.7,
             escalate: Sequence[str] = (),
             on_error: Literal["default", "raise"] = "default",
-            *,
-            name: str = "",
-            description: str = "",
-            budget: Any = None,
-            optional: bool = False,
+            **common: Unpack[Common],
         ) -> None: ...
 
     def __post_init__(self) -> None:

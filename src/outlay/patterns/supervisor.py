@@ -7,12 +7,12 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
-from outlay.errors import ConfigError, DeadlineExceeded, PlanInvalid, Stopped
-from outlay.patterns.pattern import NOT_A_FAILURE, Pattern, one_line
+from outlay.errors import ConfigError, DeadlineExceeded, PlanInvalid, Stopped, one_line
+from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.critique import Feedback, Revision
@@ -47,11 +47,7 @@ class Supervisor(Pattern[In, Out]):
             synthesizer: Node[Any, A] | Callable[..., Any],
             max_subtasks: int = 20,
             max_rounds: int = 1,
-            *,
-            name: str = "",
-            description: str = "",
-            budget: Any = None,
-            optional: bool = False,
+            **common: Unpack[Common],
         ) -> None: ...
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from outlay.events.records import BudgetAlert
 from outlay.policies.ledger import Alert
 from outlay.runtime.recorder import Recorder
-from outlay.values.money import show_usd
+from outlay.values.money import show_limit, show_usd
 
 log = logging.getLogger("outlay")
 OnAlert: TypeAlias = Callable[[BudgetAlert], Any]
@@ -41,7 +41,7 @@ def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callabl
 
 def _alert_on_stderr(alert: BudgetAlert) -> None:
     if alert.resource == "usd":
-        amount = f"{show_usd(alert.spent)} of {show_usd(alert.limit, places=2)}"
+        amount = f"{show_usd(alert.spent)} of {show_limit(alert.limit)}"
     else:
         amount = f"{alert.spent:,} of {alert.limit:,} {alert.resource}"
     print(  # noqa: T201 - budget alerts go to stderr unless on_alert= takes them

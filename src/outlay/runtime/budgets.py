@@ -12,7 +12,7 @@ from outlay.errors import BudgetExceeded, ConfigError, UnpricedModel
 from outlay.policies.ledger import Account, Alert, Answer, Ask, Hold, Ledger, Refusal, Ticket, Unpriced
 from outlay.protocols.node import Node
 from outlay.values.budget import Budget
-from outlay.values.money import ZERO, show_usd
+from outlay.values.money import ZERO, show_limit, show_usd
 
 Chain = tuple[Account, ...]
 
@@ -99,7 +99,7 @@ def exhausted(refusal: Refusal, path: str) -> BudgetExceeded:
         spent, held = account.spent, account.doubt + account.held + account.aside
         limit: Any = account.usd_limit
         text = (
-            f"budget stop at {show_usd(spent)} of {show_usd(limit, places=2)}: the next call reserves "
+            f"budget stop at {show_usd(spent)} of {show_limit(limit)}: the next call reserves "
             f"{show_usd(Decimal(refusal.needed))} and {show_usd(max(Decimal(refusal.left), ZERO))} is left"
         )
         if account.doubt:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from outlay.agents.function import as_node
 from outlay.agents.signature import call as call_function
-from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped, StoreFailed
+from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped, StoreFailed, one_line
 from outlay.events.records import (
     Checked,
     Custom,
@@ -23,8 +23,6 @@ from outlay.events.records import (
     NodeStarted,
     Retracted,
     Skipped,
-    ToolFinished,
-    ToolStarted,
 )
 from outlay.policies.ledger import Ask, Hold
 from outlay.protocols.effects import ToolEffect
@@ -37,6 +35,7 @@ from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
+from outlay.runtime.toolcall import run_tool
 from outlay.values.budget import Budget
 from outlay.values.content import ToolResult
 from outlay.values.label import TRUSTED, Label, untrusted
@@ -281,14 +280,14 @@ class Context:
                 raise flatten(group) from None  # a stop in a TaskGroup is a stop to whoever ran this node
             outcome = "completed"
         except Stopped as stop:
-            outcome, error_text = "stopped", _one_line(stop)
+            outcome, error_text = "stopped", one_line(stop)
             stop.path = stop.path or self.path
             state.stopped(stop)
             if stop.best_path != self.path:
                 stop.best = None
             raise
         except Exception as error:
-            outcome, error_text = "failed", _one_line(error)
+            outcome, error_text = "failed", one_line(error)
             if isinstance(error, OutlayError) and not error.path:
                 error.path = self.path
             raise
@@ -415,12 +414,7 @@ class Context:
         if effect.requires_approval:
             await self._approve(effect, arguments)
         inner = self._for_tool(effect.tool, key)
-        if effect.parallel:
-            value = await self._timed_tool(effect, inner, key)
-        else:
-            lock = state.tool_locks.setdefault(effect.tool, asyncio.Lock())
-            async with lock:
-                value = await self._timed_tool(effect, inner, key)
+        value = await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
         self.label = self.label.join(untrusted(effect.tool))
         return value
 
@@ -430,63 +424,6 @@ class Context:
         answer = await self._ask(question, None, None)
         if answer != "approve":
             raise PermissionError(f"a human denied the call of {effect.tool}")
-
-    async def _timed_tool(self, effect: ToolEffect, inner: Context, key: str) -> Any:
-        state = self.state
-        emit = state.recorder.emit
-        emit(
-            ToolStarted,
-            inner.path,
-            agent=self.node.name,
-            tool=effect.tool,
-            key=key,
-            side_effect=effect.side_effect,
-            label=self.label.integrity.name.lower(),
-        )
-        started = state.loop.time()
-        error_text, size = "cancelled", 0
-        try:
-            try:
-                with state.branches.here(), state.parking.working():
-                    value = await self._within(effect, inner)
-            except BaseExceptionGroup as group:
-                raise flatten(group) from None
-            error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
-            return value  # pyright: ignore[reportUnknownVariableType]
-        except (Exception, SystemExit) as error:
-            error_text = _one_line(error)
-            raise
-        finally:
-            emit(
-                ToolFinished,
-                inner.path,
-                agent=self.node.name,
-                tool=effect.tool,
-                key=key,
-                seconds=state.loop.time() - started,
-                error=error_text,
-                size=size,
-            )
-
-    async def _within(self, effect: ToolEffect, inner: Context) -> Any:
-        """The tool's own work, within its time-out and the deadline."""
-
-        async def work() -> Any:
-            return await effect.invoke(inner)
-
-        loop = self.state.loop
-        own = None if effect.timeout is None else loop.time() + effect.timeout
-        deadline = self.deadline
-        until = min((t for t in (own, deadline) if t is not None), default=None)
-        try:
-            async with asyncio.timeout_at(until):
-                return await (in_thread(work) if effect.in_thread else work())
-        except TimeoutError:
-            if deadline is not None and loop.time() >= deadline:
-                raise self.state.stopped(deadline_exceeded(self.path)) from None
-            if own is not None and loop.time() >= own:
-                raise TimeoutError(f"{effect.tool} gave no answer within {effect.timeout:g} s") from None
-            raise
 
     def _for_tool(self, tool: str, key: str) -> Context:
         """The context a tool gets: children it runs stand under its name."""
@@ -659,7 +596,7 @@ class Context:
 
     def _note_skip(self, path: str, reason: str, error: BaseException | None) -> None:
         self.state.skipped.append(SkippedPart(path, reason, error))
-        self.state.recorder.emit(Skipped, path, reason=reason, error="" if error is None else _one_line(error))
+        self.state.recorder.emit(Skipped, path, reason=reason, error="" if error is None else one_line(error))
 
     def keep(self, transcript: Transcript, tool_results: Sequence[ToolResult] = ()) -> None:
         self._transcript = transcript
@@ -689,14 +626,6 @@ def _visit(place: str) -> tuple[Scope, int]:
     scope = current_scope.get()
     assert scope is not None, "a node outside its run"
     return scope, scope.occurrence(b"visit " + place.encode(errors="surrogatepass"))
-
-
-def _one_line(error: BaseException) -> str:
-    try:
-        text = str(getattr(error, "message", "") or error).split("\n", 1)[0]
-    except Exception:  # an exception of the user's whose text raises
-        text = ""
-    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 
 def _limits_shape(budget: Budget) -> bool:

@@ -32,3 +32,9 @@ def show_usd(amount: Decimal | None, *, places: int = 4) -> str:
     if amount is None:
         return "unpriced"
     return f"${amount:,.{places}f}"
+
+
+def show_limit(amount: Decimal) -> str:
+    """A limit as it was set: `$5.00`, `$0.005`; at least cents, and no digit lost."""
+    digits = -int(amount.normalize().as_tuple().exponent)
+    return f"${amount:,.{max(2, digits)}f}"

@@ -1,0 +1,90 @@
+"""The path of a tool call: one at a time where it has side effects, within its time-out and the deadline, recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from outlay.errors import one_line
+from outlay.events.records import ToolFinished, ToolStarted
+from outlay.protocols.effects import ToolEffect
+from outlay.runtime.call import deadline_exceeded
+from outlay.runtime.flatten import flatten
+from outlay.runtime.state import RunState
+from outlay.runtime.threads import in_thread
+
+if TYPE_CHECKING:  # a tool is handed its context; what that is made of is not this file's business
+    from outlay.runtime.context import Context
+
+
+async def run_tool(
+    state: RunState, effect: ToolEffect, inner: Context, *, agent: str, key: str, deadline: float | None
+) -> Any:
+    """What the tool gives. `inner` is the context it runs in, `key` the effect's identity, `deadline` in loop time.
+
+    Raises what the tool raised, TimeoutError after `effect.timeout`, DeadlineExceeded.
+    """
+    async with AsyncExitStack() as held:
+        if not effect.parallel:
+            await held.enter_async_context(state.tool_locks.setdefault(effect.tool, asyncio.Lock()))
+        return await _recorded(state, effect, inner, agent, key, deadline)
+
+
+async def _recorded(
+    state: RunState, effect: ToolEffect, inner: Context, agent: str, key: str, deadline: float | None
+) -> Any:
+    emit = state.recorder.emit
+    emit(
+        ToolStarted,
+        inner.path,
+        agent=agent,
+        tool=effect.tool,
+        key=key,
+        side_effect=effect.side_effect,
+        label=inner.label.integrity.name.lower(),
+    )
+    started = state.loop.time()
+    error_text, size = "cancelled", 0
+    try:
+        try:
+            with state.branches.here(), state.parking.working():
+                value = await _in_time(state, effect, inner, deadline)
+        except BaseExceptionGroup as group:
+            raise flatten(group) from None
+        error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
+        return value  # pyright: ignore[reportUnknownVariableType]
+    except (Exception, SystemExit) as error:
+        error_text = one_line(error)
+        raise
+    finally:
+        emit(
+            ToolFinished,
+            inner.path,
+            agent=agent,
+            tool=effect.tool,
+            key=key,
+            seconds=state.loop.time() - started,
+            error=error_text,
+            size=size,
+        )
+
+
+async def _in_time(state: RunState, effect: ToolEffect, inner: Context, deadline: float | None) -> Any:
+    """The tool's own work, within its time-out and the deadline."""
+
+    async def work() -> Any:
+        return await effect.invoke(inner)
+
+    loop = state.loop
+    own = None if effect.timeout is None else loop.time() + effect.timeout
+    until = min((t for t in (own, deadline) if t is not None), default=None)
+    try:
+        async with asyncio.timeout_at(until):
+            return await (in_thread(work) if effect.in_thread else work())
+    except TimeoutError:
+        if deadline is not None and loop.time() >= deadline:
+            raise state.stopped(deadline_exceeded(inner.path)) from None
+        if own is not None and loop.time() >= own:
+            raise TimeoutError(f"{effect.tool} gave no answer within {effect.timeout:g} s") from None
+        raise
