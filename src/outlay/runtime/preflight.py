@@ -51,7 +51,7 @@ def _with_budgets(
     node: Node[Any, Any], above: tuple[Budget, ...], seen: set[tuple[int, bool]]
 ) -> Iterator[tuple[Node[Any, Any], tuple[Budget, ...]]]:
     limits = above + node.budgets
-    mark = (id(node), any(b.usd is not None for b in limits))
+    mark = (id(node), any(b.usd is not None and not b.allow_unpriced for b in limits))
     if mark in seen:
         return
     seen.add(mark)
