@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from flows import at_once, cents, dear, echo, of_kind, paths, worker
 
-from outlay import Agent, Budget, RunContext, Usage, node, run, tool
+from outlay import Agent, Budget, RunContext, Usage, node, run, run_sync, tool
 from outlay.errors import BudgetExceeded, DeadlineExceeded, UnpricedModel
 from outlay.events import BudgetAlert, CallFinished, CallStarted, Decision, NodeFinished, Overrun
 from outlay.patterns import FanOut, Pipeline, Supervisor
-from outlay.testing import Reply, ScriptedModel
+from outlay.testing import Reply, ScriptedModel, virtual_time
 from outlay.values.plan import Plan, Subtask
 
 
@@ -136,7 +136,7 @@ def test_a_limit_of_tokens_counts_all_buckets() -> None:
     """Cache reads and writes are tokens too."""
     usage = Usage(input_tokens=10, cache_read_tokens=20, cache_write_tokens=30, output_tokens=40)
     agent = Agent("a", ScriptedModel(lambda _: Reply("x", usage=usage)), max_output_tokens=40, min_output_tokens=40)
-    result = at_once(run(FanOut(agent, max_parallel=1), ["a", "b", "c", "d"], budget=Budget(tokens=250)))
+    result = at_once(run(FanOut(agent, max_parallel=1), ["a", "b", "c", "d"], budget=Budget(tokens=300)))
     assert result.stop_reason == "budget"
     assert len(result.output) == 3
 
@@ -473,3 +473,29 @@ def test_a_tool_cannot_spend_past_the_agents_budget() -> None:
     assert result.stop_reason == "budget"
     assert spent(result) <= Decimal("0.03")
     assert all(e.outcome != "failed" for e in of_kind(result, NodeFinished))
+
+
+def test_agents_that_state_their_usage_stay_under_the_budget_however_many_they_are() -> None:
+    """Sixteen different agents at $1.00 an answer under $1.50: a cap that the budget lowered is a cap for a script."""
+    dollar = ScriptedModel(lambda request: Reply("ok", usage=Usage(output_tokens=1_000)), price=(0, 1_000), latency=1)
+    crew = FanOut([Agent(f"a{i}", dollar, max_output_tokens=1_000) for i in range(16)])
+    with virtual_time():
+        result = run_sync(crew, "go", budget=Budget(usd="1.50"), on_alert=lambda alert: None)
+    assert result.stop_reason == "budget"
+    assert result.bill.total is not None
+    assert Decimal("1.00") <= result.bill.total <= Decimal("1.50")
+    assert list(result.output or {}) == ["a0"]
+
+
+def test_listed_replies_that_state_their_input_are_reserved_for() -> None:
+    """Sixteen calls whose replies state $1.00 of input each: one fits under $1.50, and one is made."""
+    replies = [Reply("ok", usage=Usage(input_tokens=1_000_000))] * 16
+    model = ScriptedModel(replies, price=(1, 1), latency=1)
+    with virtual_time():
+        result = run_sync(
+            FanOut(Agent("a", model)),
+            [str(i) for i in range(16)],
+            budget=Budget(usd="1.50"),
+            on_alert=lambda alert: None,
+        )
+    assert (result.bill.total, len(model.calls), result.output) == (1, 1, ["ok"])

@@ -8,6 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -70,6 +71,9 @@ class ScriptedModel:
         self._price = None if price is None else Price.per_million(usd(price[0]), usd(price[1]))
         self._latency = latency
         self._taken = threading.Lock()
+        stated = (reply.usage for reply in self._replies if isinstance(reply, Reply)) if not callable(replies) else ()
+        #: The most input that a reply states, as far as that is known before it is given.
+        self._stated_input = max((usage.all_input_tokens for usage in stated if usage is not None), default=0)
         self.calls: list[ModelRequest] = []
 
     def __repr__(self) -> str:
@@ -98,7 +102,14 @@ class ScriptedModel:
         return self._price
 
     def bound(self, request: ModelRequest) -> int:
-        """The very estimate that is billed. A Reply whose usage claims more input settles above it, as an overrun."""
+        """The very estimate that is billed, or what a listed reply states where that is more.
+
+        What a function states is known only afterwards: the first time it settles above its bound, as an overrun.
+        """
+        return max(self.estimate(request), self._stated_input)
+
+    def estimate(self, request: ModelRequest) -> int:
+        """The input tokens of a request whose reply does not state them."""
         return _tokens(sum(map(len, _input_texts(request))))
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
@@ -114,6 +125,8 @@ class ScriptedModel:
             await asyncio.sleep(self._latency)
         reply = _reply(await self._next(number, request), request)
         response = _response(reply, request, self)
+        if reply.usage is not None:
+            self._stated_input = max(self._stated_input, reply.usage.all_input_tokens)
         if on_text is not None:
             for piece in _PIECES.findall(response.message.text):
                 on_text(piece)
@@ -292,7 +305,10 @@ def _response(reply: Reply, request: ModelRequest, model: ScriptedModel) -> Mode
             thinking, room = thinking[:room], max(0, room - len(thinking))
             text, calls, stop = text[:room], [], "length"
             size = len(text) + len(thinking)
-        usage = Usage(input_tokens=model.bound(request), output_tokens=_tokens(size))
+        usage = Usage(input_tokens=model.estimate(request), output_tokens=_tokens(size))
+    elif request.clipped and usage.output_tokens > request.max_output_tokens:
+        # what a provider does with a cap that a budget lowered; a cap of your own is yours to make fit the reply
+        usage, calls, stop = replace(usage, output_tokens=request.max_output_tokens), [], "length"
     parts: list[Part] = []
     if thinking:
         parts.append(ProviderBlock(model.dialect, "thinking", _json({"thinking": thinking}), thinking))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from outlay.errors import (
@@ -368,9 +369,7 @@ def deadline_exceeded(path: str, seconds: float | None = None) -> DeadlineExceed
 
 
 def _with_cap(request: ModelRequest, cap: int) -> ModelRequest:
-    return ModelRequest(
-        request.agent, request.path, request.prelude, request.transcript, cap, request.settings, request.output_type
-    )
+    return replace(request, max_output_tokens=cap, clipped=True)
 
 
 __all__ = ["Call", "call_key", "deadline_exceeded", "largest_segments", "request_hash"]

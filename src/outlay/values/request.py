@@ -71,7 +71,7 @@ class ModelRequest:
     """One request to a model.
 
     `max_output_tokens` includes thinking. `output_type` is the Python type behind `prelude.output`, for models
-    that are a function of yours; providers see only the schema.
+    that are a function of yours; providers see only the schema. `clipped`: a budget lowered `max_output_tokens`.
     """
 
     agent: str
@@ -81,6 +81,7 @@ class ModelRequest:
     max_output_tokens: int
     settings: ModelSettings = field(default_factory=ModelSettings)
     output_type: object = str
+    clipped: bool = False
 
     @property
     def messages(self) -> tuple[Message, ...]:
