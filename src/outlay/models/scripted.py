@@ -66,12 +66,13 @@ class ScriptedModel:
             )
         if not 0 <= latency < float("inf"):
             raise ConfigError(f"ScriptedModel: latency is in seconds and not negative, not {latency!r}")
-        self._replies = replies if callable(replies) else tuple(replies)
+        listed: tuple[Any, ...] = () if callable(replies) else tuple(replies)
+        self._replies = replies if callable(replies) else listed
         self._name = name
         self._price = None if price is None else Price.per_million(usd(price[0]), usd(price[1]))
         self._latency = latency
         self._taken = threading.Lock()
-        stated = (reply.usage for reply in self._replies if isinstance(reply, Reply)) if not callable(replies) else ()
+        stated = [reply.usage for reply in listed if isinstance(reply, Reply)]
         #: The most input that a reply states, as far as that is known before it is given.
         self._stated_input = max((usage.all_input_tokens for usage in stated if usage is not None), default=0)
         self.calls: list[ModelRequest] = []
