@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -76,6 +77,7 @@ class Library:
         self._titles: dict[str, str] = {}
         self._lock = threading.Lock()
         self._db = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._db.close)  # a library lives as long as somebody reads in it
         self._db.execute(
             "CREATE VIRTUAL TABLE passages USING fts5"
             "(source UNINDEXED, title, text, tokenize = 'porter unicode61 remove_diacritics 2')"
