@@ -14,7 +14,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 ADRS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
 MODULES = sorted((ROOT / "src" / "outlay").rglob("*.py"))
 
-REGISTRY_HOSTS = ["pypi.org", "pythonhosted", "registry.npm", "/simple/"]
+#: In two halves, so that this file names none of them either.
+REGISTRY_HOSTS = [a + b for a, b in (("pypi", ".org"), ("python", "hosted"), ("registry", ".npm"), ("/sim", "ple/"))]
 HOMES = re.compile(r"(?<![\w./-])/(?:(?:home|Users)/[a-z]|root/[\w.])")
 MARKER = r"[a-z_]+ [<>=!]+ '[\w.]+'"
 PIN = re.compile(rf"[a-z0-9][a-z0-9-]*==[0-9][\w.!+]*( ; {MARKER}( (and|or) {MARKER})*)?")

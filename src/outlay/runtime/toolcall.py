@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from outlay.errors import one_line
 from outlay.events.records import ToolFinished, ToolStarted
+from outlay.protocols.context import RunContext
 from outlay.protocols.effects import ToolEffect
 from outlay.runtime.call import deadline_exceeded
 from outlay.runtime.flatten import flatten
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
 
-if TYPE_CHECKING:  # a tool is handed its context; what that is made of is not this file's business
-    from outlay.runtime.context import Context
-
 
 async def run_tool(
-    state: RunState, effect: ToolEffect, inner: Context, *, agent: str, key: str, deadline: float | None
+    state: RunState, effect: ToolEffect, inner: RunContext[Any], *, agent: str, key: str, deadline: float | None
 ) -> Any:
     """What the tool gives. `inner` is the context it runs in, `key` the effect's identity, `deadline` in loop time.
 
@@ -32,7 +30,7 @@ async def run_tool(
 
 
 async def _recorded(
-    state: RunState, effect: ToolEffect, inner: Context, agent: str, key: str, deadline: float | None
+    state: RunState, effect: ToolEffect, inner: RunContext[Any], agent: str, key: str, deadline: float | None
 ) -> Any:
     emit = state.recorder.emit
     emit(
@@ -70,7 +68,7 @@ async def _recorded(
         )
 
 
-async def _in_time(state: RunState, effect: ToolEffect, inner: Context, deadline: float | None) -> Any:
+async def _in_time(state: RunState, effect: ToolEffect, inner: RunContext[Any], deadline: float | None) -> Any:
     """The tool's own work, within its time-out and the deadline."""
 
     async def work() -> Any:
