@@ -1,6 +1,7 @@
 """FanOut: one worker over many items, or many workers over one input, at the same time."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from outlay import Agent, Budget, RunContext, node, run_sync
 from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, Overloaded
 from outlay.patterns import FanOut, Pipeline
-from outlay.testing import ScriptedModel, virtual_time
+from outlay.testing import Reply, ScriptedModel, virtual_time
 
 
 def agent(name, answer, *, latency=0.0, price=(1, 1), **options):
@@ -268,3 +269,20 @@ def test_replace_changes_one_thing():
     changed = flow.replace(merge=sum)
     assert (changed.name, changed.max_parallel, run_sync(changed, [1, 2]).output) == ("f", 3, 5)
     assert run_sync(flow, [1, 2]).output == [2, 3]
+
+
+def test_one_workers_turn_limit_does_not_stop_the_others() -> None:
+    """An agent that runs out of turns is left out and named; the rest goes on, and the run says what happened."""
+
+    def lookup(word: str) -> str:
+        """Look a word up."""
+        return word
+
+    def says(request: Any) -> Any:
+        return Reply(tool_calls=[("lookup", {"word": "x"})]) if "b" in request.text else "done"
+
+    agent = Agent("a", ScriptedModel(says), tools=[lookup], max_turns=2)
+    result = run_sync(FanOut(agent, max_parallel=1), ["a", "b", "c", "d"])
+    assert result.output == ["done"] * 3
+    assert (result.stop_reason, result.degraded) == ("turn_limit", True)
+    assert [type(part.error).__name__ for part in result.skipped] == ["TurnLimit"]

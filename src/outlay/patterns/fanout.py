@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Unpack, cast, overload
 from outlay.agents.content import as_text
 from outlay.agents.function import as_node
 from outlay.agents.signature import call
-from outlay.errors import ConfigError, Stopped, one_line
+from outlay.errors import ConfigError, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Budgets, Common, Pattern, Step
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
@@ -206,6 +206,8 @@ class FanOut(Pattern[In, Out]):
                     return
                 try:
                     outcomes.results[i] = await ctx.child(job.node, job.value, key=job.key, index=job.index)
+                except TurnLimit as limit:  # one item's own limit says nothing of the others
+                    outcomes.errors[i] = limit
                 except Stopped as stop:  # what is in flight goes on: it is paid for
                     outcomes.stop = outcomes.stop or stop
                     ctx.skip(job.name, one_line(stop), stop)

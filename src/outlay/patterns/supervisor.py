@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Unpack
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
-from outlay.errors import ConfigError, DeadlineExceeded, PlanInvalid, Stopped, one_line
+from outlay.errors import ConfigError, DeadlineExceeded, PlanInvalid, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
@@ -196,20 +196,26 @@ class _Work:
         task = Task(self.goal, subtask.task, {needed: self.results[needed] for needed in subtask.depends_on})
         try:
             result = await ctx.child(worker, task, key=key)
+        except TurnLimit as limit:  # one subtask's own limit says nothing of the others
+            self._lost(subtask, place, limit)
         except Stopped as stop:
             self.stop = self.stop or stop
             self._failed(subtask, place, one_line(stop), stop)
         except NOT_A_FAILURE:
             raise
         except Exception as error:
-            self.first_error = self.first_error or error
-            self.failed[subtask.id] = one_line(error)
-            ctx.skip(place, "the worker failed", error)
+            self._lost(subtask, place, error)
         else:
             if result is task:  # an optional worker was skipped: a task is no answer to itself
                 self.failed[subtask.id] = "the worker was skipped"
             else:
                 self.results[subtask.id] = result
+
+    def _lost(self, subtask: Subtask, place: str, error: Exception) -> None:
+        """The worker failed."""
+        self.first_error = self.first_error or error
+        self.failed[subtask.id] = one_line(error)
+        self.ctx.skip(place, "the worker failed", error)
 
     def _failed(self, subtask: Subtask, place: str, reason: str, error: Exception | None = None) -> None:
         self.failed[subtask.id] = reason
