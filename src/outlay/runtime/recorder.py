@@ -66,7 +66,7 @@ class Recorder:
         new: list[tuple[bytes, bytes]] = []
         if prelude is not None and prelude.digest not in self._kept:
             self._kept.add(prelude.digest)
-            new.append((prelude.digest, prelude_bytes(prelude)))
+            new.append((prelude.digest, prelude.wire("stored", prelude_bytes)))
         for link in transcript.links():
             if link.head in self._kept:
                 break
