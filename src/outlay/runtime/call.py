@@ -348,7 +348,7 @@ def request_hash(model: Model, request: ModelRequest) -> bytes:
         model.id.encode(),
         request.transcript.head,
         request.prelude.digest,
-        repr(request.settings).encode(),
+        request.settings.key,
         request.max_output_tokens.to_bytes(8, "big"),
     )
 

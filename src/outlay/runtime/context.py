@@ -382,7 +382,7 @@ class Context:
     def _identity(self, what: bytes) -> str:
         scope = current_scope.get()
         assert scope is not None, "an effect outside its run"
-        return call_key(self.state, self._place, scope.id, what, scope.occurrence(digest(self._place.encode(), what)))
+        return call_key(self.state, self._place, scope.id, what, scope.occurrence((self._place, what)))
 
     def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
         return self.state.directory.model(agent, choice, offline)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypedDict
 
@@ -57,29 +56,38 @@ class RunOptions(TypedDict, total=False):
     history: Transcript | None
 
 
-@asynccontextmanager
-async def hosting(
-    options: RunOptions, *listeners: Listener, shared: Chain = (), deadline: float | None = None
-) -> AsyncGenerator[Host]:
-    """The host that `options` describe. A store that was given by its address is closed at the end."""
-    store = options.get("store")
-    own = store_at(store) if isinstance(store, str) else None
-    on_event = options.get("on_event")
-    try:
-        yield Host(
-            Directory(options.get("models"), default_prices()),
+class hosting:
+    """The host that `options` describe. A store that was given by its address is closed at the end.
+
+    A class and not a generator: it stands in the way of every run.
+    """
+
+    __slots__ = ("_host", "_own")
+
+    def __init__(
+        self, options: RunOptions, *listeners: Listener, shared: Chain = (), deadline: float | None = None
+    ) -> None:
+        directory = Directory(options.get("models"), default_prices())
+        store, on_event = options.get("store"), options.get("on_event")
+        self._own = store_at(store) if isinstance(store, str) else None  # last: from here on it must be closed
+        self._host = Host(
+            directory,
             Ledger(),
             shared,
-            own if isinstance(store, str) else store,
+            self._own if isinstance(store, str) else store,
             options.get("on_alert"),
             options.get("on_ask"),
             listeners if on_event is None else (*listeners, on_event),
             options.get("deps"),
             deadline,
         )
-    finally:
-        if own is not None:
-            await own.close()
+
+    async def __aenter__(self) -> Host:
+        return self._host
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._own is not None:
+            await self._own.close()
 
 
 def as_budgets(budget: Budgets) -> tuple[Budget, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from contextvars import ContextVar, copy_context
 from typing import Any
 
@@ -48,7 +48,7 @@ class Scope:
         self._id = id
         self._lineage = lineage
         self._tasks: dict[str, int] = {}
-        self._counts: dict[bytes, int] = {}
+        self._counts: dict[object, int] = {}
         self._keys: dict[str, None] = {}
 
     @property
@@ -76,7 +76,7 @@ class Scope:
         self._keys[place] = None
         return Scope(digest(self.id, b"key", place.encode(errors="surrogatepass")))
 
-    def occurrence(self, what: bytes) -> int:
+    def occurrence(self, what: Hashable) -> int:
         """How often `what` has happened in this scope before."""
         n = self._counts.get(what, 0)
         self._counts[what] = n + 1

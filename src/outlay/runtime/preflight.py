@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode
 from outlay.errors import ConfigError
+from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.budgets import unpriced
 from outlay.runtime.directory import Directory
 from outlay.values.budget import Budget
 
 _well_formed: WeakSet[Node[Any, Any]] = WeakSet()
+#: The model that an agent was last found to suit. One each: a stand-in is a new model in every run.
+_suits: WeakKeyDictionary[Agent[Any], Model] = WeakKeyDictionary()
 
 
 def check(root: Node[Any, Any], directory: Directory, budgets: Sequence[Budget]) -> None:
@@ -84,11 +87,13 @@ def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budge
         if choice is None:
             continue
         model = directory.model(agent.name, choice, agent.offline)
-        try:
-            model.check(prelude, agent.settings, agent.max_output_tokens)
-        except ConfigError as error:
-            error.message = f"agent {agent.name!r}: {error.message}"
-            raise
+        if _suits.get(agent) is not model:
+            try:
+                model.check(prelude, agent.settings, agent.max_output_tokens)
+            except ConfigError as error:
+                error.message = f"agent {agent.name!r}: {error.message}"
+                raise
+            _suits[agent] = model
         strict = next((b for b in limits if b.usd is not None and not b.allow_unpriced), None)
         if strict is not None and directory.price(model) is None:
             raise unpriced(model.id, agent.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -27,10 +27,13 @@ class ModelSettings:
     seed: int | None = None
     tool_choice: str | None = None
     extra: Mapping[str, Any] | None = None
+    #: These settings as bytes, for the identity of a call; worked out once.
+    key: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stop", tuple(self.stop))
+        object.__setattr__(self, "key", repr(self).encode(errors="surrogatepass"))
 
     def given(self) -> dict[str, Any]:
         """The settings that were set, by name."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) not in (None, ())}
+        return {f.name: value for f in fields(self) if f.init and (value := getattr(self, f.name)) not in (None, ())}
