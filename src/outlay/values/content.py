@@ -22,6 +22,7 @@ class Image:
     media_type: str | None = None
 
     def __post_init__(self) -> None:
+        _must_be_bytes("Image", self.data)
         if (self.data is None) == (self.url is None):
             raise ValueError("an Image needs either data= or url=")
         if self.data is not None and self.media_type is None:
@@ -44,6 +45,7 @@ class File:
     media_type: str = "application/pdf"
 
     def __post_init__(self) -> None:
+        _must_be_bytes("File", self.data)
         if sum(x is not None for x in (self.data, self.url, self.file_id)) != 1:
             raise ValueError("a File needs exactly one of data=, url= and file_id=")
 
@@ -94,6 +96,17 @@ _MAGIC = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF8", "image/gif"),
 )
+
+
+def _must_be_bytes(kind: str, data: object) -> None:
+    """A path or an address in the place of the contents is the likely slip."""
+    if data is None or isinstance(data, bytes):
+        return
+    if isinstance(data, str | Path):
+        text = str(data)
+        right = f"{kind}(url={text!r})" if text.startswith(("http://", "https://")) else f"{kind}.open({text!r})"
+        raise ValueError(f"{kind}({text!r}) is not its contents; write {right}")
+    raise ValueError(f"{kind} takes bytes, not {type(data).__name__}")
 
 
 def _image_type(data: bytes) -> str:
