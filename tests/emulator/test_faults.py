@@ -285,3 +285,10 @@ async def test_stopping_ends_what_hangs(hello):
             await until(lambda: emulator.in_flight)
         with pytest.raises(aiohttp.ClientError):
             await pending
+
+
+@pytest.mark.parametrize(("wrong", "why"), [({"after": 0.5}, "whole number"), ({"ending": "bang"}, "one of cut")])
+def test_a_half_stream_that_cannot_be_is_refused_when_it_is_made(wrong: dict[str, Any], why: str) -> None:
+    """Not when the first client meets it."""
+    with pytest.raises(ValueError, match=why):
+        Fault.half_stream(**wrong)

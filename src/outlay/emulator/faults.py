@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from outlay.emulator.problems import ErrorAnswer
 
@@ -42,6 +42,12 @@ class Fault:
     after: int = 0
     ending: Ending = "cut"
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.after, int) or self.after < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"after= counts events of the stream: a whole number from 0, not {self.after!r}")
+        if self.ending not in get_args(Ending):
+            raise ValueError(f"ending= is one of {', '.join(get_args(Ending))}, not {self.ending!r}")
 
     @classmethod
     def http(
