@@ -1,4 +1,6 @@
-"""Agent: a model with instructions, tools, an output type and its checkers."""
+"""Agent: a model with instructions, tools, an output type and its checkers, and the turn loop over them:
+ask the model, run the tools it calls, check its output, feed back what was wrong.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +9,30 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import CoroutineType
 from typing import Any, cast
+from typing import TypeVar as PlainTypeVar
 
 from typing_extensions import TypeForm, TypeVar
 
-from outlay.agents.loop import converse
+from outlay.agents.content import as_parts, well_formed
 from outlay.agents.output import OutputCodec, codec_for
+from outlay.agents.signature import call
 from outlay.agents.tool import Tool, as_tools
-from outlay.errors import ConfigError
+from outlay.agents.tool_calls import ToolCalls
+from outlay.errors import ConfigError, OutputInvalid, OutputTruncated, Refused, TurnLimit
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
-from outlay.values.request import Prelude
+from outlay.values.content import Text
+from outlay.values.critique import Feedback
+from outlay.values.message import Message
+from outlay.values.request import ModelRequest, ModelResponse, Prelude
 from outlay.values.settings import ModelSettings
 
 Out = TypeVar("Out", covariant=True, default=str)
+A = PlainTypeVar("A")
+
+#: From here on an agent with a `cheaper` model uses it, and optional nodes are skipped.
+SHORT_OF_MONEY = 80
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,4 +132,127 @@ class Agent(Node[Any, Out]):
         return Prelude(system, tuple(tool.spec for tool in self.toolbox.values()), self.codec.spec)
 
     def run(self, ctx: RunContext[Any], input: Any) -> CoroutineType[Any, Any, Out]:
-        return converse(self, ctx, input)
+        return _converse(self, ctx, input)
+
+
+async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
+    """Run an agent on one input. Raises ModelError, ToolError, OutputInvalid, Stopped."""
+    prelude = agent.fixed_prelude or agent.prelude_of(await _instructions(agent, ctx))
+    prompt = input
+    if agent.prompt is not None and not isinstance(input, Feedback):
+        prompt = await call(agent.prompt, ctx, input)
+    transcript = ctx.transcript.append(Message("user", as_parts(prompt), ctx.label))
+    calls = ToolCalls(agent.name, agent.toolbox, ctx)
+    refusals = 0
+    best: Any = None
+    for _ in range(agent.max_turns):
+        response = await ctx.call_model(
+            _model(agent, ctx),
+            _request(agent, ctx, prelude, transcript),
+            least_output_tokens=agent.min_output_tokens,
+            max_input_tokens=agent.max_input_tokens,
+        )
+        transcript = transcript.append(response.message)
+        ctx.keep(transcript, calls.results)
+        _complete(agent, ctx, response)
+        if response.message.tool_calls:
+            transcript = transcript.append(await calls.run(response.message.tool_calls))
+            ctx.keep(transcript, calls.results)
+            continue
+        if response.stop == "pause":
+            continue
+        text = response.message.text
+        value, problem = await _checked(agent, ctx, text)
+        if problem is None:
+            return value
+        best = value if value is not None else best
+        ctx.retract(problem)
+        if refusals >= agent.output_retries:
+            raise OutputInvalid(
+                f"agent {agent.name}: the output is still wrong after {refusals} corrections: {problem}",
+                output=text,
+                problem=problem,
+                path=ctx.path,
+                hint="loosen the check, raise output_retries, or use a stronger model",
+            )
+        refusals += 1
+        transcript = transcript.append(
+            Message(
+                "user", (Text(f"Your answer cannot be used: {problem}\nGive the corrected answer only."),), ctx.label
+            )
+        )
+    raise TurnLimit(
+        f"agent {agent.name} used all its {agent.max_turns} turns without a final answer",
+        turns=agent.max_turns,
+        best=best,
+        path=ctx.path,
+        hint=f"raise max_turns, or give {agent.name} a narrower task",
+    )
+
+
+async def _instructions(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[str, ...]:
+    texts: list[str] = []
+    for part in agent.instruction_parts:
+        text: Any = part if isinstance(part, str) else await call(part, ctx)
+        if not isinstance(text, str):
+            raise ConfigError(
+                f"agent {agent.name}: the instructions function {name_of(part)} gave {type(text).__name__}, not text",
+                path=ctx.path,
+                hint='return "" where there is nothing to say',
+            )
+        texts.append(well_formed(text))
+    return tuple(text for text in texts if text)
+
+
+def _model(agent: Agent[Any], ctx: RunContext[Any]) -> Any:
+    if agent.cheaper is not None and ctx.budget.percent_used >= SHORT_OF_MONEY:
+        model = ctx.model(agent.name, agent.cheaper, agent.offline)
+        ctx.decide("cheaper_model", model=model.id, percent_used=ctx.budget.percent_used)
+        return model
+    return ctx.model(agent.name, agent.model, agent.offline)
+
+
+def _request(agent: Agent[Any], ctx: RunContext[Any], prelude: Prelude, transcript: Any) -> ModelRequest:
+    return ModelRequest(
+        agent.name, ctx.path, prelude, transcript, agent.max_output_tokens, agent.settings, agent.codec.type
+    )
+
+
+def _complete(agent: Agent[Any], ctx: RunContext[Any], response: ModelResponse) -> None:
+    """A refusal and a truncated answer are not success."""
+    if response.stop == "refusal":
+        raise Refused(
+            f"agent {agent.name}: the model declined: {response.message.text[:200] or response.raw_stop}",
+            path=ctx.path,
+            request_id=response.request_id,
+            hint="change the instructions or the input, or route it to a human",
+        )
+    if response.stop == "length":
+        raise OutputTruncated(
+            f"agent {agent.name}: the answer was cut off at {agent.max_output_tokens} output tokens",
+            path=ctx.path,
+            request_id=response.request_id,
+            hint=f"raise max_output_tokens of {agent.name} (thinking counts too)",
+        )
+
+
+async def _checked(agent: Agent[Any], ctx: RunContext[Any], text: str) -> tuple[Any, str | None]:
+    """The decoded output and what is wrong with it, None if nothing is."""
+    try:
+        value = agent.codec.decode(text)
+    except ValueError as error:
+        ctx.checked(("type",), str(error))
+        return None, str(error)
+    for checker in agent.verify:
+        problem = await ctx.check(checker, value)
+        if problem is not None:
+            ctx.checked((name_of(checker),), problem)
+            return value, problem
+    if agent.verify:
+        ctx.checked(tuple(name_of(checker) for checker in agent.verify))
+    return value, None
+
+
+def name_of(checker: Any) -> str:
+    """A checker's name in events and receipts."""
+    return str(getattr(checker, "name", "") or getattr(checker, "__name__", "") or type(checker).__name__)
