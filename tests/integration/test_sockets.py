@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import pytest
 
-from outlay import Agent, Budget, ModelSettings, RunContext, Tool, node, run, run_sync, stream
-from outlay.emulator import EmulatedReply, EmulatedRequest, Fault, Faults, Limits, ToolCall
+from outlay import Agent, Budget, ModelSettings, Tool, run, run_sync, stream
+from outlay.emulator import EmulatedReply, EmulatedRequest, Fault, Faults, ToolCall
 from outlay.errors import ContextTooLong, Overloaded, RateLimited, Refused
 from outlay.events import CallFailed, CallFinished, Retracted, TextDelta
 from outlay.patterns import FanOut
@@ -160,17 +160,21 @@ async def test_cancelling_a_run_closes_its_sockets(serve: Any) -> None:
     assert asyncio.all_tasks() == before
     failed = [event for event in events if isinstance(event, CallFailed)]
     assert len(failed) == len(MODELS)
-    assert all(event.in_doubt for event in failed if "gpt-4o" not in event.model)
+    assert all(event.in_doubt for event in failed)
 
 
 @every_provider
-def test_a_deadline_reaches_the_socket(serve: Any, model: str) -> None:
-    """A provider that never answers does not hold a run past its time: it ends as `deadline`, the call in doubt."""
+async def test_a_deadline_reaches_the_socket(serve: Any, model: str) -> None:
+    """A provider that never answers does not hold a run past its time: it ends as `deadline`, the call in doubt, and
+    the provider sees its client go while the loop lives on."""
     emulator = serve(faults=Faults(at={1: Fault.timeout(billed=True)}))
-    result = run_sync(asker(model), "Hello", budget=Budget(usd="1", seconds=0.2))
+    result = await run(asker(model), "Hello", budget=Budget(usd="1", seconds=0.2))
     assert result.stop_reason == "deadline"
     assert result.seconds < 5
-    assert emulator.in_flight == 0 or emulator.open_connections <= 1
+    assert result.bill.in_doubt > 0
+    async with asyncio.timeout(5):
+        while emulator.in_flight:  # noqa: ASYNC110 - the other side is another thread
+            await asyncio.sleep(0.005)
 
 
 @every_provider
@@ -253,16 +257,14 @@ def test_a_side_effect_is_not_repeated_by_a_retry(serve: Any) -> None:
     assert (result.output, sent) == ("done", ["a@b"])
 
 
-def test_a_rate_limit_is_waited_for(serve: Any) -> None:
-    """The provider's retry-after is obeyed; all calls come through."""
-    serve(limits=Limits(requests_per_minute=600))
-
-    @node
-    async def three(ctx: RunContext, text: str) -> list[str]:
-        return await ctx.gather(*(ctx.run(agent, f"{text} {i}") for i in range(3)))
-
-    agent = asker(MODELS[1])
-    assert run_sync(three, "Hi", budget=Budget(usd="1")).stop_reason == "completed"
+@every_provider
+def test_a_rate_limit_is_waited_for(serve: Any, model: str) -> None:
+    """The provider's retry-after is obeyed: the answer comes, and not before the time it asked for."""
+    emulator = serve(faults=Faults(at={1: Fault.http(429, retry_after=0.2)}))
+    result = run_sync(asker(model), "Hi", budget=Budget(usd="1"))
+    assert result.stop_reason == "completed"
+    assert result.seconds >= 0.2
+    assert [record.status for record in emulator.requests] == [429, 200]
 
 
 @every_provider

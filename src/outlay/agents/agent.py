@@ -121,12 +121,12 @@ class Agent(Node[Any, Out]):
     @cached_property
     def instruction_parts(self) -> tuple[Any, ...]:
         """Fixed texts first, then the functions: what changes from run to run must not break the cached prefix."""
-        given = self.instructions
-        parts = tuple(given) if isinstance(given, list | tuple) else (given,)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        for part in parts:  # pyright: ignore[reportUnknownVariableType]
-            if not isinstance(part, str) and not callable(part):  # pyright: ignore[reportUnknownArgumentType]
+        several = isinstance(self.instructions, list | tuple)
+        parts = tuple(cast("list[Any]", self.instructions)) if several else (self.instructions,)
+        for part in parts:
+            if not isinstance(part, str) and not callable(part):
                 raise ConfigError(f"agent {self.name!r}: instructions are text or functions, not {part!r}")
-        return tuple(sorted(parts, key=callable))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return tuple(sorted(parts, key=callable))
 
     def prelude_of(self, system: tuple[str, ...]) -> Prelude:
         return Prelude(system, tuple(tool.spec for tool in self.toolbox.values()), self.codec.spec)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 from outlay.values.content import File, Image, Part, Text
 
@@ -17,8 +17,10 @@ def as_parts(value: Any) -> tuple[Part, ...]:
         return (Text(well_formed(value)),)
     if isinstance(value, Text | Image | File):
         return (value,)
-    if isinstance(value, list | tuple) and any(isinstance(item, Image | File) for item in value):  # pyright: ignore[reportUnknownVariableType]
-        return tuple(part for item in value for part in as_parts(item))  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        items = cast("list[Any]", value)
+        if any(isinstance(item, Image | File) for item in items):
+            return tuple(part for item in items for part in as_parts(item))
     return (Text(as_text(value)),)
 
 

@@ -9,6 +9,7 @@ One layer retries, and it is this one: each attempt reserves anew, is counted, a
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -28,6 +29,7 @@ from outlay.runtime.budgets import Chain, exhausted
 from outlay.runtime.identity import digest
 from outlay.runtime.result import Pending
 from outlay.runtime.state import RunState
+from outlay.values.content import ProviderBlock
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
 
@@ -187,6 +189,8 @@ class Call:
             if hold.output_tokens < request.max_output_tokens:
                 request = _with_cap(request, hold.output_tokens)
             recorder.keep(request.transcript, request.prelude)
+            if left_out := _foreign_blocks(request, model):
+                recorder.emit(Decision, request.path, about="dropped_blocks", data={"model": model.id} | left_out)
             recorder.emit(
                 CallStarted,
                 request.path,
@@ -351,6 +355,19 @@ def request_hash(model: Model, request: ModelRequest) -> bytes:
         request.settings.key,
         request.max_output_tokens.to_bytes(8, "big"),
     )
+
+
+def _foreign_blocks(request: ModelRequest, model: Model) -> dict[str, int]:
+    """The provider-only blocks of the last answer that `model` will not be sent, by kind (SEMANTICS 6).
+
+    The last answer is enough: it is another provider's in the one call that follows the change.
+    """
+    for link in request.transcript.links():
+        message = link.message
+        if message is not None and message.role == "assistant":
+            blocks = [p for p in message.parts if isinstance(p, ProviderBlock) and p.dialect != model.dialect]
+            return dict(Counter(f"{block.dialect} {block.kind}" for block in blocks))
+    return {}
 
 
 def largest_segments(request: ModelRequest, most: int = 3) -> list[tuple[str, int]]:
