@@ -165,7 +165,7 @@ def _suspension(state: RunState) -> Stopped | None:
     if item.kind == "budget":
         return next(stop for stop in state.stops if isinstance(stop, BudgetExceeded))
     return ApprovalPending(
-        f"waiting for a human: {item.question}", path=item.path, hint="give on_ask=, or answer it in the inbox"
+        f"waiting for a human: {item.question}", path=item.path, hint="give run(…, on_ask=) a function that answers"
     )
 
 
