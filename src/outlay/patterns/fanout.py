@@ -128,7 +128,7 @@ class FanOut(Pattern[In, Out]):
         if len({id(one) for one in workers}) < len(workers):
             raise ConfigError(
                 "FanOut: the same worker stands twice in the list, and results are told apart by name",
-                hint="for several answers of one worker give a list of inputs, or use Vote",
+                hint="for several answers of one worker give it a list: FanOut(worker) over [input] * 3",
             )
         if split is not None and not callable(split):
             raise ConfigError(f"FanOut: split= is a function that makes a list of the input, not {split!r}")
