@@ -459,7 +459,10 @@ class Context:
                 with state.branches.here(), state.parking.working():
                     before = await known(state, key, inner.path, effect.tool)
                 if before is not None:
-                    if isinstance(before.event, ToolFinished) and (stored := state.past_value(before.event)) is not None:
+                    if (
+                        isinstance(before.event, ToolFinished)
+                        and (stored := state.past_value(before.event)) is not None
+                    ):
                         return stored if effect.decode is None else effect.decode(stored)
                     lost = before.outcome == "finished"
                     if lost or (before.in_doubt and not effect.idempotent):
@@ -546,9 +549,9 @@ class Context:
         state = self.state
         key = self._identity(digest(b"sleep", repr(seconds).encode()))
         with state.branches.here(), state.parking.working(), outcome(state, key, self.path):
-            if state.replay is not None and (before := await known(state, key, self.path, f"a sleep of {seconds:g} s")):
-                if before.outcome == "finished":
-                    return
+            before = await known(state, key, self.path, f"a sleep of {seconds:g} s")
+            if before is not None and before.outcome == "finished":
+                return
             await asyncio.sleep(seconds)
             self._elapsed(key, "sleep")
 

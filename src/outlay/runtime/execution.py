@@ -12,6 +12,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
 from outlay.errors import ApprovalPending, BudgetExceeded, ConfigError, JournalMismatch, OutlayError, Stopped
 from outlay.events.records import RunFinished, RunResumed, RunStarted
@@ -69,7 +70,7 @@ async def execute(
         _check_input(past, value)
         leg = replace(leg, past=past, seed=past.started.seed if seed is None else seed)
         if past.is_over:
-            return await _work(host, root, value, label, limits, leg)
+            return _as_stored(await _work(host, root, value, label, limits, leg), past, root)
     wall = wall_clock(asyncio.get_running_loop())
     ownership = ownership_in(host.store)
     if past is not None and past.journal.finished is None:
@@ -144,6 +145,28 @@ async def _work(
     finally:
         flight.on_landed = parking.on_look = None  # or they would hold each other, and with them the run
         uninstall(loop)
+
+
+def _as_stored(result: Result[Any], past: Past, root: Node[Any, Any]) -> Result[Any]:
+    """The result of a run that is over: what its journal gives again, or, where the flow has changed since and
+    leads elsewhere, the output as it was stored."""
+    stored, finished = past.output, past.journal.finished
+    if not isinstance(result.error, JournalMismatch) or stored is None or finished is None:
+        return result
+    adapter = root.codec.adapter if isinstance(root, Agent) else None
+    try:
+        output = json.loads(stored) if adapter is None else adapter.validate_json(stored)
+    except ValueError:  # the output type has changed too
+        return result
+    path = segment(root.name)
+    return replace(
+        result,
+        output=output,
+        stop_reason="completed",
+        degraded=finished.degraded,
+        error=None,
+        finished=((path, output),),
+    )
 
 
 def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shape: str) -> None:

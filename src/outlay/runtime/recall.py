@@ -5,10 +5,10 @@ Everything is checked on the way in: events must be whole and without gaps, cont
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from outlay.analysis.journal import Journal, Record
+from outlay.analysis.journal import Journal
 from outlay.errors import JournalMismatch
 from outlay.events.codec import decode
 from outlay.events.records import CallFinished, Event, RunStarted, ToolFinished
@@ -40,6 +40,12 @@ class Past:
         """It came to its answer: there is nothing to go on with."""
         finished = self.journal.finished
         return finished is not None and finished.stop_reason == "completed"
+
+    @property
+    def output(self) -> bytes | None:
+        """The output's JSON, None where it had none or is gone."""
+        finished = self.journal.finished
+        return self.contents.get(bytes.fromhex(finished.output)) if finished is not None and finished.output else None
 
     def response(self, event: CallFinished) -> ModelResponse:
         """The answer that was recorded. Raises JournalMismatch where its message is gone."""
@@ -95,12 +101,14 @@ async def recall(store: Store, run_id: str) -> Past | None:
     journal = Journal.of(events)
     if journal.started is None:
         raise _torn(run_id, 0, "the run does not begin with its start")
-    return Past(events, journal, await _contents(store, run_id, journal.records.values()))
+    return Past(events, journal, await _contents(store, run_id, journal))
 
 
-async def _contents(store: Store, run_id: str, records: Iterable[Record]) -> dict[bytes, bytes]:
+async def _contents(store: Store, run_id: str, journal: Journal) -> dict[bytes, bytes]:
     wanted: list[bytes] = []
-    for record in records:
+    if journal.finished is not None and journal.finished.output:
+        wanted.append(bytes.fromhex(journal.finished.output))
+    for record in journal.records.values():
         event = record.event
         if isinstance(event, CallFinished):
             wanted.append(bytes.fromhex(event.message or event.head))

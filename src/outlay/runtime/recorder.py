@@ -41,8 +41,8 @@ class Recorder:
     """The one writer of a run's events."""
 
     __slots__ = (
-        "_known",
         "_kept",
+        "_known",
         "_listeners",
         "_seq",
         "_wall",
