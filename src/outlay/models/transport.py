@@ -59,7 +59,7 @@ class HttpTransport:
                     timeout=self._timeouts.get((timeouts, False)) or self._timeout(timeouts, streamed=False),
                 )
                 content = await _read(response, self._max_body, timeouts.silence)
-            return HttpReply(response.status, _lower(response.headers), content)
+            return HttpReply(response.status, response.headers, content)
         except Exception as error:
             if (failure := _failure(error, target, timeouts)) is None:
                 raise
@@ -163,7 +163,7 @@ class HttpBody:
         self._timeouts = timeouts
         self._max_body = max_body
         self.status = response.status
-        self.headers: Mapping[str, str] = _lower(response.headers)
+        self.headers: Mapping[str, str] = response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
         content = self._response.content
@@ -207,10 +207,6 @@ async def _read(response: aiohttp.ClientResponse, max_body: int, silence: float)
         if size > max_body:
             raise _too_large(max_body)
         pieces.append(piece)
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def _too_large(max_body: int) -> BadResponse:
