@@ -260,8 +260,7 @@ class Context:
     async def live(self) -> Any:
         """Run this context's node: events, deadline, watermark, and what it leaves for `.partial`."""
         state, node = self.state, self.node
-        emit = state.recorder.emit
-        emit(NodeStarted, self.path, name=node.name, type=node.type)
+        state.recorder.emit(NodeStarted, self.path, name=node.name, type=node.type)
         started = state.loop.time()
         outcome, error_text = "cancelled", ""
         self._visit = _visit(self._place)
@@ -286,7 +285,7 @@ class Context:
                 error.path = self.path
             raise
         finally:
-            emit(
+            state.recorder.emit(
                 NodeFinished,
                 self.path,
                 name=node.name,
