@@ -232,7 +232,10 @@ class Context:
         state = self.state
         if state.closed is not None:
             raise state.closed
-        child = Context(state, node, self._child_path(node, key, index), input, self)
+        path = self._child_path(node, key, index)
+        if state.changed:
+            input = state.changed.get(path, input)
+        child = Context(state, node, path, input, self)
         child._place = f"{self._place}/{node.name}"
         child.source = source
         if origin is not _UNSET:
@@ -460,6 +463,8 @@ class Context:
                     lost = before.outcome == "finished"
                     if lost or (before.in_doubt and not effect.idempotent):
                         await self._decide_doubt(effect, key, lost=lost)
+            if effect.side_effect and not effect.requires_approval and state.past is not None and state.past.parent:
+                await self._approve(effect, key.encode())  # it has changed the world once already
             return await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
 
     async def _decide_doubt(self, effect: ToolEffect, key: str, *, lost: bool) -> None:
