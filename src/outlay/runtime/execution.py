@@ -132,7 +132,7 @@ async def _work(
         leg.history,
         root,
         past=past,
-        changed=_changed_input(past),
+        changed={} if past is None else {path: json.loads(input) for path, input in past.changed.items()},
     )
     shape = "" if host.store is None else shape_of(root)
     if past is not None and past.events:
@@ -179,8 +179,8 @@ def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shap
     """The first event of a run, and of a fork."""
     input, fork, changed = input_json(value), leg.past, ""
     state.recorder.keep_content(input)
-    if fork is not None and fork.changed is not None:
-        changed = state.recorder.keep_content(fork.changed)
+    if fork is not None and fork.at in fork.changed:
+        changed = state.recorder.keep_content(fork.changed[fork.at])
     state.recorder.emit(
         RunStarted,
         path,
@@ -209,12 +209,6 @@ def _lane(host: Host) -> str:
 
 def _all_limits(state: RunState) -> tuple[dict[str, str], ...]:
     return tuple(_limits(account.budget) for account in state.budgets.root)
-
-
-def _changed_input(past: Past | None) -> dict[str, Any]:
-    if past is None or past.changed is None:
-        return {}
-    return {past.at: json.loads(past.changed)}
 
 
 def _go_on(state: RunState, past: Past, shape: str, strict: bool) -> None:

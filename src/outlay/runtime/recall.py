@@ -5,8 +5,8 @@ Everything is checked on the way in: events must be whole and without gaps, cont
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from outlay.analysis.journal import Journal
 from outlay.errors import JournalMismatch
@@ -33,10 +33,11 @@ class Past:
     contents: dict[bytes, bytes]
     memory: Journal
     seed: str
-    #: Of a fork: the run it parted from, the path at which it did, and the input that the node there gets, as JSON.
+    #: Of a fork: the run it parted from, and the path at which it did.
     parent: str = ""
     at: str = ""
-    changed: bytes | None = None
+    #: What nodes get instead of their own input, as JSON by path: changed by this fork and by those before it.
+    changed: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     @property
     def started(self) -> RunStarted:
@@ -135,7 +136,8 @@ async def recall(store: Store, run_id: str) -> Past | None:
 def branch(parent: Past, at: str, changed: bytes | None) -> Past:
     """The past of a fork that has done nothing yet."""
     shared, run_id = parent.memory.up_to(at), parent.started.run
-    return Past((), Journal(), parent.contents, shared, parent.seed, run_id, at, changed)
+    own = {} if changed is None else {at: changed}
+    return Past((), Journal(), parent.contents, shared, parent.seed, run_id, at, {**parent.changed, **own})
 
 
 async def _contents(store: Store, run_id: str, journal: Journal) -> dict[bytes, bytes]:
