@@ -5,6 +5,7 @@ from outlay.patterns.pipeline import Pipeline
 from outlay.patterns.refine import Refine
 from outlay.patterns.router import Router
 from outlay.patterns.supervisor import Supervisor
+from outlay.patterns.vote import Vote
 from outlay.values.critique import Critique, Draft, Revision
 from outlay.values.plan import Plan, Subtask, Synthesis, Task
 from outlay.values.routed import Routed
@@ -23,4 +24,5 @@ __all__ = [
     "Supervisor",
     "Synthesis",
     "Task",
+    "Vote",
 ]
