@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from outlay import Agent, Budget, Tool, node, run_sync
 from outlay.errors import Overloaded
-from outlay.patterns import Critique, FanOut, Pipeline, Plan, Refine, Router, Subtask, Supervisor, Vote
+from outlay.patterns import (
+    Critique,
+    Debate,
+    FanOut,
+    Judgement,
+    Pipeline,
+    Plan,
+    Refine,
+    Router,
+    Subtask,
+    Supervisor,
+    Vote,
+)
 from outlay.testing import Reply, ScriptedModel, virtual_time
 
 REASONS = {"completed", "budget", "deadline", "turn_limit", "error"}
@@ -59,7 +71,9 @@ class Builder:
 
     def tree(self, depth):
         kind = self.draw(
-            st.sampled_from(["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine", "vote"])
+            st.sampled_from(
+                ["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine", "vote", "debate"]
+            )
         )
         return self.agent(**self.options()) if depth == 0 or kind == "agent" else getattr(self, kind)(depth - 1)
 
@@ -113,6 +127,12 @@ class Builder:
         part, n, early_stop = self.tree(depth), self.draw(st.integers(1, 4)), self.draw(st.booleans())
         flow = Vote(part.flow, n, str, early_stop, name=self.name("vote"), **self.options())
         return Tree(flow, part.seconds, part.calls * (n // 2 + 1 if early_stop else n))
+
+    def debate(self, depth):
+        parts = [self.agent(), *self.trees(depth)]
+        judge = self.agent(Judgement(True, "ok"), output_type=Judgement)
+        flow = Debate([p.flow for p in parts], judge.flow, 1, name=self.name("debate"), **self.options())
+        return Tree(flow, max(p.seconds for p in parts) + judge.seconds, sum(p.calls for p in parts) + 1)
 
 
 @st.composite

@@ -9,7 +9,20 @@ from typing import Any, Literal, assert_type
 from pydantic import BaseModel
 
 from outlay import Agent, Budget, Image, Result, RunContext, Tool, node, run, run_many, run_sync, stream, tool
-from outlay.patterns import Critique, FanOut, Pipeline, Plan, Refine, Router, Supervisor, Synthesis, Vote
+from outlay.patterns import (
+    Critique,
+    Debate,
+    FanOut,
+    Hearing,
+    Judgement,
+    Pipeline,
+    Plan,
+    Refine,
+    Router,
+    Supervisor,
+    Synthesis,
+    Vote,
+)
 from outlay.protocols.node import Node
 from outlay.testing import Reply, ScriptedModel, virtual_time
 
@@ -126,6 +139,17 @@ voted = Vote(page, 5, key=lambda answer: answer.text.lower(), early_stop=False)
 assert_type(voted, Vote[Any, Page])
 assert_type(Vote(double, 3), Vote[int, int])
 Vote(page, 5, key=length)  # pyright: ignore[reportArgumentType]
+
+
+def chair(hearing: Hearing) -> Judgement[Page]:
+    return Judgement(hearing.final, Page(str(hearing.rounds)))
+
+
+assert_type(Agent("judge", HAIKU, output_type=Judgement), Agent[Judgement[str]])
+assert_type(Debate([text, page], Agent("judge", HAIKU, output_type=Judgement)), Debate[Any, str])
+assert_type(Debate([text, page], Agent("judge", HAIKU, output_type=Judgement[Page])), Debate[Any, Page])
+assert_type(Debate([text, upper], chair, stop=lambda answers: len(answers) > 1), Debate[Any, Page])
+Debate([text, page], text)  # pyright: ignore[reportArgumentType]
 crew = Supervisor(Agent("planner", HAIKU, output_type=Plan), [text], page)
 
 
