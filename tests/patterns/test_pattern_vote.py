@@ -102,7 +102,7 @@ def test_of_equals_the_lowest_sample_number_wins_whoever_is_faster():
 )
 def test_the_winner_is_that_of_all_samples(script, early_stop):
     """Whatever the latencies and failures, with early stop or without: no sample left out could have changed it. It
-    takes no longer than the slowest sample where all start at once.
+    takes as long as the slowest sample where all start at once, and else at most n/2 of them in a row.
     """
     given = [(seconds, busy() if answer is None else answer) for seconds, answer in script]
     said = [answer for _, answer in script if answer is not None]
@@ -112,9 +112,11 @@ def test_the_winner_is_that_of_all_samples(script, early_stop):
         assert isinstance(result.error, Overloaded)
         return
     assert result.unwrap() == max(dict.fromkeys(said), key=said.count)
-    if not early_stop:
-        assert clock.elapsed == max(seconds for seconds, _ in script)
-        assert facts(result)["asked"] == len(script)
+    slowest = max(seconds for seconds, _ in script)
+    if early_stop:
+        assert clock.elapsed <= slowest * max(1, (len(script) + 1) // 2)
+    else:
+        assert (clock.elapsed, facts(result)["asked"]) == (slowest, len(script))
 
 
 def test_agreement_of_all_is_reported():

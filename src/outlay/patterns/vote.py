@@ -35,9 +35,9 @@ class Vote(Pattern[In, Out]):
     is compared by its JSON. Of equal counts the one with the lowest sample number wins, and of outputs with the
     winning key the one of the lowest sample number that came in, whoever answered first.
 
-    With `early_stop` no sample is asked for that the result does not need: so many start at once as could settle
-    the vote, and one more wherever the answers so far disagree. The winner is that of all n samples; where they
-    disagree it takes up to about log2(n) rounds of latency. Without it all n start at once.
+    With `early_stop` no sample is asked for that the result does not need: as many start at once as could settle the
+    vote, and one more wherever the answers so far disagree. The winner is that of all n samples. Where they disagree
+    it takes longer than one sample, up to n/2 of them in a row. Without it all n start at once.
 
     Failed samples, and outputs for which `key` raises, are left out and stand in `Result.skipped`; with none left
     the first error is raised. A stop by budget or deadline ends with the leader so far as the best answer, unless
