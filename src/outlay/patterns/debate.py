@@ -132,12 +132,11 @@ class _Talk:
             asked = self.question if before is None else self._asked(debater, before)
             try:
                 answer = await ctx.child(debater, asked, origin=self.question, transcript=ctx.transcript_of(debater))
+            except TurnLimit as limit:  # a debater's own limit says nothing of the others
+                errors[debater.name] = limit
             except Stopped as stop:
-                if not isinstance(stop, TurnLimit):  # a debater's own limit says nothing of the others
-                    self.stop = self.stop or stop
-                    ctx.skip(debater.name, one_line(stop), stop)
-                    return
-                errors[debater.name] = stop
+                self.stop = self.stop or stop
+                ctx.skip(debater.name, one_line(stop), stop)
             except NOT_A_FAILURE:
                 raise
             except Exception as error:
@@ -148,22 +147,23 @@ class _Talk:
 
         self.rounds.append(answers)
         await ctx.gather(*(one(debater) for debater in debate.debaters if before is None or debater.name in before))
+        answers, errors = self._in_order(answers), self._in_order(errors)
+        self.rounds[-1] = answers
         when = "the first answers" if before is None else f"round {len(self.rounds) - 1}"
-        for name in (debater.name for debater in debate.debaters if debater.name in errors):
-            ctx.skip(name, f"the debater failed in {when} and is left out", errors[name])
-        # in the debaters' order: who was faster must not change what the others and the judge read
-        self.rounds[-1] = {
-            debater.name: answers[debater.name] for debater in debate.debaters if debater.name in answers
-        }
-        if before is None:
+        for name, error in errors.items():
+            ctx.skip(name, f"the debater failed in {when} and is left out", error)
+        if before is not None:
+            changed = changed_answers(before, answers)
+            self.changes.append({"round": len(self.rounds) - 1, "changed": changed, "judgement_changed": False})
             if not answers:
-                failed = next((errors[debater.name] for debater in debate.debaters if debater.name in errors), None)
-                raise self.stop or failed or OutlayError(f"{ctx.path}: each debater was skipped, there is no answer")
-            return
-        changed = changed_answers(before, self.rounds[-1])
-        self.changes.append({"round": len(self.rounds) - 1, "changed": changed, "judgement_changed": False})
-        if not answers:
-            self.rounds.pop()  # what was said before stands
+                self.rounds.pop()  # what was said before stands
+        elif not answers:
+            failed = next(iter(errors.values()), None)
+            raise self.stop or failed or OutlayError(f"{ctx.path}: each debater was skipped, there is no answer")
+
+    def _in_order(self, found: Mapping[str, A]) -> dict[str, A]:
+        """By the debaters' order: who was faster must not change what the others and the judge read."""
+        return {debater.name: found[debater.name] for debater in self.debate.debaters if debater.name in found}
 
     def _asked(self, debater: Node[Any, Any], answers: Answers) -> Any:
         """What a debater gets in a further round."""
@@ -208,10 +208,10 @@ class _Talk:
         ctx, judge, last = self.ctx, self.debate.judge, self.judgement
         try:
             found = await ctx.child(judge, hearing, origin=self.question, finishing=hearing.final)
-        except NOT_A_FAILURE as error:
-            if not isinstance(error, TurnLimit):
-                raise
-            failure: Exception = error
+        except TurnLimit as limit:
+            failure: Exception = limit
+        except NOT_A_FAILURE:
+            raise
         except Exception as error:
             failure = error
         else:
@@ -237,10 +237,9 @@ class _Talk:
         if self.judgement is not None and self.judgement.answer is not None:
             return self.judgement.answer
         said = next((answers for answers in reversed(self.rounds) if answers), dict[str, Any]())
-        ballots = Ballots[Any](len(self.debate.debaters))
-        for i, debater in enumerate(self.debate.debaters):
-            if debater.name in said:
-                ballots = ballots.add(i, _comparable(said[debater.name]), said[debater.name])
+        ballots = Ballots[Any](len(said))
+        for i, answer in enumerate(self._in_order(said).values()):
+            ballots = ballots.add(i, _comparable(answer), answer)
         return ballots.winner
 
     def report(self, ended: str) -> None:

@@ -140,14 +140,14 @@ class _Poll:
                 self.ballots = self.ballots.add(sample, key, outcome.value)
 
     def _failed(self, sample: int, error: Exception) -> None:
-        if isinstance(error, Stopped) and not isinstance(error, TurnLimit):  # one sample's own limit is its own
-            self.stop = self.stop or error  # what is in flight goes on: it is paid for
-            self.ctx.skip(self._place(sample), one_line(error), error)
-        elif isinstance(error, NOT_A_FAILURE) and not isinstance(error, TurnLimit):
-            raise error
-        else:
+        if isinstance(error, TurnLimit) or not isinstance(error, NOT_A_FAILURE):  # a sample's own limit is its own
             self.failed[sample] = error
             self._left_out(sample, "the worker failed", error)
+        elif isinstance(error, Stopped):
+            self.stop = self.stop or error  # what is in flight goes on: it is paid for
+            self.ctx.skip(self._place(sample), one_line(error), error)
+        else:
+            raise error
 
     def _left_out(self, sample: int, reason: str, error: Exception) -> None:
         self.ballots = self.ballots.spoil()
