@@ -281,6 +281,18 @@ def test_an_optional_worker_that_is_skipped_casts_no_ballot():
     assert (none.output, type(none.error)) == (None, OutlayError)
 
 
+def test_a_sample_that_waits_for_a_human_suspends_the_vote():
+    """The others go on; the run waits for the one whose word is still needed, and asks for no other in its place."""
+
+    @node
+    async def asks(ctx: RunContext, _: str) -> str:
+        return await ctx.ask("which?") if ctx.path.endswith("[0]") else "a"
+
+    result = run_sync(Vote(asks, 3), "q")
+    assert (result.stop_reason, len(result.pending), facts(result)["asked"]) == ("approval", 1, 2)
+    assert run_sync(Vote(asks, 3), "q", on_ask=lambda item: "a").unwrap() == "a"
+
+
 def test_an_agents_own_budget_is_one_for_all_samples():
     """As everywhere."""
     result = run_sync(Vote(sampler("a", "b", "b", budget=Budget(calls=2)), 3), "q")
