@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
+from types import CoroutineType
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -209,8 +210,8 @@ class Context:
 
     # ── children ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def run(self, node: Any, input: Any, *, key: str | None = None) -> Any:
-        return await self.child(node, input, key=key)
+    def run(self, node: Any, input: Any, *, key: str | None = None) -> CoroutineType[Any, Any, Any]:
+        return self.child(node, input, key=key)  # and not a coroutine around it: every layer is passed at every wake-up
 
     async def child(
         self,
@@ -245,13 +246,14 @@ class Context:
         if node.budget is not None:
             child._add_budgets(node)
         self._limit_shape(child)
-        if key is None:
-            return await self._with_options(child)
-        token = current_scope.set(self._keyed(child._place, key))
+        token = None if key is None else current_scope.set(self._keyed(child._place, key))
+        self._family._running += 1
         try:
-            return await self._with_options(child)
+            return await (self._optional(child) if node.optional else child.live())
         finally:
-            current_scope.reset(token)
+            self._family._running -= 1
+            if token is not None:
+                current_scope.reset(token)
 
     def _keyed(self, place: str, key: str) -> Scope:
         """The scope of a child with a key: it hangs on this node's run, whichever task asks (SEMANTICS 1)."""
@@ -261,36 +263,27 @@ class Context:
             self._keys = Scope(digest(scope.id, b"node", self._place.encode(), n.to_bytes(4, "big")))
         return self._keys.keyed(place, key)
 
-    async def _with_options(self, child: Context) -> Any:
-        """Run a child; an optional one is skipped where money runs short or it fails, and its input passed on."""
-        self._family._running += 1
-        try:
-            if not child.node.optional:
-                return await child.live()
-            used = int(self.drawn("percent_used", lambda: child.left.percent_used))
-            if used >= _SHORT_OF_MONEY:
-                self._skipped(child, f"optional, and {used} % of the budget is used", None)
-                return child.input
-            before = len(self.state.stops)
-            try:
-                return await child.live()
-            except (DeadlineExceeded, ConfigError, InDoubt, JournalMismatch, StoreFailed):
-                raise
-            except Exception as error:
-                short = isinstance(error, BudgetExceeded)
-                self._skipped(
-                    child, "optional, and the budget is used up" if short else "optional, and it failed", error
-                )
-                self.state.handled(child.path, before)
+    async def _optional(self, child: Context) -> Any:
+        """Run a child that is skipped where money runs short or it fails: then its input is passed on."""
+        used = int(self.drawn("percent_used", lambda: child.left.percent_used))
+        if used >= _SHORT_OF_MONEY:
+            self._skipped(child, f"optional, and {used} % of the budget is used", None)
             return child.input
-        finally:
-            self._family._running -= 1
+        before = len(self.state.stops)
+        try:
+            return await child.live()
+        except (DeadlineExceeded, ConfigError, InDoubt, JournalMismatch, StoreFailed):
+            raise
+        except Exception as error:
+            short = isinstance(error, BudgetExceeded)
+            self._skipped(child, "optional, and the budget is used up" if short else "optional, and it failed", error)
+            self.state.handled(child.path, before)
+        return child.input
 
     async def live(self) -> Any:
         """Run this context's node: events, deadline, watermark, and what it leaves for `.partial`."""
         state, node = self.state, self.node
-        emit = state.recorder.emit
-        emit(NodeStarted, self.path, name=node.name, type=node.type)
+        state.recorder.emit(NodeStarted, self.path, name=node.name, type=node.type)
         started = state.loop.time()
         outcome, error_text = "cancelled", ""
         self._visit = _visit(self._place)
@@ -315,7 +308,7 @@ class Context:
                 error.path = self.path
             raise
         finally:
-            emit(
+            state.recorder.emit(
                 NodeFinished,
                 self.path,
                 name=node.name,

@@ -42,6 +42,7 @@ from outlay.values.stored import content_digest
 from outlay.values.transcript import EMPTY, Transcript
 
 _RUN_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
+_RETRY = RetryPolicy()
 
 
 async def execute(
@@ -126,7 +127,7 @@ async def _work(
         host.deps,
         host.on_ask,
         host.stages,
-        RetryPolicy(),
+        _RETRY,
         leg.history,
         root,
         past=past,
@@ -244,7 +245,7 @@ async def _flow(state: RunState, context: Context) -> _End:
     variables = copy_context()
     variables.run(current_scope.set, Scope(b"root"))
     task: asyncio.Task[Any] = asyncio.Task(context.live(), loop=state.loop, context=variables)
-    state.parking.suspended.add_done_callback(lambda _: task.cancel())
+    state.parking.on_suspended = task.cancel
     me = asyncio.current_task()
     assert me is not None
     cancels = me.cancelling()  # a run may be part of somebody's clean-up after an earlier cancel
@@ -271,14 +272,14 @@ async def _flow(state: RunState, context: Context) -> _End:
         with suppress(OutlayError):  # the cancellation is what the caller waits for
             await state.recorder.durable()
         raise
-    if not state.parking.suspended.done():
-        state.parking.suspended.cancel()
+    finally:
+        state.parking.on_suspended = None  # it holds the task, and with it all of the run
     return end
 
 
 def _suspension(state: RunState) -> Stopped | None:
     """Every branch was parked: what the run waits for."""
-    if not state.parking.suspended.done() or state.parking.suspended.cancelled():
+    if not state.parking.suspended:
         return None
     item = min(state.parking.parked, key=lambda item: item.kind == "budget")  # a human's answer may free money too
     if item.kind == "budget":

@@ -24,7 +24,7 @@ StoreLike: TypeAlias = str | Store | None
 OnAsk: TypeAlias = Callable[[Pending], Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Host:
     """What several runs have in common: models, prices, shared budgets, the store."""
 

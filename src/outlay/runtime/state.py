@@ -68,7 +68,7 @@ class RunState:
     def ending(self) -> bool:
         """A cancellation now is the end of the run, not a decision of the flow."""
         cancelled = self.task is not None and self.task.cancelling() > self.cancels
-        return cancelled or self.closed is not None or self.parking.suspended.done()
+        return cancelled or self.closed is not None or self.parking.suspended
 
     def stopped(self, stop: Stopped) -> Stopped:
         """Note a stop on its way up."""
