@@ -1,26 +1,39 @@
 """The coordination patterns, and the values that pass through them."""
 
+from outlay.patterns.blackboard import Blackboard
 from outlay.patterns.fanout import FanOut
+from outlay.patterns.mesh import Mesh
 from outlay.patterns.pipeline import Pipeline
 from outlay.patterns.refine import Refine
+from outlay.patterns.roundrobin import RoundRobin
 from outlay.patterns.router import Router
+from outlay.patterns.specialist import Specialist
 from outlay.patterns.supervisor import Supervisor
 from outlay.values.critique import Critique, Draft, Revision
+from outlay.values.handoff import Handoff
 from outlay.values.plan import Plan, Subtask, Synthesis, Task
 from outlay.values.routed import Routed
+from outlay.values.turn import Conversation, Turn
 
 __all__ = [
+    "Blackboard",
+    "Conversation",
     "Critique",
     "Draft",
     "FanOut",
+    "Handoff",
+    "Mesh",
     "Pipeline",
     "Plan",
     "Refine",
     "Revision",
+    "RoundRobin",
     "Routed",
     "Router",
+    "Specialist",
     "Subtask",
     "Supervisor",
     "Synthesis",
     "Task",
+    "Turn",
 ]
