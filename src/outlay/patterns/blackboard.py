@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, Unpack, cast
+from typing import Any, Unpack, cast
 
 from outlay.errors import ConfigError, Conflict, Stopped, TurnLimit, one_line
 from outlay.patterns.agenda import Agenda
@@ -26,7 +26,6 @@ from outlay.protocols.node import In, Node, Out
 
 #: The entry that holds the run's input. Everybody may read it, nobody may write it.
 INPUT = "input"
-Ended = Literal["until", "quiescence", "max_steps"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,17 +136,15 @@ class Blackboard(Pattern[In, Out]):
         empty = Board()
         work = _Work(self, ctx, empty.write("board", self.first, empty).write(INPUT, {INPUT: input}, empty))
         ctx.if_stopped(lambda: work.board.read())
-        ended = "failed"
         try:
-            ended, why = await work.do()
-            if ended == "max_steps":
-                ctx.skip("until", f"not done after {self.max_steps} runs of specialists")
-            ctx.report(why=why)
+            await work.do()
         except Stopped as stop:
-            ended = stop.reason
+            work.ended = stop.reason
             raise stop.with_best(work.board.read(), ctx.path) from None
         finally:
-            work.report(ended)
+            work.report()
+        if work.ended == "max_steps":
+            ctx.skip("until", f"not done after {self.max_steps} runs of specialists")
         return cast("Any", work.board.read())
 
 
@@ -159,6 +156,8 @@ class _Work:
     ctx: RunContext[Any]
     board: Board
     agenda: Agenda = field(init=False)
+    ended: str = "failed"
+    why: str = ""
     conflicts: int = 0
     done: int = 0
     first_error: Exception | None = None
@@ -166,19 +165,18 @@ class _Work:
     def __post_init__(self) -> None:
         self.agenda = Agenda(self.pattern.specialists, self.pattern.max_steps)
 
-    async def do(self) -> tuple[Ended, str]:
-        """Step after step until there is a reason to end; the reason. Raises the first error where nobody succeeded."""
-        while True:
-            why = await self._until()
-            if why:
-                return "until", why
+    async def do(self) -> None:
+        """Step after step until there is a reason to end. Raises the first error where nobody succeeded."""
+        while not (why := await self._until()):
             ready = self.agenda.ready(self.board)
             firing = self.agenda.fire(ready, self.board)
             if not firing:
                 if self.first_error is not None and not self.done:
                     raise self.first_error
-                return ("max_steps", "") if ready else ("quiescence", "")
+                self.ended = "max_steps" if ready else "quiescence"
+                return
             await self._step(firing)
+        self.ended, self.why = "until", why
 
     async def _step(self, firing: Sequence[Specialist]) -> None:
         """Run them on one snapshot, then apply what they wrote in the order of declaration."""
@@ -235,9 +233,10 @@ class _Work:
                 hint=f"the entries are {', '.join((INPUT, *self.pattern.types))}",
             ) from None
 
-    def report(self, ended: str) -> None:
+    def report(self) -> None:
         self.ctx.report(
-            ended=ended,
+            ended=self.ended,
+            why=self.why,
             steps=self.agenda.steps,
             conflicts=self.conflicts,
             versions=self.board.versions(self.board.entries),

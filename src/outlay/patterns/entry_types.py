@@ -37,8 +37,11 @@ def _adapter_of(kind: Any) -> Any:
     kind = portable(kind)
     try:
         return TypeAdapter(kind)
-    except PydanticUserError:
-        pass
+    except PydanticUserError as error:
+        if not is_type(kind):
+            raise ConfigError(
+                f"not a type of an entry: {kind!r}", hint="give a type, as str or list[Finding]"
+            ) from error
     try:  # a class of the user's own: an instance of it is what is wanted
         return cast(Any, TypeAdapter)(kind, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticUserError as error:

@@ -45,9 +45,9 @@ class Mesh(Pattern[In, Out]):
     After `max_handoffs` an agent has no handoff tools any more and must answer; where that fails, or another node
     hands off once more, TurnLimit is raised with the best answer so far: the last artifact that was handed over. The
     same handoff (sender, peer and task, over the same last artifact) for the second time is a loop: it ends with the
-    best so far, degraded, or as TurnLimit where there is none. A failed peer ends it with the best so far too, or is raised.
-    `Result.facts` has the path of the work, who was asked, and how it ended: `answered`, `loop`, `max_handoffs`,
-    `failed`, `skipped`, or the reason of a stop.
+    best so far, degraded, or as TurnLimit where there is none. A failed peer ends it with the best so far too, or is
+    raised. `Result.facts` has the path of the work, who was asked, and how it ended: `answered`, `loop`,
+    `max_handoffs`, `failed`, `skipped`, or the reason of a stop.
     """
 
     agents: Mapping[Node[Any, Any], Sequence[Node[Any, Any]]]
