@@ -35,6 +35,7 @@ class Tool:
     `idempotent` says that repeating it is harmless; by default what has no side effect is. `timeout` in seconds.
     `ends_turn`: a call that succeeds ends the agent's conversation, and what it gave is the agent's output as it is,
     past `output_type` and `verify` (a handoff, a submitted answer); of several in one turn the first one counts.
+    Annotate what it returns: that is how a resumed run gets the same value again.
     Raises ConfigError for a parameter without a type hint, or a name that providers refuse.
     """
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.agents.content import as_text, well_formed
-from outlay.agents.tool import Tool
-from outlay.errors import ConfigError, InDoubt, PolicyViolation, Stopped, StoreFailed, ToolError
+from outlay.agents.results import as_read, codec_of, text_of
+from outlay.agents.tool import NodeTool, Tool
+from outlay.errors import ConfigError, InDoubt, JournalMismatch, PolicyViolation, Stopped, StoreFailed, ToolError
 from outlay.protocols.context import RunContext
 from outlay.protocols.effects import ToolEffect
 from outlay.values.content import ToolCall, ToolResult
@@ -74,11 +75,11 @@ class ToolCalls:
             return _error(tool_call, f"the arguments are wrong: {error}")
         try:
             value = await self.ctx.call_tool(_effect(tool, given, arguments))
-            result = ToolResult(tool_call.id, tool_call.name, self._fitting(tool, value))
             if tool.ends_turn:
                 outputs[i] = value
-            return result
-        except (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed):
+            text = as_text(value) if tool.ends_turn else value
+            return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, text))
+        except (Stopped, ConfigError, PolicyViolation, InDoubt, JournalMismatch, StoreFailed):
             raise  # the run is at fault or at its end, not the tool
         except (Exception, SystemExit) as error:  # a tool that calls `sys.exit()` must not end a paid run
             return _error(tool_call, _described(error))
@@ -88,8 +89,7 @@ class ToolCalls:
                 raise
             return _error(tool_call, _described(error))  # nobody cancelled us: it is the tool's own
 
-    def _fitting(self, tool: Tool, value: Any) -> str:
-        text = as_text(value)
+    def _fitting(self, tool: Tool, text: str) -> str:
         if len(text) <= tool.max_result_tokens * _CHARS_PER_TOKEN:
             return text
         name = self.ctx.artifact(text)
@@ -102,6 +102,8 @@ def _may_overlap(tool: Tool) -> bool:
 
 
 def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> ToolEffect:
+    # what ends the turn goes on as a value, and is stored as one
+    encode, decode = codec_of(tool.function) if tool.ends_turn else (text_of, as_read)
     return ToolEffect(
         tool.name,
         given,
@@ -113,6 +115,9 @@ def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> Too
         timeout=tool.timeout,
         parallel=_may_overlap(tool),
         requires_approval=tool.requires_approval,
+        encode=encode,
+        decode=decode,
+        leaf=not isinstance(tool, NodeTool),
     )
 
 

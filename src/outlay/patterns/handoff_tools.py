@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from outlay.agents.agent import Agent
 from outlay.agents.output import portable
-from outlay.agents.tool import Tool
+from outlay.agents.tool import NodeTool, Tool
 from outlay.errors import ConfigError, ToolError, TurnLimit
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
@@ -24,7 +26,7 @@ def handoff_tool(sender: Agent[Any], peer: Node[Any, Any]) -> Tool:
     """
     kind: Any = cast(Any, sender).output_type
 
-    async def hand_over(task: str, summary: str = "", artifact: Any = None) -> Handoff:
+    async def hand_over(task: str, summary: str = "", artifact: Any = None) -> Handoff[Any]:
         """Hand over.
 
         Args:
@@ -34,6 +36,8 @@ def handoff_tool(sender: Agent[Any], peer: Node[Any, Any]) -> Tool:
         """
         return Handoff(peer.name, task, summary or None if artifact is None else artifact)
 
+    # of the agent's own type, so that a resumed run gets the same artifact again
+    hand_over.__annotations__["return"] = Handoff[portable(kind)]
     shown = ("task", "summary") if kind is str else ("task", "artifact")
     parameters = inspect.signature(hand_over).parameters
     cast(Any, hand_over).__signature__ = inspect.Signature(
@@ -61,7 +65,15 @@ def ask_tool(peer: Node[Any, Any]) -> Tool:
         return answer
 
     description = f"Ask {peer.name} a question and go on with the answer. {_about(peer)}".strip()
-    return Tool(_tool_name("ask_", peer), ask, description, timeout=None)
+    return _Ask(_tool_name("ask_", peer), ask, description, timeout=None, node=peer)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ask(NodeTool):
+    """A node as a tool, with words of its own around the node's run."""
+
+    async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
+        return await Tool.invoke(self, ctx, arguments)
 
 
 def check_names(agent: Agent[Any], tools: tuple[Tool, ...]) -> None:

@@ -139,17 +139,18 @@ class Mesh(Pattern[In, Out]):
                     return goal if relay.best is None else relay.best
                 relay.ended = "answered"
                 return output
-            relay.ended = relay.pass_on(output)
+            handoff: Handoff[Any] = output
+            relay.ended = relay.pass_on(handoff)
             if relay.ended == "max_handoffs":
-                raise self._unanswered(ctx, relay, f"{node.name} wanted to hand over to {output.peer} once more")
+                raise self._unanswered(ctx, relay, f"{node.name} wanted to hand over to {handoff.peer} once more")
             if relay.ended == "loop":
-                why = f"{node.name} handed the same to {output.peer} before"
+                why = f"{node.name} handed the same to {handoff.peer} before"
                 if relay.best is None:
                     raise self._unanswered(ctx, relay, f"a loop: {why}")
-                ctx.skip(output.peer, f"a loop: {why}; the last artifact stands")
+                ctx.skip(handoff.peer, f"a loop: {why}; the last artifact stands")
                 return relay.best
-            sender, node = node, self.members[output.peer]
-            given = Task(goal, output.task, {} if output.artifact is None else {sender.name: output.artifact})
+            sender, node = node, self.members[handoff.peer]
+            given = Task(goal, handoff.task, {} if handoff.artifact is None else {sender.name: handoff.artifact})
             past = self._history(ctx, sender, node, talk)
 
     def _lent(self, node: Node[Any, Any], relay: Relay) -> tuple[Tool, ...]:

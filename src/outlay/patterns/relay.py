@@ -33,7 +33,7 @@ class Relay:
     def may_hand_off(self) -> bool:
         return self.handoffs < self.max_handoffs
 
-    def pass_on(self, handoff: Handoff) -> Ended:
+    def pass_on(self, handoff: Handoff[Any]) -> Ended:
         """Hand over, and keep the artifact as the best so far; or why not: too often, or in a circle.
 
         A circle is the same sender, peer and task as before over the same last artifact: the work has not changed

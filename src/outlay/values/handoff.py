@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
+
+T = TypeVar("T", default=Any)
 
 
 @dataclass(frozen=True)
-class Handoff:
+class Handoff(Generic[T]):
     """Hand the work over to `to`, a peer or its name. The peer gets `task` and the artifact, and nothing else of the
     sender: `artifact` is its typed work so far, or a summary.
     """
 
     to: Any
     task: str
-    artifact: Any = None
+    artifact: T | None = None
 
     @property
     def peer(self) -> str:
