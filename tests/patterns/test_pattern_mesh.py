@@ -117,10 +117,30 @@ def test_any_other_node_hands_off_by_a_value():
         return Handoff(c, task.task + " two")
 
     result = run_sync(Mesh({a: [b], b: ["c", a], c: [a]}, start="a", max_handoffs=2), "goal")
-    assert result.unwrap() == "one two of goal with {}"
+    assert result.unwrap() == "one two of goal with {'a': Draft(text='x')}"
     assert facts(result)["path"] == ["a", "b", "c"]
     speaker = agent("s", Handoff("c", "three"), output_type=str | Handoff)
     assert run_sync(Mesh({speaker: [c]}, speaker, 1), "goal").unwrap() == "three of goal with {}"
+
+
+def test_the_artifacts_travel_with_the_work():
+    """The last of each sender, the newest at the end: whoever gets its draft back with remarks still has it."""
+    seen = []
+
+    def passes(name, *handoffs):
+        left = list(handoffs)
+
+        async def work(ctx: RunContext, task: object) -> object:
+            seen.append(dict(task.results) if isinstance(task, Task) else task)
+            return left.pop(0)
+
+        return node(name=name)(work)
+
+    w = passes("w", Handoff("r", "review", "draft 1"), Handoff("r", "review", "draft 2"), "final")
+    r = passes("r", Handoff("w", "longer"), Handoff("w", "shorter", "remarks"))
+    assert run_sync(Mesh({w: [r], r: [w]}, w, 9), "goal").unwrap() == "final"
+    assert seen == ["goal", {"w": "draft 1"}, {"w": "draft 1"}, {"w": "draft 2"}, {"w": "draft 2", "r": "remarks"}]
+    assert list(seen[-1]) == ["w", "r"]
 
 
 def test_a_pattern_may_be_a_peer():
@@ -152,7 +172,7 @@ def test_who_asks_goes_on_with_the_answer():
     assert json.loads(b.model.calls[0].text) == {"goal": "my order?", "task": "how late?", "results": {}}
     assert tools(b.model.calls[0]) == set()
     assert a.model.calls[1].messages[-1].tool_results[0].content == "2 days"
-    assert facts(result) == {"ended": "answered", "path": ["a"], "handoffs": 0, "asked": [("a", "b")]}
+    assert facts(result) == {"ended": "answered", "path": ["a"], "handoffs": 0, "asked": [["a", "b"]]}
     assert "mesh/a/ask_b/b" in {line.path for line in result.bill.lines}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack, cast
 
 from outlay.agents.agent import Agent
 from outlay.agents.tool import Tool
@@ -38,9 +38,9 @@ class Mesh(Pattern[In, Out]):
 
     An agent is lent two tools for each of its peers: `handoff_to_PEER` ends its turn, `ask_PEER` gives it the peer's
     answer. Any other node hands off by returning `Handoff(to, task, artifact)`. The peer gets
-    `Task(goal, task, results)` with the sender's artifact as its result, in a fresh conversation: never the
-    sender's history, unless `history=True`, which is flagged with its tokens and price at each handoff. A peer that is
-    asked answers; it cannot hand off.
+    `Task(goal, task, results)` in a fresh conversation, with the artifacts that travel with the work as results, by
+    sender: never the sender's history, unless `history=True`, which is flagged with its tokens and price at each
+    handoff. A peer that is asked answers; it cannot hand off.
 
     After `max_handoffs` an agent has no handoff tools any more and must answer; where that fails, or another node
     hands off once more, TurnLimit is raised with the best answer so far: the last artifact that was handed over. The
@@ -110,7 +110,9 @@ class Mesh(Pattern[In, Out]):
             raise stop.with_best(relay.best if stop.best is None else stop.best, ctx.path) from None
         finally:
             ended = relay.ended or "failed"
-            ctx.report(ended=ended, path=list(relay.path), handoffs=relay.handoffs, asked=list(relay.asked))
+            ctx.report(
+                ended=ended, path=list(relay.path), handoffs=relay.handoffs, asked=[list(pair) for pair in relay.asked]
+            )
 
     async def _pass_around(self, ctx: RunContext[Any], goal: In, relay: Relay) -> Any:
         """Let one after the other work until somebody answers, or it goes on no longer."""
@@ -139,7 +141,7 @@ class Mesh(Pattern[In, Out]):
                     return goal if relay.best is None else relay.best
                 relay.ended = "answered"
                 return output
-            handoff: Handoff[Any] = output
+            handoff = cast("Handoff[Any]", output)
             relay.ended = relay.pass_on(handoff)
             if relay.ended == "max_handoffs":
                 raise self._unanswered(ctx, relay, f"{node.name} wanted to hand over to {handoff.peer} once more")
@@ -150,7 +152,7 @@ class Mesh(Pattern[In, Out]):
                 ctx.skip(handoff.peer, f"a loop: {why}; the last artifact stands")
                 return relay.best
             sender, node = node, self.members[handoff.peer]
-            given = Task(goal, handoff.task, {} if handoff.artifact is None else {sender.name: handoff.artifact})
+            given = Task(goal, handoff.task, dict(relay.artifacts))
             past = self._history(ctx, sender, node, talk)
 
     def _lent(self, node: Node[Any, Any], relay: Relay) -> tuple[Tool, ...]:

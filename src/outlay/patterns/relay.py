@@ -13,17 +13,22 @@ Ended = Literal["", "loop", "max_handoffs"]
 
 @dataclass(slots=True)
 class Relay:
-    """The work on its way. `best` is the last artifact that was handed over: the nearest thing to an answer.
+    """The work on its way. `artifacts` travel with it: the last that each sender handed over, the newest at the end.
 
     `asked` are the questions on the way, as (asker, peer); `ended` says why it goes on no longer.
     """
 
     path: list[str]
     max_handoffs: int
-    best: Any = None
+    artifacts: dict[str, Any] = field(default_factory=dict[str, Any])
     asked: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     ended: str = ""
     _seen: set[tuple[str, str, str, str]] = field(default_factory=set[tuple[str, str, str, str]])
+
+    @property
+    def best(self) -> Any:
+        """The newest artifact, the nearest thing to an answer; None while there is none."""
+        return next(reversed(self.artifacts.values()), None)
 
     @property
     def handoffs(self) -> int:
@@ -40,7 +45,8 @@ class Relay:
         since, and what followed then would follow again.
         """
         if handoff.artifact is not None and handoff.artifact != "":
-            self.best = handoff.artifact
+            self.artifacts.pop(self.path[-1], None)
+            self.artifacts[self.path[-1]] = handoff.artifact
         mark = (self.path[-1], handoff.peer, handoff.task, as_text(self.best))
         if mark in self._seen:
             return "loop"
