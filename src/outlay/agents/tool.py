@@ -33,6 +33,9 @@ class Tool:
 
     `side_effect`: it changes the world, so calls run one at a time (across agents too, unless `parallel`).
     `idempotent` says that repeating it is harmless; by default what has no side effect is. `timeout` in seconds.
+    `ends_turn`: a call that succeeds ends the agent's conversation, and what it gave is the agent's output as it is,
+    past `output_type` and `verify` (a handoff, a submitted answer); of several in one turn the first one counts.
+    Annotate what it returns: that is how a resumed run gets the same value again.
     Raises ConfigError for a parameter without a type hint, or a name that providers refuse.
     """
 
@@ -46,6 +49,7 @@ class Tool:
     requires_approval: bool = field(default=False, kw_only=True)
     parallel: bool | None = field(default=None, kw_only=True)
     max_result_tokens: int = field(default=MAX_RESULT_TOKENS, kw_only=True)
+    ends_turn: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -167,6 +171,7 @@ def tool(
     requires_approval: bool = False,
     parallel: bool | None = None,
     max_result_tokens: int = MAX_RESULT_TOKENS,
+    ends_turn: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Make a Tool of a function; see `Tool` for the options."""

@@ -1,34 +1,47 @@
 """The coordination patterns, and the values that pass through them."""
 
+from outlay.patterns.blackboard import Blackboard
 from outlay.patterns.debate import Debate
 from outlay.patterns.fanout import FanOut
+from outlay.patterns.mesh import Mesh
 from outlay.patterns.pipeline import Pipeline
 from outlay.patterns.refine import Refine
+from outlay.patterns.roundrobin import RoundRobin
 from outlay.patterns.router import Router
+from outlay.patterns.specialist import Specialist
 from outlay.patterns.supervisor import Supervisor
 from outlay.patterns.vote import Vote
 from outlay.values.critique import Critique, Draft, Revision
 from outlay.values.debate import Hearing, Judgement, Rebuttal
+from outlay.values.handoff import Handoff
 from outlay.values.plan import Plan, Subtask, Synthesis, Task
 from outlay.values.routed import Routed
+from outlay.values.turn import Conversation, Turn
 
 __all__ = [
+    "Blackboard",
+    "Conversation",
     "Critique",
     "Debate",
     "Draft",
     "FanOut",
+    "Handoff",
     "Hearing",
     "Judgement",
+    "Mesh",
     "Pipeline",
     "Plan",
     "Rebuttal",
     "Refine",
     "Revision",
+    "RoundRobin",
     "Routed",
     "Router",
+    "Specialist",
     "Subtask",
     "Supervisor",
     "Synthesis",
     "Task",
+    "Turn",
     "Vote",
 ]

@@ -16,6 +16,7 @@ from outlay.protocols.node import Node
 from outlay.protocols.race import Race
 from outlay.values.content import ToolResult
 from outlay.values.label import Label
+from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.routed import Routed
 from outlay.values.transcript import Transcript
@@ -184,14 +185,25 @@ class RunContext(Protocol[Deps]):
         origin: Any = ...,
         source: str = "",
         transcript: Transcript | None = None,
+        tools: Sequence[Any] = (),
         finishing: bool = False,
     ) -> Any:
         """`run` with what patterns add: the index shown for an item, the route taken, the original input, the
-        conversation an agent goes on with, and whether the child may draw on the finishing reserve."""
+        conversation an agent goes on with, the Tools lent to it for this conversation (it stays the same agent, with
+        its name, path and budget), and whether the child may draw on the finishing reserve."""
+        ...
+
+    @property
+    def lent_tools(self) -> tuple[Any, ...]:
+        """The Tools that the pattern around this agent gave it beside its own, for this conversation only."""
         ...
 
     def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
         """The model that an agent's `model=` stands for in this run. Raises ConfigError for an unknown one."""
+        ...
+
+    def price(self, model: Model) -> Price | None:
+        """A model's list price in this run, None if unknown."""
         ...
 
     async def call_model(

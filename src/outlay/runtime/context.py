@@ -60,6 +60,7 @@ from outlay.runtime.toolcall import run_tool
 from outlay.values.budget import Budget
 from outlay.values.content import ToolResult
 from outlay.values.label import TRUSTED, Label, untrusted
+from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.routed import Routed
 from outlay.values.transcript import EMPTY, Transcript
@@ -88,6 +89,7 @@ class Context:
         "_if_stopped",
         "_keys",
         "_kin",
+        "_lent",
         "_place",
         "_running",
         "_shaped",
@@ -123,6 +125,7 @@ class Context:
         self._running = 0
         #: Who counts the children running at once, if not this one: a tool's context counts them with its agent's.
         self._kin: Context | None = None
+        self._lent: tuple[Any, ...] = ()
         self._finish: Hold | None = None
         #: The scope that this node began in, and how often it had run there; what its children's keys hang on.
         self._visit: tuple[Scope, int] | None = None
@@ -177,6 +180,10 @@ class Context:
         return tuple(self._tool_results)
 
     @property
+    def lent_tools(self) -> tuple[Any, ...]:
+        return self._lent
+
+    @property
     def idempotency_key(self) -> str:
         return self._idempotency_key
 
@@ -224,6 +231,7 @@ class Context:
         origin: Any = _UNSET,
         source: str = "",
         transcript: Transcript | None = None,
+        tools: Sequence[Any] = (),
         finishing: bool = False,
     ) -> Any:
         node = cast("Node[Any, Any]", node) if isinstance(node, Node) else as_node(node)
@@ -242,6 +250,8 @@ class Context:
             child.routed = route
         if transcript is not None:
             child._transcript = transcript
+        if tools:
+            child._lent = tuple(tools)
         if finishing:
             child._finish = self._finish
         elif self.parent is not None and self._finish is not None and self._finish is self.parent._finish:
@@ -406,6 +416,9 @@ class Context:
 
     def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
         return self.state.directory.model(agent, choice, offline)
+
+    def price(self, model: Model) -> Price | None:
+        return self.state.directory.price(model)
 
     async def call_model(
         self,
