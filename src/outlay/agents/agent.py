@@ -22,6 +22,7 @@ from outlay.errors import ConfigError, OutputInvalid, OutputTruncated, Refused, 
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.values.claim import attribute
 from outlay.values.content import Text
 from outlay.values.critique import Feedback
 from outlay.values.message import Message
@@ -243,6 +244,9 @@ async def _checked(agent: Agent[Any], ctx: RunContext[Any], text: str) -> tuple[
     except ValueError as error:
         ctx.checked(("type",), str(error))
         return None, str(error)
+    if agent.codec.spec is not None:
+        asked = ctx.origin if isinstance(ctx.input, Feedback) else ctx.input
+        attribute(value, ctx.path, (asked, *(output for _, output in ctx.finished)))
     for checker in agent.verify:
         problem = await ctx.check(checker, value)
         if problem is not None:

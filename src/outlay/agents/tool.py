@@ -13,14 +13,13 @@ from types import SimpleNamespace
 from typing import Any, cast, overload
 
 from outlay.agents import jsontext
+from outlay.agents.previews import MAX_RESULT_TOKENS
 from outlay.agents.signature import call, globals_of, parameters_of, takes_context
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
 from outlay.values.request import ToolSpec
 
-#: About what a model reads in a minute; longer results become an artifact with a preview.
-MAX_RESULT_TOKENS = 8_000
 #: Both providers take these; anything else would be refused after the prompt was paid for.
 NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}\Z")
 _ARGS = re.compile(r"^(?:Args|Arguments|Parameters)\s*:$")

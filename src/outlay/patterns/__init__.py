@@ -5,20 +5,25 @@ from outlay.patterns.pipeline import Pipeline
 from outlay.patterns.refine import Refine
 from outlay.patterns.router import Router
 from outlay.patterns.supervisor import Supervisor
+from outlay.values.claim import Claim, Contradiction, Statement
 from outlay.values.critique import Critique, Draft, Revision
-from outlay.values.plan import Plan, Subtask, Synthesis, Task
+from outlay.values.plan import Plan, Replan, Subtask, Synthesis, Task
 from outlay.values.routed import Routed
 
 __all__ = [
+    "Claim",
+    "Contradiction",
     "Critique",
     "Draft",
     "FanOut",
     "Pipeline",
     "Plan",
     "Refine",
+    "Replan",
     "Revision",
     "Routed",
     "Router",
+    "Statement",
     "Subtask",
     "Supervisor",
     "Synthesis",

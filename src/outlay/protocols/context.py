@@ -83,6 +83,11 @@ class RunContext(Protocol[Deps]):
         ...
 
     @property
+    def finished(self) -> Sequence[tuple[str, Any]]:
+        """Path and output of the children that have finished, in order."""
+        ...
+
+    @property
     def route(self) -> Routed:
         """The nearest router's decision. Raises ConfigError outside a router."""
         ...
@@ -205,6 +210,10 @@ class RunContext(Protocol[Deps]):
 
     def artifact(self, text: str) -> str:
         """Keep a text that is too long to pass on; the name it can be found under."""
+        ...
+
+    async def read_artifact(self, name: str) -> str | None:
+        """A text that this run has kept, None where there is none of that name."""
         ...
 
     def report(self, **facts: Any) -> None:

@@ -568,9 +568,21 @@ class Context:
     def artifact(self, text: str) -> str:
         data = text.encode(errors="surrogatepass")
         name = digest(data)
-        if self.state.recorder.store is not None:
-            self.state.recorder.store.keep(((name, data),))
+        store = self.state.recorder.store
+        if store is not None:
+            store.keep(((name, data),))
+        self.state.artifacts[name.hex()] = text if store is None else None
         return name.hex()
+
+    async def read_artifact(self, name: str) -> str | None:
+        kept, store = self.state.artifacts, self.state.recorder.store
+        if (
+            name not in kept or store is None
+        ):  # a name of another run is no key to the store: a model may have written it
+            return kept.get(name)
+        key = bytes.fromhex(name)
+        await store.flush()
+        return (await store.blobs((key,)))[key].decode(errors="surrogatepass")
 
     def emit(self, name: str, **data: Any) -> None:
         self.state.recorder.emit(Custom, self.path, name=name, data=data)

@@ -47,6 +47,8 @@ class RunState:
     tool_locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
     #: Output tokens of the longest answer so far, by agent.
     longest_answers: dict[str, int] = field(default_factory=dict[str, int])
+    #: Texts that were too long to pass on, by name; None where the store has them.
+    artifacts: dict[str, str | None] = field(default_factory=dict[str, str | None])
     branches: Branches = field(default_factory=Branches)
     transcript: Transcript = EMPTY
     closed: Stopped | None = None
