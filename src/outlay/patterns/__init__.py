@@ -1,5 +1,6 @@
 """The coordination patterns, and the values that pass through them."""
 
+from outlay.patterns.detached import Detached
 from outlay.patterns.fanout import FanOut
 from outlay.patterns.pipeline import Pipeline
 from outlay.patterns.refine import Refine
@@ -14,6 +15,7 @@ __all__ = [
     "Claim",
     "Contradiction",
     "Critique",
+    "Detached",
     "Draft",
     "FanOut",
     "Pipeline",

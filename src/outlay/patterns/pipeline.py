@@ -152,10 +152,13 @@ class Pipeline(Pattern[In, Out]):
 
     async def run(self, ctx: RunContext[Any], input: In) -> Out:
         value: Any = input
+        source = ""
         for stage in self.stages[:-1]:
-            value = await ctx.child(stage, value, origin=input, source=ctx.last_finished)
+            output = await ctx.child(stage, value, origin=input, source=source)
+            if output is not value:  # a gate, or a stage that was skipped, is not where it came from
+                value, source = output, ctx.last_finished
         try:
-            return await ctx.child(self.stages[-1], value, origin=input, source=ctx.last_finished)
+            return await ctx.child(self.stages[-1], value, origin=input, source=source)
         except Stopped as stop:
             raise stop.with_best(stop.best, ctx.path) from None  # the last stage's best answer is the pipeline's
 

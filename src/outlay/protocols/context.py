@@ -23,6 +23,9 @@ Deps = TypeVar("Deps", covariant=True, default=Any)
 A = PlainTypeVar("A")
 B = PlainTypeVar("B")
 
+#: How long a run waits for detached work once the answer is there. In seconds.
+GRACE_SECONDS = 2.0
+
 
 class BudgetView(Protocol):
     """What is left for this node, the tightest of all budgets above it. None means no limit."""
@@ -118,6 +121,16 @@ class RunContext(Protocol[Deps]):
     async def run(self, node: Callable[..., B], input: Any, *, key: str | None = None) -> B: ...
     async def run(self, node: Any, input: Any, *, key: str | None = None) -> Any:
         """Run a child. `key` names it among its siblings; the same key twice is a ConfigError."""
+        ...
+
+    def detach(self, node: Any, input: Any, *, key: str | None = None, grace: float = GRACE_SECONDS) -> None:
+        """Run a child beside the flow that nobody waits for: analysis, logging. Returns at once; it starts now.
+
+        It is part of the run: in its budgets and in its bill, within its depth and fan-out. Its output is dropped, its
+        failure is a line in `Result.skipped`. When the answer is there it has `grace` seconds more; then it is cut
+        off, which `.skipped` says, and a call that was under way is in doubt. So the result is never later than the
+        answer plus the grace. Raises ConfigError, and BudgetExceeded where depth or fan-out would be passed.
+        """
         ...
 
     async def gather(self, *awaitables: Awaitable[A]) -> list[A]:

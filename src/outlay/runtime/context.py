@@ -25,12 +25,14 @@ from outlay.events.records import (
     Skipped,
 )
 from outlay.policies.ledger import Ask, Hold
+from outlay.protocols.context import GRACE_SECONDS
 from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.budgets import Chain, Left
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
 from outlay.runtime.flatten import flatten
+from outlay.runtime.flight import is_beside
 from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
@@ -202,12 +204,7 @@ class Context:
         transcript: Transcript | None = None,
         finishing: bool = False,
     ) -> Any:
-        node = cast("Node[Any, Any]", node) if isinstance(node, Node) else as_node(node)
-        state = self.state
-        if state.closed is not None:
-            raise state.closed
-        child = Context(state, node, self._child_path(node, key, index), input, self)
-        child._place = f"{self._place}/{node.name}"
+        child = self._born(node, input, key, index)
         child.source = source
         if origin is not _UNSET:
             child.origin = origin
@@ -219,8 +216,6 @@ class Context:
             child._finish = self._finish
         elif self.parent is not None and self._finish is not None and self._finish is self.parent._finish:
             child._finish = self._finish  # below a finishing child everything is the final step
-        if node.budget is not None:
-            child._add_budgets(node)
         self._limit_shape(child)
         if key is None:
             return await self._with_options(child)
@@ -229,6 +224,46 @@ class Context:
             return await self._with_options(child)
         finally:
             current_scope.reset(token)
+
+    def _born(self, node: Any, input: Any, key: str | None, index: int | None = None) -> Context:
+        """The context of a child that is about to run. Raises what closed the run."""
+        node = cast("Node[Any, Any]", node) if isinstance(node, Node) else as_node(node)
+        if self.state.closed is not None:
+            raise self.state.closed
+        child = Context(self.state, node, self._child_path(node, key, index), input, self)
+        child._place = f"{self._place}/{node.name}"
+        if node.budget is not None:
+            child._add_budgets(node)
+        return child
+
+    def detach(self, node: Any, input: Any, *, key: str | None = None, grace: float = GRACE_SECONDS) -> None:
+        if not 0 <= grace < float("inf"):
+            raise ConfigError(f"detach: grace is in seconds, finite and not negative: {grace!r}")
+        child = self._born(node, input, key)
+        child._spare = True
+        self._limit_shape(child)
+        used = child.budget.percent_used
+        if used >= _SHORT_OF_MONEY:
+            self._skipped(child, f"detached, and {used} % of the budget is used", None)
+            return
+        scope = None if key is None else self._keyed(child._place, key)
+        self._family._running += 1  # from now on, not from its first turn of the loop: ten at once are ten
+        self.state.beside.start(self._alone(child, scope), grace, lambda reason: self._skipped(child, reason, None))
+
+    async def _alone(self, child: Context, scope: Scope | None) -> None:
+        """A child that nobody waits for: however it ends, the run goes on."""
+        if scope is not None:
+            current_scope.set(scope)
+        _block_deadline.set(None)  # it has left the block that it was started in
+        try:
+            async with asyncio.timeout_at(child._deadline):
+                await child.live()
+        except (Exception, SystemExit) as error:
+            late = child._deadline is not None and self.state.loop.time() >= child._deadline
+            self._skipped(child, "detached, and its time is up" if late else "detached, and it failed", error)
+            self.state.handled(child.path, 0)
+        finally:
+            self._family._running -= 1
 
     def _keyed(self, place: str, key: str) -> Scope:
         """The scope of a child with a key: it hangs on this node's run, whichever task asks (SEMANTICS 1)."""
@@ -528,6 +563,11 @@ class Context:
 
     async def _ask(self, item: Pending, default: str | None, deadline: float | None) -> str:
         state = self.state
+        if state.on_ask is None and is_beside.get():
+            raise ConfigError(
+                f"{self.path}: nobody waits for a detached node, so it cannot wait for a human",
+                hint="give run(…, on_ask=) a function that answers, or ask outside",
+            )
         if state.on_ask is None:
             with state.branches.here():
                 return await state.parking.wait(item)

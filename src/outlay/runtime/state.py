@@ -12,6 +12,7 @@ from outlay.policies.retry import RetryPolicy
 from outlay.protocols.node import Node
 from outlay.protocols.stages import Stages
 from outlay.protocols.transport import Transport
+from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree
 from outlay.runtime.directory import Directory
 from outlay.runtime.flight import Branches, Flight
@@ -33,6 +34,7 @@ class RunState:
     directory: Directory
     flight: Flight
     parking: Parking
+    beside: Beside
     transport: Transport
     deps: Any
     on_ask: Callable[[Pending], Any] | None

@@ -100,7 +100,8 @@ def comparable(value: Any) -> Any:
 
 def found_in(value: Any, kind: type[A]) -> Iterator[A]:
     """Every instance of `kind` in a value: in lists, mappings, dataclasses and pydantic models, in their order."""
-    stack, seen = [value], set[int]()
+    stack: list[Any] = [value]
+    seen: set[int] = set()
     while stack:
         one = stack.pop()
         if one is None or isinstance(one, str | bytes | int | float) or id(one) in seen:
@@ -109,19 +110,19 @@ def found_in(value: Any, kind: type[A]) -> Iterator[A]:
         if isinstance(one, kind):
             yield one
         else:
-            whole: Any = getattr(one, "whole", one) if isinstance(one, dict) else one  # `Results` show some by a piece
-            stack.extend(reversed(list(_parts(whole))))
+            stack.extend(reversed(list(_parts(one))))
 
 
 def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, Mapping):
-        return cast("Mapping[Any, Any]", value).values()
+        mapping: Any = cast("Any", value)
+        return getattr(mapping, "whole", mapping).values()  # `Results` show a long one by its beginning
     if isinstance(value, list | tuple):
         return cast("list[Any]", value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [getattr(value, f.name, None) for f in dataclasses.fields(value)]
-    kind: Any = type(value)
-    return vars(value).values() if hasattr(kind, "model_fields") else ()
+    is_model = hasattr(cast("Any", type(value)), "model_fields")
+    return cast("Iterable[Any]", vars(value).values()) if is_model else ()
 
 
 def attribute(output: Any, path: str, given: Iterable[Any]) -> None:
