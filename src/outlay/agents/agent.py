@@ -143,7 +143,8 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     if agent.prompt is not None and not isinstance(input, Feedback):
         prompt = await call(agent.prompt, ctx, input)
     transcript = ctx.transcript.append(Message("user", as_parts(prompt), ctx.label))
-    calls = ToolCalls(agent.name, agent.toolbox, ctx)
+    earlier = [result for message in ctx.transcript.messages for result in message.tool_results]
+    calls = ToolCalls(agent.name, agent.toolbox, ctx, earlier)
     refusals = 0
     best: Any = None
     for _ in range(agent.max_turns):

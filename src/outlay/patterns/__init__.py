@@ -2,6 +2,7 @@
 
 from outlay.patterns.detached import Detached
 from outlay.patterns.fanout import FanOut
+from outlay.patterns.gate import Gate
 from outlay.patterns.pipeline import Pipeline
 from outlay.patterns.refine import Refine
 from outlay.patterns.router import Router
@@ -18,6 +19,7 @@ __all__ = [
     "Detached",
     "Draft",
     "FanOut",
+    "Gate",
     "Pipeline",
     "Plan",
     "Refine",

@@ -97,7 +97,8 @@ class RunContext(Protocol[Deps]):
 
     @property
     def tool_results(self) -> tuple[ToolResult, ...]:
-        """What this agent's tools have given so far, for checkers such as citations."""
+        """What this agent's tools have given so far, for checkers such as citations. In any other node: what the tools
+        of the agents in it, and in the stages before it, gave."""
         ...
 
     @property

@@ -70,6 +70,7 @@ class Context:
         "_finish",
         "_idempotency_key",
         "_if_stopped",
+        "_inherited",
         "_keys",
         "_kin",
         "_place",
@@ -101,7 +102,9 @@ class Context:
         self.finished: list[tuple[str, Any]] = []
         self._counts: dict[str, int] = {}
         self._conversations: dict[Node[Any, Any], Transcript] = {}
-        self._tool_results: Sequence[ToolResult] = ()
+        #: What tools gave, below this node and in what finished before it; the first `_inherited` were there before.
+        self._tool_results: Sequence[ToolResult] = () if parent is None else parent._tool_results
+        self._inherited = len(self._tool_results)
         self._idempotency_key = ""
         self._if_stopped: Callable[[], Any] | None = None
         self._running = 0
@@ -341,6 +344,8 @@ class Context:
                 state.budgets.ledger.put_back(self._finish)
         if self.parent is not None:
             self.parent.finished.append((self.path, output))
+            if gained := self._tool_results[self._inherited :]:
+                self.parent._tool_results = (*self.parent._tool_results, *gained)
             self.parent.label = self.parent.label.join(self.label)
         return output
 
@@ -466,7 +471,6 @@ class Context:
         inner._place = f"{self._place}/{tool}"
         inner.origin = self.origin
         inner._kin = self._family
-        inner._tool_results = self._tool_results
         inner._idempotency_key = key
         inner._visit = _visit(inner._place)
         inner.finished = self.finished
@@ -652,7 +656,7 @@ class Context:
 
     def keep(self, transcript: Transcript, tool_results: Sequence[ToolResult] = ()) -> None:
         self._transcript = transcript
-        self._tool_results = tool_results
+        self._tool_results, self._inherited = tool_results, 0
         if self.parent is not None:
             self.parent._conversations[self.node] = transcript
         if self.node is self.state.root or getattr(self.node, "history", False):
