@@ -14,6 +14,7 @@ from typing import TypeVar as PlainTypeVar
 from typing_extensions import TypeForm, TypeVar
 
 from outlay.agents.content import as_parts, well_formed
+from outlay.agents.function import FunctionNode
 from outlay.agents.output import OutputCodec, codec_for
 from outlay.agents.signature import call
 from outlay.agents.tool import Tool, as_tools
@@ -101,6 +102,11 @@ class Agent(Node[Any, Out]):
     @property
     def type(self) -> str:
         return "agent"
+
+    @property
+    def input_type(self) -> Any:
+        """What `prompt` takes; without one an agent reads anything."""
+        return None if self.prompt is None else FunctionNode(self.prompt).input_type
 
     @cached_property
     def toolbox(self) -> dict[str, Tool]:

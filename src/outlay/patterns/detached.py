@@ -44,6 +44,10 @@ class Detached(Pattern[In, Out]):
             raise ConfigError(f"Detached: grace is in seconds, finite and not negative: {self.grace!r}")
 
     @property
+    def input_type(self) -> Any:
+        return self.node.input_type
+
+    @property
     def children(self) -> tuple[Node[Any, Any], ...]:
         return (self.node,)
 

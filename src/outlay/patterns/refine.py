@@ -78,6 +78,10 @@ class Refine(Pattern[In, Out]):
             raise ConfigError(f"Refine: max_rounds must be at least 1, not {self.max_rounds}")
 
     @property
+    def input_type(self) -> Any:
+        return self.generator.input_type
+
+    @property
     def children(self) -> tuple[Node[Any, Any], ...]:
         critics = [cast("Node[Any, Any]", one) for one in self.critic if isinstance(one, Node)]
         return (self.generator, *critics, *(() if self.fallback is None else (self.fallback,)))
