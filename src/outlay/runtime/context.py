@@ -49,6 +49,9 @@ A = TypeVar("A")
 
 #: The effective deadline of a `with ctx.timeout(…)` block, in loop time.
 _block_deadline: ContextVar[float | None] = ContextVar("outlay_deadline", default=None)
+#: How many nodes stand above the running one where depth is limited: another node's context, kept in a closure, is no
+#: way around it.
+_level: ContextVar[int] = ContextVar("outlay_level", default=0)
 #: An optional node is skipped from here on.
 _SHORT_OF_MONEY = 80
 #: What a final step may read and write where it does not say: the finishing reserve is sized by it.
@@ -73,6 +76,7 @@ class Context:
         "_inherited",
         "_keys",
         "_kin",
+        "_level",
         "_place",
         "_running",
         "_shaped",
@@ -116,6 +120,7 @@ class Context:
         self._keys: Scope | None = None
         #: This node, or one above it, can be skipped: nobody is asked for money for it.
         self._spare: bool = node.optional or (parent is not None and parent._spare)
+        self._level: int = 0 if parent is None else parent._family._level + 1
         if parent is None:
             self._place = path
             self._chain: Chain = state.budgets.root
@@ -309,6 +314,7 @@ class Context:
         started = state.loop.time()
         outcome, error_text = "cancelled", ""
         self._visit = _visit(self._place)
+        level = _level.set(self._level) if self._shaped else None
         try:
             try:
                 with state.branches.here():
@@ -330,6 +336,8 @@ class Context:
                 error.path = self.path
             raise
         finally:
+            if level is not None:
+                _level.reset(level)
             emit(
                 NodeFinished,
                 self.path,
@@ -401,15 +409,17 @@ class Context:
         """Depth and fan-out, refused before the child exists. One loop, no await: atomic across the tree."""
         if not self._shaped:
             return
+        child._level = max(self._level, _level.get()) + 1
         ancestor: Context | None = self._family
-        above, running = 1, self._family._running
+        running = self._family._running
         while ancestor is not None:
+            above = child._level - ancestor._level
             for budget in ancestor.shape_budgets():
                 if budget.depth is not None and above > budget.depth:
                     raise self.state.stopped(_shape_error("depth", budget, above, ancestor, child))
                 if budget.fan_out is not None and running >= budget.fan_out:
                     raise self.state.stopped(_shape_error("fan_out", budget, running + 1, ancestor, child))
-            ancestor, above = None if ancestor.parent is None else ancestor.parent._family, above + 1
+            ancestor = None if ancestor.parent is None else ancestor.parent._family
 
     def shape_budgets(self) -> Sequence[Budget]:
         """The budgets held by this node; the run's own stand at the root."""
@@ -470,7 +480,7 @@ class Context:
         inner = Context(self.state, self.node, self._repeat(f"{self.path}/{segment(tool)}"), self.input, self)
         inner._place = f"{self._place}/{tool}"
         inner.origin = self.origin
-        inner._kin = self._family
+        inner._kin, inner._level = self._family, self._level
         inner._idempotency_key = key
         inner._visit = _visit(inner._place)
         inner.finished = self.finished
