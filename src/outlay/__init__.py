@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from outlay.agents.agent import Agent
     from outlay.agents.function import node
+    from outlay.agents.previews import read_artifact
     from outlay.agents.tool import Tool, tool
     from outlay.protocols.context import RunContext
     from outlay.runtime.fork import fork
@@ -45,6 +46,7 @@ _WHERE = {
     "fork": "runtime.fork",
     "node": "agents.function",
     "open_store": "stores.opening",
+    "read_artifact": "agents.previews",
     "run": "runtime.run",
     "run_many": "runtime.many",
     "run_sync": "runtime.run",
@@ -65,6 +67,7 @@ __all__ = [
     "fork",
     "node",
     "open_store",
+    "read_artifact",
     "run",
     "run_many",
     "run_sync",

@@ -25,6 +25,9 @@ Deps = TypeVar("Deps", covariant=True, default=Any)
 A = PlainTypeVar("A")
 B = PlainTypeVar("B")
 
+#: How long a run waits for detached work once the answer is there. In seconds.
+GRACE_SECONDS = 2.0
+
 
 class BudgetView(Protocol):
     """What is left for this node, the tightest of all budgets above it. None means no limit."""
@@ -85,13 +88,19 @@ class RunContext(Protocol[Deps]):
         ...
 
     @property
+    def finished(self) -> Sequence[tuple[str, Any]]:
+        """Path and output of the children that have finished, in order."""
+        ...
+
+    @property
     def route(self) -> Routed:
         """The nearest router's decision. Raises ConfigError outside a router."""
         ...
 
     @property
     def tool_results(self) -> tuple[ToolResult, ...]:
-        """What this agent's tools have given so far, for checkers such as citations."""
+        """What this agent's tools have given so far, for checkers such as citations. In any other node: what the tools
+        of the agents in it, and in the stages before it, gave."""
         ...
 
     @property
@@ -115,6 +124,16 @@ class RunContext(Protocol[Deps]):
     async def run(self, node: Callable[..., B], input: Any, *, key: str | None = None) -> B: ...
     async def run(self, node: Any, input: Any, *, key: str | None = None) -> Any:
         """Run a child. `key` names it among its siblings; the same key twice is a ConfigError."""
+        ...
+
+    def detach(self, node: Any, input: Any, *, key: str | None = None, grace: float = GRACE_SECONDS) -> None:
+        """Run a child beside the flow that nobody waits for: analysis, logging. Returns at once; it starts now.
+
+        It is part of the run: in its budgets and in its bill, within its depth and fan-out. Its output is dropped, its
+        failure is a line in `Result.skipped`. When the answer is there it has `grace` seconds more; then it is cut
+        off, which `.skipped` says, and a call that was under way is in doubt. So the result is never later than the
+        answer plus the grace. Raises ConfigError, and BudgetExceeded where depth or fan-out would be passed.
+        """
         ...
 
     async def gather(self, *awaitables: Awaitable[A]) -> list[A]:
@@ -232,6 +251,10 @@ class RunContext(Protocol[Deps]):
 
     def artifact(self, text: str) -> str:
         """Keep a text that is too long to pass on; the name it can be found under."""
+        ...
+
+    async def read_artifact(self, name: str) -> str | None:
+        """A text that this run has kept, None where there is none of that name."""
         ...
 
     def report(self, **facts: Any) -> None:

@@ -13,6 +13,7 @@ from outlay.policies.retry import RetryPolicy
 from outlay.protocols.node import Node
 from outlay.protocols.stages import Stages
 from outlay.protocols.transport import Transport
+from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree
 from outlay.runtime.directory import Directory
 from outlay.runtime.flight import Branches, Flight
@@ -36,6 +37,7 @@ class RunState:
     directory: Directory
     flight: Flight
     parking: Parking
+    beside: Beside
     transport: Transport
     deps: Any
     on_ask: Callable[[Pending], Any] | None
@@ -50,6 +52,8 @@ class RunState:
     tool_locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
     #: Output tokens of the longest answer so far, by agent.
     longest_answers: dict[str, int] = field(default_factory=dict[str, int])
+    #: Texts that were too long to pass on, by name; None where the store has them.
+    artifacts: dict[str, str | None] = field(default_factory=dict[str, str | None])
     branches: Branches = field(default_factory=Branches)
     transcript: Transcript = EMPTY
     closed: Stopped | None = None
