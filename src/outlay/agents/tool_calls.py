@@ -68,7 +68,7 @@ class ToolCalls:
             return _error(tool_call, f"the arguments are wrong: {error}")
         try:
             value = await self.ctx.call_tool(_effect(tool, given, arguments))
-            return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, value))
+            return ToolResult(tool_call.id, tool_call.name, await self._fitting(tool, value))
         except (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed):
             raise  # the run is at fault or at its end, not the tool
         except (Exception, SystemExit) as error:  # a tool that calls `sys.exit()` must not end a paid run
@@ -79,11 +79,11 @@ class ToolCalls:
                 raise
             return _error(tool_call, _described(error))  # nobody cancelled us: it is the tool's own
 
-    def _fitting(self, tool: Tool, value: Any) -> str:
+    async def _fitting(self, tool: Tool, value: Any) -> str:
         text = as_text(value)
         if len(text) <= tool.max_result_tokens * _CHARS_PER_TOKEN:
             return text
-        name = self.ctx.artifact(text)
+        name = await self.ctx.artifact(text, name=tool.name, source=tool.name)
         shown = text[: min(_PREVIEW_CHARS, tool.max_result_tokens * _CHARS_PER_TOKEN)]
         return f"{shown}\n… [{len(text):,} characters in all; this is the beginning, the whole is artifact {name}]"
 

@@ -33,9 +33,11 @@ from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
 from outlay.runtime.flatten import flatten
 from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.result import Pending, SkippedPart
+from outlay.runtime.shared_state import NodeActor
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
 from outlay.runtime.toolcall import run_tool
+from outlay.sharing.state import State
 from outlay.values.budget import Budget
 from outlay.values.content import ToolResult
 from outlay.values.label import TRUSTED, Label, untrusted
@@ -71,6 +73,7 @@ class Context:
         "_keys",
         "_kin",
         "_place",
+        "_run",
         "_running",
         "_shaped",
         "_spare",
@@ -86,11 +89,10 @@ class Context:
         "path",
         "routed",
         "source",
-        "state",
     )
 
     def __init__(self, state: RunState, node: Node[Any, Any], path: str, input: Any, parent: Context | None) -> None:
-        self.state = state
+        self._run = state
         self.node = node
         self.path = path
         self.input = input
@@ -138,11 +140,11 @@ class Context:
 
     @property
     def run_id(self) -> str:
-        return self.state.id
+        return self._run.id
 
     @property
     def deps(self) -> Any:
-        return self.state.deps
+        return self._run.deps
 
     @property
     def route(self) -> Routed:
@@ -172,13 +174,13 @@ class Context:
 
     @property
     def budget(self) -> Left:
-        return Left(self._chain, self.deadline, self.state.loop.time)
+        return Left(self._chain, self.deadline, self._run.loop.time)
 
     @property
     def transcript(self) -> Transcript:
         if self._transcript is not EMPTY:
             return self._transcript
-        state = self.state
+        state = self._run
         return state.history if self.node is state.root or getattr(self.node, "history", False) else EMPTY
 
     def transcript_of(self, child: Node[Any, Any]) -> Transcript | None:
@@ -203,7 +205,7 @@ class Context:
         finishing: bool = False,
     ) -> Any:
         node = cast("Node[Any, Any]", node) if isinstance(node, Node) else as_node(node)
-        state = self.state
+        state = self._run
         if state.closed is not None:
             raise state.closed
         child = Context(state, node, self._child_path(node, key, index), input, self)
@@ -248,7 +250,7 @@ class Context:
             if used >= _SHORT_OF_MONEY:
                 self._skipped(child, f"optional, and {used} % of the budget is used", None)
                 return child.input
-            before = len(self.state.stops)
+            before = len(self._run.stops)
             try:
                 return await child.live()
             except (DeadlineExceeded, ConfigError, StoreFailed):
@@ -258,14 +260,14 @@ class Context:
                 self._skipped(
                     child, "optional, and the budget is used up" if short else "optional, and it failed", error
                 )
-                self.state.handled(child.path, before)
+                self._run.handled(child.path, before)
             return child.input
         finally:
             self._family._running -= 1
 
     async def live(self) -> Any:
         """Run this context's node: events, deadline, watermark, and what it leaves for `.partial`."""
-        state, node = self.state, self.node
+        state, node = self._run, self.node
         emit = state.recorder.emit
         emit(NodeStarted, self.path, name=node.name, type=node.type)
         started = state.loop.time()
@@ -317,7 +319,7 @@ class Context:
             async with asyncio.timeout_at(self._deadline):
                 return await work
         except TimeoutError:
-            if self.state.loop.time() < self._deadline:
+            if self._run.loop.time() < self._deadline:
                 raise  # the node's own
             seconds = min((b.seconds for b in self.node.budgets if b.seconds is not None), default=None)
             stop = deadline_exceeded(self.path, seconds)
@@ -339,7 +341,7 @@ class Context:
     def add_root_budgets(self, shared_deadline: float | None) -> None:
         """The run's own time limits, and the root node's budgets. Runs of a map share one deadline, in loop time."""
         self._deadline = shared_deadline
-        for account in self.state.budgets.root:
+        for account in self._run.budgets.root:
             if account.budget.seconds is not None and shared_deadline is None:
                 self.add_deadline(account.budget.seconds)
         if self.node.budget is not None:
@@ -347,11 +349,11 @@ class Context:
         self._shaped = any(_limits_shape(budget) for budget in self.shape_budgets())
 
     def add_deadline(self, seconds: float) -> None:
-        deadline = self.state.loop.time() + seconds
+        deadline = self._run.loop.time() + seconds
         self._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
 
     def _add_budgets(self, node: Node[Any, Any]) -> None:
-        self._chain = (*self._chain, *self.state.budgets.of(node))
+        self._chain = (*self._chain, *self._run.budgets.of(node))
         for budget in node.budgets:
             if budget.seconds is not None:
                 self.add_deadline(budget.seconds)
@@ -366,15 +368,15 @@ class Context:
         while ancestor is not None:
             for budget in ancestor.shape_budgets():
                 if budget.depth is not None and above > budget.depth:
-                    raise self.state.stopped(_shape_error("depth", budget, above, ancestor, child))
+                    raise self._run.stopped(_shape_error("depth", budget, above, ancestor, child))
                 if budget.fan_out is not None and running >= budget.fan_out:
-                    raise self.state.stopped(_shape_error("fan_out", budget, running + 1, ancestor, child))
+                    raise self._run.stopped(_shape_error("fan_out", budget, running + 1, ancestor, child))
             ancestor, above = None if ancestor.parent is None else ancestor.parent._family, above + 1
 
     def shape_budgets(self) -> Sequence[Budget]:
         """The budgets held by this node; the run's own stand at the root."""
         if self.parent is None:
-            return (*(account.budget for account in self.state.budgets.root), *self.node.budgets)
+            return (*(account.budget for account in self._run.budgets.root), *self.node.budgets)
         return self.node.budgets
 
     # ── effects ───────────────────────────────────────────────────────────────────────────────────────────
@@ -382,10 +384,10 @@ class Context:
     def _identity(self, what: bytes) -> str:
         scope = current_scope.get()
         assert scope is not None, "an effect outside its run"
-        return call_key(self.state, self._place, scope.id, what, scope.occurrence((self._place, what)))
+        return call_key(self._run, self._place, scope.id, what, scope.occurrence((self._place, what)))
 
     def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
-        return self.state.directory.model(agent, choice, offline)
+        return self._run.directory.model(agent, choice, offline)
 
     async def call_model(
         self,
@@ -395,7 +397,7 @@ class Context:
         least_output_tokens: int | None = None,
         max_input_tokens: int | None = None,
     ) -> ModelResponse:
-        state = self.state
+        state = self._run
         if state.stages.policy is not None:
             state.stages.policy.allow("model", self.label, self.path)
         key = self._identity(request_hash(model, request))
@@ -404,7 +406,7 @@ class Context:
             return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
 
     async def call_tool(self, effect: ToolEffect) -> Any:
-        state = self.state
+        state = self._run
         if state.stages.policy is not None:
             state.stages.policy.allow(effect.tool, self.label, self.path)
         if state.closed is not None:
@@ -415,7 +417,7 @@ class Context:
             await self._approve(effect, arguments)
         inner = self._for_tool(effect.tool, key)
         value = await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
-        self.label = self.label.join(untrusted(effect.tool))
+        self.label = self.label.join(inner.label).join(untrusted(effect.tool))
         return value
 
     async def _approve(self, effect: ToolEffect, arguments: bytes) -> None:
@@ -427,7 +429,7 @@ class Context:
 
     def _for_tool(self, tool: str, key: str) -> Context:
         """The context a tool gets: children it runs stand under its name."""
-        inner = Context(self.state, self.node, self._repeat(f"{self.path}/{segment(tool)}"), self.input, self)
+        inner = Context(self._run, self.node, self._repeat(f"{self.path}/{segment(tool)}"), self.input, self)
         inner._place = f"{self._place}/{tool}"
         inner.origin = self.origin
         inner._kin = self._family
@@ -477,29 +479,29 @@ class Context:
             raise
 
     async def sleep(self, seconds: float) -> None:
-        with self.state.branches.here(), self.state.parking.working():
+        with self._run.branches.here(), self._run.parking.working():
             await asyncio.sleep(seconds)
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncGenerator[None]:
-        until = self.state.loop.time() + seconds
+        until = self._run.loop.time() + seconds
         outer = self.deadline
         token = _block_deadline.set(until if outer is None else min(until, outer))
-        before = len(self.state.stops)
+        before = len(self._run.stops)
         try:
             async with asyncio.timeout_at(until):
                 yield
         except (TimeoutError, DeadlineExceeded) as error:
-            now = self.state.loop.time()
+            now = self._run.loop.time()
             if now < until or (outer is not None and now >= outer):
                 raise
-            self.state.handled(self.path, before)  # the block's own deadline is the caller's business, not the run's
+            self._run.handled(self.path, before)  # the block's own deadline is the caller's business, not the run's
             raise TimeoutError(f"{self.path}: not done within {seconds:g} s") from error
         finally:
             _block_deadline.reset(token)
 
     def now(self) -> float:
-        return self.state.wall()
+        return self._run.wall()
 
     def random(self) -> float:
         return int.from_bytes(self._draw(b"random")[:8], "big") / 2**64
@@ -514,7 +516,7 @@ class Context:
     def _draw(self, what: bytes) -> bytes:
         scope = current_scope.get()
         assert scope is not None
-        return digest(self.state.seed, scope.id, what, scope.occurrence(what).to_bytes(4, "big"))
+        return digest(self._run.seed, scope.id, what, scope.occurrence(what).to_bytes(4, "big"))
 
     async def ask(
         self,
@@ -527,7 +529,7 @@ class Context:
         return await self._ask(Pending("ask", self.path, question, tuple(options or ())), default, deadline)
 
     async def _ask(self, item: Pending, default: str | None, deadline: float | None) -> str:
-        state = self.state
+        state = self._run
         if state.on_ask is None:
             with state.branches.here():
                 return await state.parking.wait(item)
@@ -552,7 +554,7 @@ class Context:
             async def work() -> Any:
                 return await call_function(checker, self, value)
 
-            with self.state.branches.here(), self.state.parking.working():
+            with self._run.branches.here(), self._run.parking.working():
                 problem = await in_thread(work)
         else:
             problem = await call_function(checker, self, value)
@@ -565,28 +567,34 @@ class Context:
             hint="return None where the value is good, and a string that says what is wrong where it is not",
         )
 
-    def artifact(self, text: str) -> str:
-        data = text.encode(errors="surrogatepass")
-        name = digest(data)
-        if self.state.recorder.store is not None:
-            self.state.recorder.store.keep(((name, data),))
-        return name.hex()
+    @property
+    def state(self) -> State:
+        actor = NodeActor(self, self._run, identify=self._identity, join=self._met, jitter=self._jitter)
+        return State.of_run(self._run.store, self._run.id, actor=actor)
+
+    def _met(self, label: Label) -> None:
+        self.label = self.label.join(label)
+
+    async def artifact(self, text: str, *, name: str = "", source: str = "") -> str:
+        known = digest(text.encode(errors="surrogatepass")).hex()
+        put = await self.state.artifacts.put(f"results/{segment(name or 'text')}-{known[:16]}", text, source=source)
+        return put.name
 
     def emit(self, name: str, **data: Any) -> None:
-        self.state.recorder.emit(Custom, self.path, name=name, data=data)
+        self._run.recorder.emit(Custom, self.path, name=name, data=data)
 
     def report(self, **facts: Any) -> None:
-        self.state.recorder.emit(Fact, self.path, data=facts)
+        self._run.recorder.emit(Fact, self.path, data=facts)
 
     def decide(self, about: str, **data: Any) -> None:
-        self.state.recorder.emit(Decision, self.path, about=about, data=data)
+        self._run.recorder.emit(Decision, self.path, about=about, data=data)
 
     def checked(self, checks: Sequence[str], problem: str = "") -> None:
-        self.state.recorder.emit(Checked, self.path, agent=self.node.name, checks=tuple(checks), problem=problem)
+        self._run.recorder.emit(Checked, self.path, agent=self.node.name, checks=tuple(checks), problem=problem)
 
     def retract(self, reason: str) -> None:
-        if self.state.recorder.streaming:
-            self.state.recorder.emit(Retracted, self.path, reason=reason)
+        if self._run.recorder.streaming:
+            self._run.recorder.emit(Retracted, self.path, reason=reason)
 
     def skip(self, name: str, reason: str, error: BaseException | None = None) -> None:
         self._note_skip(f"{self.path}/{item(name)}", reason, error)
@@ -595,16 +603,16 @@ class Context:
         self._note_skip(child.path, reason, error)
 
     def _note_skip(self, path: str, reason: str, error: BaseException | None) -> None:
-        self.state.skipped.append(SkippedPart(path, reason, error))
-        self.state.recorder.emit(Skipped, path, reason=reason, error="" if error is None else one_line(error))
+        self._run.skipped.append(SkippedPart(path, reason, error))
+        self._run.recorder.emit(Skipped, path, reason=reason, error="" if error is None else one_line(error))
 
     def keep(self, transcript: Transcript, tool_results: Sequence[ToolResult] = ()) -> None:
         self._transcript = transcript
         self._tool_results = tool_results
         if self.parent is not None:
             self.parent._conversations[self.node] = transcript
-        if self.node is self.state.root or getattr(self.node, "history", False):
-            self.state.transcript = transcript
+        if self.node is self._run.root or getattr(self.node, "history", False):
+            self._run.transcript = transcript
 
     def if_stopped(self, answer: Callable[[], Any]) -> None:
         self._if_stopped = answer
@@ -617,8 +625,8 @@ class Context:
         model = self.model(node.name, model_choice, getattr(node, "offline", None))
         cap: int = getattr(node, "max_output_tokens", 0)
         input_tokens: int = getattr(node, "max_input_tokens", None) or _FINISH_INPUT_TOKENS
-        ask = Ask(self.state.directory.price(model), input_tokens, cap)
-        self._finish = self.state.budgets.ledger.set_aside(self._chain, ask)
+        ask = Ask(self._run.directory.price(model), input_tokens, cap)
+        self._finish = self._run.budgets.ledger.set_aside(self._chain, ask)
         self.decide("finishing_reserve", agent=node.name, reserved=str(self._finish.usd))
 
 

@@ -11,6 +11,7 @@ from outlay.errors import Stopped
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.node import Node
 from outlay.protocols.stages import Stages
+from outlay.protocols.store import Store
 from outlay.protocols.transport import Transport
 from outlay.runtime.budgets import BudgetTree
 from outlay.runtime.directory import Directory
@@ -18,6 +19,7 @@ from outlay.runtime.flight import Branches, Flight
 from outlay.runtime.parking import Parking
 from outlay.runtime.recorder import Recorder
 from outlay.runtime.result import Pending, SkippedPart
+from outlay.stores.memory import MemoryStore
 from outlay.values.transcript import EMPTY, Transcript
 
 
@@ -50,6 +52,17 @@ class RunState:
     branches: Branches = field(default_factory=Branches)
     transcript: Transcript = EMPTY
     closed: Stopped | None = None
+    #: Made on first use, for what the nodes of a run without a store share.
+    memory: MemoryStore | None = None
+
+    @property
+    def store(self) -> Store:
+        """Where shared things are kept: the run's store, or one that lasts as long as the run."""
+        if self.recorder.store is not None:
+            return self.recorder.store
+        if self.memory is None:
+            self.memory = MemoryStore()
+        return self.memory
 
     def stopped(self, stop: Stopped) -> Stopped:
         """Note a stop on its way up."""
