@@ -13,19 +13,21 @@ from outlay import Agent, Budget, run, stream
 from outlay.errors import StoreFailed
 from outlay.events import CallFinished, CallStarted, decode
 from outlay.patterns import FanOut
-from outlay.protocols.store import Row
+from outlay.protocols.store import Fence, Row
+from outlay.stores import MemoryStore
 
 
-class SlowStore:
-    """A store that needs half a second to make things durable, and can fail."""
+class SlowStore(MemoryStore):
+    """A store that needs half a second to make events durable, and can fail."""
 
     def __init__(self, fails_after: int | None = None) -> None:
+        super().__init__()
         self.rows: list[Row] = []
         self.durable = 0
         self.contents: dict[bytes, bytes] = {}
         self.fails_after = fails_after
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
         self.rows.extend(rows)
 
     def keep(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
