@@ -85,7 +85,8 @@ class ToolCalls:
             return text
         name = await self.ctx.artifact(text, name=tool.name, source=tool.name)
         shown = text[: min(_PREVIEW_CHARS, tool.max_result_tokens * _CHARS_PER_TOKEN)]
-        return f"{shown}\n… [{len(text):,} characters in all; this is the beginning, the whole is artifact {name}]"
+        how = f", read on with read_artifact from offset {len(shown)}" if "read_artifact" in self.tools else ""
+        return f"{shown}\n… [{len(text):,} characters in all; this is the beginning, the whole is artifact {name}{how}]"
 
 
 def _may_overlap(tool: Tool) -> bool:

@@ -22,7 +22,7 @@ class NodeActor:
     `effect` is the one place where shared reads and writes pass: what is recorded of them is recorded here.
     """
 
-    __slots__ = ("_ctx", "_identify", "_join", "_run", "jitter")
+    __slots__ = ("_ctx", "_identify", "_jitter", "_join", "_run")
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class NodeActor:
         self._run = run
         self._identify = identify
         self._join = join
-        self.jitter = jitter
+        self._jitter = jitter
 
     @property
     def path(self) -> str:
@@ -73,6 +73,9 @@ class NodeActor:
 
     async def pause(self, seconds: float) -> None:
         await self._ctx.sleep(seconds)
+
+    def jitter(self) -> float:
+        return self._jitter()
 
     async def in_thread(self, function: Callable[[], A]) -> A:
         async def work() -> A:

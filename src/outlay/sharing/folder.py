@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Container, Generator, Iterator
 from pathlib import Path
 
 from outlay.errors import ConfigError
@@ -47,7 +47,7 @@ class Folder:
             return None
 
     def write(self, name: str, data: bytes) -> None:
-        """Replace the file, or make it: whole or not at all. Raises Unfit for a link or a file where a folder must be."""
+        """Replace the file, or make it: whole or not at all. Raises Unfit where no folder can be."""
         with self._parent(name, make=True) as (folder, last):
             # Named anew and not opened: a link of that name is replaced, not followed.
             temporary = f".{last[:100]}.{secrets.token_hex(4)}"
@@ -63,7 +63,7 @@ class Folder:
                     raise Unfit("it is a folder") from None
                 raise
 
-    def files(self, ignored: Callable[[str], bool], limit: int) -> Iterator[tuple[str, bytes | str]]:
+    def files(self, ignored: Container[str], limit: int) -> Iterator[tuple[str, bytes | str]]:
         """Every file, by name, with its content; for what is no plain file, the reason as text instead."""
         with _opened(self._open_root()) as root:
             yield from _files(root, "", ignored, limit, 0)
@@ -73,7 +73,7 @@ class Folder:
         return os.open(self._root, _FOLDER & ~os.O_NOFOLLOW)
 
     @contextlib.contextmanager
-    def _parent(self, name: str, *, make: bool) -> Iterator[tuple[int, str]]:
+    def _parent(self, name: str, *, make: bool) -> Generator[tuple[int, str]]:
         """The open folder that holds `name`, and the last part of it."""
         *parts, last = name.split("/")
         with contextlib.ExitStack() as held:
@@ -87,7 +87,7 @@ class Folder:
 
 
 @contextlib.contextmanager
-def _opened(file: int) -> Iterator[int]:
+def _opened(file: int) -> Generator[int]:
     try:
         yield file
     finally:
@@ -121,12 +121,12 @@ def _content(folder: int, name: str, limit: int) -> bytes:
 
 
 def _files(
-    folder: int, above: str, ignored: Callable[[str], bool], limit: int, depth: int
+    folder: int, above: str, ignored: Container[str], limit: int, depth: int
 ) -> Iterator[tuple[str, bytes | str]]:
     with os.scandir(folder) as listed:
         found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in listed)
     for name, is_folder in found:
-        if ignored(name):
+        if name in ignored:
             continue
         try:
             if not is_folder:

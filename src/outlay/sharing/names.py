@@ -47,7 +47,7 @@ def artifact(name: str) -> str:
 
     Raises ConfigError.
     """
-    why = _wrong(name) or next(filter(None, map(_wrong_part, name.split("/"))), "")
+    why = _wrong(name) or next((wrong for part in name.split("/") if (wrong := _wrong_part(part))), "")
     if why:
         raise ConfigError(
             f"the artifact name {_shown(name)} is not allowed: {why}",

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,12 +19,17 @@ from outlay.protocols.documents import Change, Document
 from outlay.protocols.store import Store
 from outlay.sharing import names
 from outlay.sharing.actor import Actor
-from outlay.sharing.commits import Series
+from outlay.sharing.commits import HEADS, Series
 from outlay.sharing.packing import pack, plain
 from outlay.values.label import TRUSTED
 from outlay.values.shared import Outgoing
 
 OUTBOX = "shared.outbox"
+_HEAD = "outbox"
+#: Where relays begin to look: the number below which everything is sent.
+_SENT = "shared.outbox.sent"
+#: Numbers that are read at a time: those whose keys begin alike.
+_BLOCK = 256
 log = logging.getLogger("outlay")
 
 
@@ -50,27 +55,50 @@ class Outbox:
 
     async def waiting(self) -> list[Outgoing]:
         """In the order of their commits."""
-        return [_message(found) for found in await self._store.list(OUTBOX)]
+        return [_message(found) async for _, found in self._entries(await self._first())]
 
     async def publish(self, bus: Publisher) -> Relayed:
         """Send what waits, once through. One that the bus refuses stays, with all behind it of its topic and key."""
         sent, waiting = 0, dict[str, str]()
         blocked: dict[tuple[str, str | None], str] = {}
-        for found in await self._store.list(OUTBOX):
+        first = await self._first()
+        oldest = last = None
+        async for last, found in self._entries(first):
             message = _message(found)
             line = (message.topic, message.key)
-            if line in blocked:
-                waiting[message.id] = f"behind {blocked[line]}"
-                continue
-            try:
-                await bus.publish(message.topic, message.body, key=message.key, id=message.id)
-            except Exception as error:
-                waiting[message.id] = one_line(error)
-                blocked[line] = message.id
-                continue
-            sent += 1
-            await self._forget(found)
+            reason = f"behind {blocked[line]}" if line in blocked else await self._refused(bus, message)
+            if reason:
+                waiting[message.id] = reason
+                blocked.setdefault(line, message.id)
+                oldest = last if oldest is None else oldest
+            else:
+                sent += 1
+                await self._forget(found)
+        if last is not None:
+            # Another relay may set it back: then one pass looks at more, and finds nothing there.
+            start = str(oldest or last + 1).encode()
+            await self._store.commit([Change(_SENT, "outbox", start, None)])
         return Relayed(sent, waiting)
+
+    async def _refused(self, bus: Publisher, message: Outgoing) -> str:
+        try:
+            await bus.publish(message.topic, message.body, key=message.key, id=message.id)
+        except Exception as error:
+            return one_line(error)
+        return ""
+
+    async def _first(self) -> int:
+        found = await self._store.read(_SENT, "outbox")
+        return 1 if found is None else int(found.body)
+
+    async def _entries(self, first: int) -> AsyncIterator[tuple[int, Document]]:
+        """What waits, with its commit's number, from `first` on. What is sent leaves a trace in the store: from the
+        beginning, each pass would take longer than the one before."""
+        head = await self._store.read(HEADS, _HEAD)
+        last = 0 if head is None else head.version
+        for block in range(first // _BLOCK, last // _BLOCK + 1):
+            for found in await self._store.list(OUTBOX, f"{block:012d}/"):
+                yield block * _BLOCK + int(found.key.split("/")[1]), found
 
     async def relay(self, bus: Publisher, *, every: float = 0.5) -> None:
         """Publish until cancelled, looking each `every` seconds. What the bus refuses is logged and tried again."""
@@ -121,10 +149,12 @@ def series(messages: Sequence[dict[str, Any]], once: str) -> Series | None:
         json.dumps({**one, "id": one["id"] or f"{batch}.{i}"}, ensure_ascii=False).encode()
         for i, one in enumerate(messages)
     ]
-    return Series(
-        "outbox",
-        lambda number: [Change(OUTBOX, f"{number:016d}.{i:04d}", body, 0) for i, body in enumerate(bodies)],
-    )
+
+    def changes(number: int) -> list[Change]:
+        place = f"{number // _BLOCK:012d}/{number % _BLOCK:04d}"
+        return [Change(OUTBOX, f"{place}/{i:04d}", body, 0) for i, body in enumerate(bodies)]
+
+    return Series(_HEAD, changes)
 
 
 def _message(found: Document) -> Outgoing:

@@ -70,9 +70,7 @@ class Workspace:
 
     async def collect(self, *, source: str = "") -> Collected:
         async def work(_: str) -> Any:
-            found = await self._actor.in_thread(
-                lambda: list(self._folder.files(self._ignored.__contains__, MAX_CONTENT))
-            )
+            found = await self._actor.in_thread(lambda: list(self._folder.files(self._ignored, MAX_CONTENT)))
             done: list[Any] = []
             refused: list[tuple[str, str]] = []
             for name, content in found:
