@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from outlay.events.records import SharedDone
 from outlay.protocols.context import RunContext
 from outlay.runtime.identity import digest
+from outlay.runtime.journaled import known, outcome
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
 from outlay.sharing.actor import Work
@@ -19,7 +22,7 @@ A = TypeVar("A")
 class NodeActor:
     """`sharing.Actor` for one node of a run.
 
-    `effect` is the one place where shared reads and writes pass: what is recorded of them is recorded here.
+    `effect` is the one place where shared reads and writes pass: they are recorded here, and given again on a resume.
     """
 
     __slots__ = ("_ctx", "_identify", "_jitter", "_join", "_run")
@@ -63,16 +66,29 @@ class NodeActor:
         self._join(label)
 
     async def effect(self, name: str, arguments: Mapping[str, Any], work: Work) -> Any:
-        run = self._run
+        run, path = self._run, self._ctx.path
         if run.closed is not None:
             raise run.closed
-        what = json.dumps(arguments, sort_keys=True).encode()
-        key = self._identify(digest(name.encode(), what))
+        asked = json.dumps(arguments, sort_keys=True).encode()
+        key = self._identify(digest(name.encode(), asked))
         with run.branches.here(), run.parking.working():
-            return await work(f"{run.id}/{key}" if self.keeps else "")
+            if not self.keeps:
+                return await work("")
+            with outcome(run, key, path):
+                before = await known(run, key, path, name)
+                if before is not None and isinstance(before.event, SharedDone):
+                    stored = run.past_value(before.event)
+                    assert stored is not None, "an answer always has JSON"
+                    return json.loads(stored)
+                answer = await work(f"{run.id}/{key}")
+            value = run.recorder.keep_content(json.dumps(answer, ensure_ascii=False).encode())
+            run.recorder.emit(SharedDone, path, key=key, what=name, name=_subject(arguments), value=value)
+            return answer
 
     async def pause(self, seconds: float) -> None:
-        await self._ctx.sleep(seconds)
+        """Not recorded: a replay meets nobody that it would have to make way for."""
+        with self._run.branches.here(), self._run.parking.working():
+            await asyncio.sleep(seconds)
 
     def jitter(self) -> float:
         return self._jitter()
@@ -82,3 +98,8 @@ class NodeActor:
             return function()
 
         return await in_thread(work)
+
+
+def _subject(arguments: Mapping[str, Any]) -> str:
+    """What a read or a write is about, for people who look at the events."""
+    return next((str(arguments[name]) for name in ("key", "name", "prefix", "folder") if name in arguments), "")

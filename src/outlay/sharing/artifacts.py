@@ -14,7 +14,8 @@ from outlay.protocols.store import Store
 from outlay.sharing import names
 from outlay.sharing.actor import Actor
 from outlay.sharing.contents import as_bytes, digest_of
-from outlay.sharing.packing import label_of, pack, unpack
+from outlay.sharing.labels import label_of
+from outlay.sharing.packing import pack, unpack
 from outlay.sharing.workspace import IGNORED, Workspace
 from outlay.values.shared import Artifact
 
@@ -143,7 +144,7 @@ class Artifacts:
 
     def met(self, found: dict[str, Any]) -> Artifact:
         """An artifact out of what an effect gave."""
-        self._actor.met(label_of(found))
+        self._actor.met(label_of(found.get("label")))
         return Artifact(**found["value"])
 
     def _key(self, name: str, version: int | None) -> str:

@@ -11,7 +11,8 @@ from outlay.protocols.store import Store
 from outlay.sharing import names
 from outlay.sharing.actor import Actor
 from outlay.sharing.commits import HEADS, Series, commit
-from outlay.sharing.packing import label_of, pack, plain, unpack
+from outlay.sharing.labels import label_of
+from outlay.sharing.packing import pack, plain, unpack
 from outlay.values.shared import LogRecord
 
 LOG = "shared.log"
@@ -54,7 +55,7 @@ class Log:
         for position, found in await self._actor.effect(
             "log.read", {"key": self._key, "start": start, "limit": limit}, work
         ):
-            self._actor.met(label_of(found))
+            self._actor.met(label_of(found.get("label")))
             records.append(LogRecord(position, found["value"]))
         return records
 

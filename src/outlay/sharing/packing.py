@@ -10,7 +10,8 @@ from enum import Enum
 from typing import Any, cast
 
 from outlay.errors import ConfigError
-from outlay.values.label import TRUSTED, Integrity, Label
+from outlay.sharing.labels import label_as_json
+from outlay.values.label import TRUSTED, Label
 
 #: Of one value. What is larger belongs into an artifact.
 MAX_BYTES = 2**20
@@ -85,15 +86,3 @@ def pack(value: Any, label: Label, what: str, limit: int = MAX_BYTES) -> bytes:
 def unpack(data: bytes) -> dict[str, Any]:
     """What `pack` made: `value`, and `label` where there is one."""
     return json.loads(data)
-
-
-def label_as_json(label: Label) -> dict[str, Any]:
-    return {"integrity": label.integrity.name.lower(), "sources": sorted(label.sources), "tags": sorted(label.tags)}
-
-
-def label_of(found: Mapping[str, Any]) -> Label:
-    """The label in an unpacked value."""
-    label = found.get("label")
-    if label is None:
-        return TRUSTED
-    return Label(Integrity[label["integrity"].upper()], frozenset(label["sources"]), frozenset(label["tags"]))

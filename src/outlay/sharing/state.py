@@ -13,8 +13,9 @@ from outlay.sharing import names, outbox
 from outlay.sharing.actor import OUTSIDE, Actor
 from outlay.sharing.artifacts import Artifacts
 from outlay.sharing.commits import ATTEMPTS, commit, pause
+from outlay.sharing.labels import label_of
 from outlay.sharing.log import Log
-from outlay.sharing.packing import label_of, pack, plain, unpack
+from outlay.sharing.packing import pack, plain, unpack
 from outlay.values.shared import Entry, Outgoing
 
 STATE = "shared.state"
@@ -146,7 +147,7 @@ class State:
         return f"{self._space}/{names.entry(name)}"
 
     def _entry(self, name: str, found: Any) -> Entry:
-        self._actor.met(label_of(found))
+        self._actor.met(label_of(found.get("label")))
         return Entry(name, found.get("value"), found["version"])
 
 
