@@ -148,6 +148,15 @@ async def test_a_damaged_content_is_not_handed_over():
         await artifacts.read("plan")
 
 
+@pytest.mark.parametrize(
+    ("author", "agent"),
+    [("crew/scout[3]/search#2", "search"), ("crew/scout[3]", "scout"), ("flow", "flow"), ("a/b#4", "b")],
+)
+async def test_an_author_who_does_not_put_it_is_named_by_path(author: str, agent: str):
+    put = await State(MemoryStore(), "team").artifacts.put("plan", "x", author=author)
+    assert (put.author, put.agent) == (author, agent)
+
+
 @pytest.mark.parametrize("name", BAD_NAMES)
 async def test_a_name_that_could_leave_a_folder_is_refused(name: str):
     artifacts = State(MemoryStore(), "team").artifacts

@@ -92,12 +92,20 @@ class Artifacts(Protocol):
     """
 
     async def put(
-        self, name: str, content: Any, *, type: str | None = None, version: int = 1, source: str = ""
+        self,
+        name: str,
+        content: Any,
+        *,
+        type: str | None = None,
+        version: int = 1,
+        source: str = "",
+        author: str = "",
     ) -> Artifact:
         """Keep text, bytes, or a JSON value under a name. The same content again gives what is there.
 
         Another content is a `Conflict`: give it another name, or the next `version`. `type` is a media type or a
-        name of your own; by default `text/plain`, `application/octet-stream` or `application/json`.
+        name of your own; by default `text/plain`, `application/octet-stream` or `application/json`. `author` is the
+        path of who wrote it (such as `ctx.last_finished`), where that is not who puts it.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,8 @@ from outlay.values.shared import Artifact
 
 ARTIFACTS = "shared.artifacts"
 _MAX_TYPE = 200
+#: The names in a path, without keys and the numbers of repeats.
+_NAME = re.compile(r"(?:^|/)([^/\[#]*)")
 _NAMES_SHOWN = 20
 
 
@@ -35,12 +38,19 @@ class Artifacts:
         self._space = space
 
     async def put(
-        self, name: str, content: Any, *, type: str | None = None, version: int = 1, source: str = ""
+        self,
+        name: str,
+        content: Any,
+        *,
+        type: str | None = None,
+        version: int = 1,
+        source: str = "",
+        author: str = "",
     ) -> Artifact:
         data, own_type = as_bytes(names.artifact(name), content)
         type = own_type if type is None else _checked_type(type)
         _check_version(name, version)
-        mine = self.known(name, data, type, version, source)
+        mine = self.known(name, data, type, version, source, author)
 
         async def work(_: str) -> Any:
             return await self.keep(mine, data)
@@ -61,12 +71,12 @@ class Artifacts:
     def folder(self, path: str | Path, *, ignore: Sequence[str] = IGNORED) -> Workspace:
         return Workspace(self, self._actor, path, ignore)
 
-    def known(self, name: str, data: bytes, type: str, version: int, source: str) -> Artifact:
+    def known(self, name: str, data: bytes, type: str, version: int, source: str, author: str = "") -> Artifact:
         """What will be known of a content that this actor puts."""
-        actor = self._actor
-        return Artifact(
-            name, version, digest_of(data, type), type, len(data), actor.path, actor.agent, actor.run, source
-        )
+        path, agent = self._actor.path, self._actor.agent
+        if author:
+            path, agent = author, _NAME.findall(author)[-1]
+        return Artifact(name, version, digest_of(data, type), type, len(data), path, agent, self._actor.run, source)
 
     async def keep(self, mine: Artifact, data: bytes) -> dict[str, Any]:
         """Put it, as part of an effect: what is there afterwards. A repeat changes nothing, and needs no mark."""
