@@ -104,7 +104,7 @@ def test_a_conversation_is_stored_once_however_long_it_grows() -> None:
     checked = agent.replace(verify=[lambda text: None if text == "good" else "again"])
     result = at_once(run(checked, "x", store=store))
     assert result.output == "good"
-    assert len(store.contents) == len(result.transcript) + 1  # and the instructions
+    assert len(store.contents) == len(result.transcript) + 3  # and the instructions, the input, the output
 
 
 @pytest.mark.parametrize("fails_after", [0, 3])

@@ -24,7 +24,7 @@ StoreLike: TypeAlias = str | Store | None
 OnAsk: TypeAlias = Callable[[Pending], Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Host:
     """What several runs have in common: models, prices, shared budgets, the store."""
 
@@ -54,6 +54,7 @@ class RunOptions(TypedDict, total=False):
     on_ask: OnAsk | None
     seed: int | None
     history: Transcript | None
+    strict: bool
 
 
 class hosting:
