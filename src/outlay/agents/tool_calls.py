@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from outlay.agents.content import as_text, well_formed
-from outlay.agents.tool import Tool
-from outlay.errors import ConfigError, InDoubt, PolicyViolation, Stopped, StoreFailed, ToolError
+from outlay.agents.content import well_formed
+from outlay.agents.results import as_read, text_of
+from outlay.agents.tool import NodeTool, Tool
+from outlay.errors import ConfigError, InDoubt, JournalMismatch, PolicyViolation, Stopped, StoreFailed, ToolError
 from outlay.protocols.context import RunContext
 from outlay.protocols.effects import ToolEffect
 from outlay.values.content import ToolCall, ToolResult
@@ -67,9 +68,9 @@ class ToolCalls:
         except ValueError as error:
             return _error(tool_call, f"the arguments are wrong: {error}")
         try:
-            value = await self.ctx.call_tool(_effect(tool, given, arguments))
-            return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, value))
-        except (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed):
+            text = await self.ctx.call_tool(_effect(tool, given, arguments))
+            return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, text))
+        except (Stopped, ConfigError, PolicyViolation, InDoubt, JournalMismatch, StoreFailed):
             raise  # the run is at fault or at its end, not the tool
         except (Exception, SystemExit) as error:  # a tool that calls `sys.exit()` must not end a paid run
             return _error(tool_call, _described(error))
@@ -79,8 +80,7 @@ class ToolCalls:
                 raise
             return _error(tool_call, _described(error))  # nobody cancelled us: it is the tool's own
 
-    def _fitting(self, tool: Tool, value: Any) -> str:
-        text = as_text(value)
+    def _fitting(self, tool: Tool, text: str) -> str:
         if len(text) <= tool.max_result_tokens * _CHARS_PER_TOKEN:
             return text
         name = self.ctx.artifact(text)
@@ -104,6 +104,9 @@ def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> Too
         timeout=tool.timeout,
         parallel=_may_overlap(tool),
         requires_approval=tool.requires_approval,
+        encode=text_of,
+        decode=as_read,
+        leaf=not isinstance(tool, NodeTool),
     )
 
 

@@ -6,33 +6,52 @@ import asyncio
 import inspect
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from types import CoroutineType
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from outlay.agents.function import as_node
+from outlay.agents.results import codec_of
 from outlay.agents.signature import call as call_function
-from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped, StoreFailed, one_line
+from outlay.analysis.journal import Record
+from outlay.errors import (
+    BudgetExceeded,
+    ConfigError,
+    DeadlineExceeded,
+    InDoubt,
+    JournalMismatch,
+    OutlayError,
+    Stopped,
+    StoreFailed,
+    one_line,
+)
 from outlay.events.records import (
+    Answered,
+    Asked,
+    CallFinished,
     Checked,
     Custom,
     Decision,
+    Elapsed,
     Fact,
     NodeFinished,
     NodeStarted,
     Retracted,
     Skipped,
+    ToolFinished,
 )
 from outlay.policies.ledger import Ask, Hold
+from outlay.protocols.context import BudgetView
 from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
-from outlay.runtime.budgets import Chain, Left
+from outlay.runtime.budgets import Chain, Left, SeenLeft
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
 from outlay.runtime.flatten import flatten
 from outlay.runtime.identity import Scope, current_scope, digest, item, segment
+from outlay.runtime.journaled import drawn, known, outcome
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
@@ -172,8 +191,14 @@ class Context:
         return min(block, self._deadline)
 
     @property
-    def budget(self) -> Left:
+    def left(self) -> Left:
+        """What is left at this moment."""
         return Left(self._chain, self.deadline, self.state.loop.time)
+
+    @property
+    def budget(self) -> BudgetView:
+        """What is left, as the flow sees it: a replay sees what the first run saw, or it could take another way."""
+        return self.left if self.state.recorder.store is None else SeenLeft(self.left, self.drawn)
 
     @property
     def transcript(self) -> Transcript:
@@ -242,14 +267,14 @@ class Context:
 
     async def _optional(self, child: Context) -> Any:
         """Run a child that is skipped where money runs short or it fails: then its input is passed on."""
-        used = child.budget.percent_used
+        used = int(self.drawn("percent_used", lambda: child.left.percent_used))
         if used >= _SHORT_OF_MONEY:
             self._skipped(child, f"optional, and {used} % of the budget is used", None)
             return child.input
         before = len(self.state.stops)
         try:
             return await child.live()
-        except (DeadlineExceeded, ConfigError, StoreFailed):
+        except (DeadlineExceeded, ConfigError, InDoubt, JournalMismatch, StoreFailed):
             raise
         except Exception as error:
             short = isinstance(error, BudgetExceeded)
@@ -329,12 +354,13 @@ class Context:
         self._counts[path] = n
         return path if n == 1 else f"{path}#{n}"
 
-    def add_root_budgets(self, shared_deadline: float | None) -> None:
-        """The run's own time limits, and the root node's budgets. Runs of a map share one deadline, in loop time."""
+    def add_root_budgets(self, shared_deadline: float | None, active: float = 0.0) -> None:
+        """The run's own time limits, and the root node's budgets. Runs of a map share one deadline, in loop time.
+        `active` seconds of the run's own were used by earlier legs."""
         self._deadline = shared_deadline
         for account in self.state.budgets.root:
             if account.budget.seconds is not None and shared_deadline is None:
-                self.add_deadline(account.budget.seconds)
+                self.add_deadline(account.budget.seconds - active)
         if self.node.budget is not None:
             self._add_budgets(self.node)
         self._shaped = any(_limits_shape(budget) for budget in self.shape_budgets())
@@ -375,7 +401,7 @@ class Context:
     def _identity(self, what: bytes) -> str:
         scope = current_scope.get()
         assert scope is not None, "an effect outside its run"
-        return call_key(self.state, self._place, scope.id, what, scope.occurrence((self._place, what)))
+        return call_key(self._place, scope.id, what, scope.occurrence((self._place, what)))
 
     def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
         return self.state.directory.model(agent, choice, offline)
@@ -393,7 +419,11 @@ class Context:
             state.stages.policy.allow("model", self.label, self.path)
         key = self._identity(request_hash(model, request))
         call = Call(state, model, request, key, self._chain, self.deadline, self._finish, self._spare)
-        with state.branches.here(), state.parking.working():
+        with state.branches.here(), state.parking.working(), outcome(state, key, self.path):
+            if state.replay is not None and (before := await known(state, key, self.path, f"a call of {model.id}")):
+                if isinstance(before.event, CallFinished):
+                    return call.again(before.event)
+                call.resend(before)
             return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
 
     async def call_tool(self, effect: ToolEffect) -> Any:
@@ -407,9 +437,45 @@ class Context:
         if effect.requires_approval:
             await self._approve(effect, arguments)
         inner = self._for_tool(effect.tool, key)
-        value = await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
+        if not effect.leaf:  # its own effects are recorded
+            value = await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
+        else:
+            value = await self._leaf(effect, inner, key)
         self.label = self.label.join(untrusted(effect.tool))
         return value
+
+    async def _leaf(self, effect: ToolEffect, inner: Context, key: str) -> Any:
+        """A tool's result: the recorded one, or that of running it now."""
+        state = self.state
+        with outcome(state, key, inner.path):
+            if state.replay is not None:
+                with state.branches.here(), state.parking.working():
+                    before = await known(state, key, inner.path, effect.tool)
+                if before is not None:
+                    if (
+                        isinstance(before.event, ToolFinished)
+                        and (stored := state.past_value(before.event)) is not None
+                    ):
+                        return stored if effect.decode is None else effect.decode(stored)
+                    lost = before.outcome == "finished"
+                    if lost or (before.in_doubt and not effect.idempotent):
+                        await self._decide_doubt(effect, key, lost=lost)
+            return await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
+
+    async def _decide_doubt(self, effect: ToolEffect, key: str, *, lost: bool) -> None:
+        """Nobody but a human knows whether to run this again. Returns where it is to be; raises InDoubt else."""
+        what = (
+            f"{effect.tool} has run, and its result has no JSON to keep it in"
+            if lost
+            else f"{effect.tool} was under way when the run broke off, and may have happened"
+        )
+        item = Pending("in_doubt", self.path, f"{what}. Run it again?", ("again", "give up"))
+        if await self._ask(item, None, None) != "again":
+            raise InDoubt(
+                f"{what}; it was given up",
+                path=self.path,
+                hint="see what it did where it did it, and start a new run if need be",
+            )
 
     async def _approve(self, effect: ToolEffect, arguments: bytes) -> None:
         shown = arguments.decode(errors="replace")[:500]
@@ -425,7 +491,7 @@ class Context:
         inner.origin = self.origin
         inner._kin = self._family
         inner._tool_results = self._tool_results
-        inner._idempotency_key = key
+        inner._idempotency_key = digest(self.state.id_bytes, key.encode()).hex()
         inner._visit = _visit(inner._place)
         inner.finished = self.finished
         return inner
@@ -439,6 +505,7 @@ class Context:
 
         call_of = getattr(function, "__call__", None)  # noqa: B004 - an object may be called asynchronously
         sync = not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call_of))
+        encode, decode = codec_of(function)
         return await self.call_tool(
             ToolEffect(
                 name,
@@ -447,6 +514,8 @@ class Context:
                 in_thread=sync,
                 side_effect=side_effect,
                 idempotent=not side_effect,
+                encode=encode,
+                decode=decode,
             )
         )
 
@@ -470,8 +539,18 @@ class Context:
             raise
 
     async def sleep(self, seconds: float) -> None:
-        with self.state.branches.here(), self.state.parking.working():
+        state = self.state
+        key = self._identity(digest(b"sleep", repr(seconds).encode()))
+        with state.branches.here(), state.parking.working(), outcome(state, key, self.path):
+            before = await known(state, key, self.path, f"a sleep of {seconds:g} s")
+            if before is not None and before.outcome == "finished":
+                return
             await asyncio.sleep(seconds)
+            self._elapsed(key, "sleep")
+
+    def _elapsed(self, key: str, what: str) -> None:
+        if self.state.recorder.store is not None:
+            self.state.recorder.emit(Elapsed, self.path, key=key, what=what)
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncGenerator[None]:
@@ -479,20 +558,39 @@ class Context:
         outer = self.deadline
         token = _block_deadline.set(until if outer is None else min(until, outer))
         before = len(self.state.stops)
+        key = self._identity(digest(b"timeout", repr(seconds).encode()))
+        elapsed: asyncio.Task[None] | None = None
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(until) as limit:
+                if self.state.replay is not None and (record := self.state.replay.claim(key)) is not None:
+                    # it ran out in the first run: it does so again, in its turn and not after `seconds`
+                    elapsed = asyncio.create_task(self._run_out(record, limit))
                 yield
         except (TimeoutError, DeadlineExceeded) as error:
             now = self.state.loop.time()
-            if now < until or (outer is not None and now >= outer):
+            if (now < until and elapsed is None) or (outer is not None and now >= outer):
                 raise
             self.state.handled(self.path, before)  # the block's own deadline is the caller's business, not the run's
+            if elapsed is None:
+                self._elapsed(key, "timeout")
             raise TimeoutError(f"{self.path}: not done within {seconds:g} s") from error
         finally:
+            if elapsed is not None:
+                elapsed.cancel()
             _block_deadline.reset(token)
 
+    async def _run_out(self, record: Record, limit: asyncio.Timeout) -> None:
+        assert self.state.replay is not None
+        await self.state.replay.turn(record)
+        limit.reschedule(self.state.loop.time())
+
     def now(self) -> float:
-        return self.state.wall()
+        return float(self.drawn("now", self.state.wall))
+
+    def drawn(self, what: str, draw: Callable[[], Any]) -> Any:
+        if self.state.recorder.store is None:
+            return draw()
+        return drawn(self.state, self._identity(digest(b"drawn", what.encode())), self.path, what, draw)
 
     def random(self) -> float:
         return int.from_bytes(self._draw(b"random")[:8], "big") / 2**64
@@ -521,6 +619,25 @@ class Context:
 
     async def _ask(self, item: Pending, default: str | None, deadline: float | None) -> str:
         state = self.state
+        key = self._identity(digest(b"ask", item.kind.encode(), item.question.encode(errors="surrogatepass")))
+        if state.recorder.store is None:
+            return await self._answer(item, default, deadline)
+        with outcome(state, key, self.path):
+            if state.replay is not None:
+                with state.branches.here(), state.parking.working():
+                    before = await known(state, key, self.path, "a question")
+                if before is not None and isinstance(before.event, Answered):
+                    return before.event.answer
+            id = digest(state.id_bytes, key.encode()).hex()[:12]
+            state.recorder.emit(
+                Asked, self.path, key=key, id=id, about=item.kind, question=item.question, options=item.options
+            )
+            answer = await self._answer(item, default, deadline)
+            state.recorder.emit(Answered, self.path, key=key, id=id, answer=answer, by="on_ask")
+            return answer
+
+    async def _answer(self, item: Pending, default: str | None, deadline: float | None) -> str:
+        state = self.state
         if state.on_ask is None:
             with state.branches.here():
                 return await state.parking.wait(item)
@@ -545,7 +662,9 @@ class Context:
             async def work() -> Any:
                 return await call_function(checker, self, value)
 
-            with self.state.branches.here(), self.state.parking.working():
+            replay = self.state.replay
+            computing = nullcontext() if replay is None else replay.computing()
+            with self.state.branches.here(), self.state.parking.working(), computing:
                 problem = await in_thread(work)
         else:
             problem = await call_function(checker, self, value)

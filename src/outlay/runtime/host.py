@@ -54,6 +54,7 @@ class RunOptions(TypedDict, total=False):
     on_ask: OnAsk | None
     seed: int | None
     history: Transcript | None
+    strict: bool
 
 
 class hosting:
