@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from outlay.agents.function import node
     from outlay.agents.tool import Tool, tool
     from outlay.protocols.context import RunContext
+    from outlay.runtime.fork import fork
     from outlay.runtime.many import run_many
     from outlay.runtime.result import Result
     from outlay.runtime.run import run, run_sync
@@ -41,6 +42,7 @@ _WHERE = {
     "RunContext": "protocols.context",
     "Tool": "agents.tool",
     "Usage": "values.usage",
+    "fork": "runtime.fork",
     "node": "agents.function",
     "open_store": "stores.opening",
     "run": "runtime.run",
@@ -60,6 +62,7 @@ __all__ = [
     "RunContext",
     "Tool",
     "Usage",
+    "fork",
     "node",
     "open_store",
     "run",

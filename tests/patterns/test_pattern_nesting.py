@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from outlay import Agent, Budget, Tool, node, run_sync
 from outlay.errors import Overloaded
-from outlay.patterns import Critique, FanOut, Pipeline, Plan, Refine, Router, Subtask, Supervisor
+from outlay.patterns import (
+    Critique,
+    Debate,
+    FanOut,
+    Judgement,
+    Pipeline,
+    Plan,
+    Refine,
+    Router,
+    Subtask,
+    Supervisor,
+    Vote,
+)
 from outlay.testing import Reply, ScriptedModel, virtual_time
 
 REASONS = {"completed", "budget", "deadline", "turn_limit", "error"}
@@ -58,7 +70,11 @@ class Builder:
         return {"optional": self.draw(st.booleans()), "budget": budget}
 
     def tree(self, depth):
-        kind = self.draw(st.sampled_from(["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine"]))
+        kind = self.draw(
+            st.sampled_from(
+                ["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine", "vote", "debate"]
+            )
+        )
         return self.agent(**self.options()) if depth == 0 or kind == "agent" else getattr(self, kind)(depth - 1)
 
     def trees(self, depth):
@@ -106,6 +122,17 @@ class Builder:
         part, critic = self.tree(depth), self.agent(Critique(True), output_type=Critique)
         flow = Refine(part.flow, critic.flow, max_rounds=2, name=self.name("refine"), **self.options())
         return Tree(flow, part.seconds + critic.seconds, part.calls + critic.calls)
+
+    def vote(self, depth):
+        part, n, early_stop = self.tree(depth), self.draw(st.integers(1, 4)), self.draw(st.booleans())
+        flow = Vote(part.flow, n, str, early_stop, name=self.name("vote"), **self.options())
+        return Tree(flow, part.seconds, part.calls * (n // 2 + 1 if early_stop else n))
+
+    def debate(self, depth):
+        parts = [self.agent(), *self.trees(depth)]
+        judge = self.agent(Judgement(True, "ok"), output_type=Judgement)
+        flow = Debate([p.flow for p in parts], judge.flow, 1, name=self.name("debate"), **self.options())
+        return Tree(flow, max(p.seconds for p in parts) + judge.seconds, sum(p.calls for p in parts) + 1)
 
 
 @st.composite

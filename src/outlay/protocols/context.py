@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any, Protocol, overload
@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.protocols.race import Race
 from outlay.values.content import ToolResult
 from outlay.values.label import Label
 from outlay.values.request import ModelRequest, ModelResponse
@@ -117,6 +118,20 @@ class RunContext(Protocol[Deps]):
 
     async def gather(self, *awaitables: Awaitable[A]) -> list[A]:
         """All at once, results in order. The first failure stops the others' new calls; paid ones are drained."""
+        ...
+
+    def race(self, awaitables: Iterable[Awaitable[A]]) -> AbstractAsyncContextManager[Race[A]]:
+        """All at once, read in the order in which they finish:
+
+            async with ctx.race(ctx.run(worker, x, key=str(i)) for i in range(5)) as answers:
+                async for answer in answers:
+                    if good(answer):
+                        break
+
+        A failed branch raises out of the loop; `answers.outcomes()` yields it with its index and goes on. Leaving
+        the block stops what has not finished and waits until it is gone: tools and sleeps are cancelled, model
+        calls in flight are drained and billed.
+        """
         ...
 
     async def effect(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from types import CoroutineType
@@ -52,6 +52,7 @@ from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
 from outlay.runtime.flatten import flatten
 from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.journaled import drawn, known, outcome
+from outlay.runtime.race import STARTED_TOGETHER, Race
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
@@ -71,9 +72,6 @@ _block_deadline: ContextVar[float | None] = ContextVar("outlay_deadline", defaul
 _SHORT_OF_MONEY = 80
 #: What a final step may read and write where it does not say: the finishing reserve is sized by it.
 _FINISH_INPUT_TOKENS = 8_000
-#: How many branches start in one turn of the loop: the requests of the first are on their way while the next are
-#: prepared. With all 1,000 of a fan-out in one turn no request left before the last was ready.
-_STARTED_TOGETHER = 32
 _UNSET: Any = object()
 
 
@@ -232,7 +230,10 @@ class Context:
         state = self.state
         if state.closed is not None:
             raise state.closed
-        child = Context(state, node, self._child_path(node, key, index), input, self)
+        path = self._child_path(node, key, index)
+        if state.changed:
+            input = state.changed.get(path, input)
+        child = Context(state, node, path, input, self)
         child._place = f"{self._place}/{node.name}"
         child.source = source
         if origin is not _UNSET:
@@ -460,6 +461,8 @@ class Context:
                     lost = before.outcome == "finished"
                     if lost or (before.in_doubt and not effect.idempotent):
                         await self._decide_doubt(effect, key, lost=lost)
+            if effect.side_effect and not effect.requires_approval and state.past is not None and state.past.parent:
+                await self._approve(effect, key.encode())  # it has changed the world once already
             return await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
 
     async def _decide_doubt(self, effect: ToolEffect, key: str, *, lost: bool) -> None:
@@ -526,7 +529,7 @@ class Context:
         try:
             for one in awaitables:
                 tasks.append(asyncio.ensure_future(one))
-                if len(tasks) % _STARTED_TOGETHER == 0:
+                if len(tasks) % STARTED_TOGETHER == 0:
                     await asyncio.sleep(0)
             return list(await asyncio.gather(*tasks))
         except BaseException:
@@ -537,6 +540,9 @@ class Context:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
+
+    def race(self, awaitables: Iterable[Awaitable[A]]) -> Race[A]:
+        return Race(awaitables)
 
     async def sleep(self, seconds: float) -> None:
         state = self.state

@@ -56,6 +56,8 @@ class RunState:
     #: What an earlier leg of this run recorded, and whose turn it is to get it again.
     past: Past | None = None
     replay: Replay | None = None
+    #: The input that a node of a fork gets instead of its own, by path.
+    changed: dict[str, Any] = field(default_factory=dict[str, Any])
     #: The task that runs this run, and how often it had been cancelled before.
     task: asyncio.Task[Any] | None = None
     cancels: int = 0
