@@ -2,6 +2,7 @@
 
     OutlayError
     ├── ConfigError           before anything is spent: the flow, a name, a limit or a setting is wrong
+    │   └── MessageTooLarge   a message over the limit of its bus
     ├── ModelError            one provider attempt failed
     │   ├── RateLimited       429
     │   ├── Overloaded        503, 529, or a server error (500, 502, 504) as ServerError
@@ -22,6 +23,7 @@
     ├── JournalMismatch       a resumed run is not the run that was recorded
     ├── Conflict              a stale write
     ├── StoreFailed           the store can no longer write: nothing more may start
+    ├── BusFailed             the message bus cannot be reached, or cannot write
     └── Stopped               the run was told to end: not a failure of a worker
         ├── BudgetExceeded
         ├── DeadlineExceeded
@@ -57,6 +59,15 @@ class OutlayError(Exception):
 
 class ConfigError(OutlayError, ValueError):
     """The flow or its settings are wrong; nothing was spent."""
+
+
+class MessageTooLarge(ConfigError):
+    """A message over its bus's limit; nothing was published. `size` and `limit` in bytes, body and headers encoded."""
+
+    def __init__(self, message: str = "", *, size: int = 0, limit: int = 0, path: str = "", hint: str = "") -> None:
+        super().__init__(message, path=path, hint=hint)
+        self.size = size
+        self.limit = limit
 
 
 class ModelError(OutlayError):
@@ -203,6 +214,10 @@ class Conflict(OutlayError):
 
 class StoreFailed(OutlayError):
     """A commit failed (disk full, removed file, I/O error). Every later call on the store fails the same way."""
+
+
+class BusFailed(OutlayError):
+    """A call on the message bus failed (no server, disk full). Its effect may be unknown; later calls may work."""
 
 
 class Stopped(OutlayError):
