@@ -9,7 +9,7 @@ from types import TracebackType
 
 from outlay.bus.envelope import unseal
 from outlay.bus.message import BusMessage, Hold
-from outlay.errors import ConfigError
+from outlay.errors import ConfigError, OutlayError
 
 #: Seconds between looks whether a lease has run out, while all places are taken.
 _LOOK = 0.05
@@ -28,8 +28,8 @@ class BusConsumer:
         self._taken: set[BusMessage] = set()
         self._free = asyncio.Event()
         self._turn = asyncio.Lock()
-        # Outlives who asked: a claim that is cut off half-way would keep its message from everybody until it expires.
-        self._claim: asyncio.Task[BusMessage | None] | None = None
+        # One look, which outlives who asked for it: cut off half-way, its message would be nobody's until it expires.
+        self._look: asyncio.Task[BusMessage | None] | None = None
         self._joined = False
         self._closed = False
 
@@ -37,33 +37,29 @@ class BusConsumer:
         return self
 
     async def __anext__(self) -> BusMessage:
+        broker = self._hold.broker
         async with self._turn:
             await self._room()
-            if self._closed:
-                raise StopAsyncIteration
-            if self._claim is None:
-                self._claim = asyncio.create_task(self._next())
-            try:
-                message = await asyncio.shield(self._claim)
-            finally:
-                if self._claim.done():
-                    self._claim = None
-            if message is None:
-                raise StopAsyncIteration
-            self._taken.add(message)
-            return message
+            empty = 0
+            while not self._closed:
+                seen = broker.seen(self._topic)
+                if (message := await self._next()) is not None:
+                    self._taken.add(message)
+                    return message
+                if not self._closed:
+                    await broker.changed(self._topic, seen, empty)
+                empty = empty + 1 if seen == broker.seen(self._topic) else 0
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """End every wait; what was claimed for nobody goes back. Safe to call twice."""
         self._closed = True
         self._free.set()
         self._hold.broker.ring(self._topic)
-        if self._claim is not None:
-            # Its failure, if it failed, ended a wait for a message that nobody waits for.
-            with contextlib.suppress(Exception):
-                message = await self._claim
-                if message is not None and message not in self._taken:
-                    await message.nack("its consumer was closed", delay=0)
+        # A look that failed has nothing to give back.
+        with contextlib.suppress(OutlayError):
+            if (message := await self._next()) is not None:
+                await message.hand_back()
 
     async def __aenter__(self) -> BusConsumer:
         return self
@@ -88,24 +84,26 @@ class BusConsumer:
         self._free.set()
 
     async def _next(self) -> BusMessage | None:
-        broker = self._hold.broker
-        if not self._joined:
-            await broker.subscribe(self._topic, self._group)
-            self._joined = True
-        seen = -1
-        empty = 0
-        while not self._closed:
-            empty = empty + 1 if seen == broker.seen(self._topic) else 0
-            seen = broker.seen(self._topic)
-            if message := await self._take():
-                return message
-            if seen == broker.seen(self._topic) and not self._closed:
-                await broker.changed(self._topic, seen, empty)
-        return None
+        """What the last look found for somebody who left, or what a new one finds."""
+        if self._look is None:
+            if self._closed:
+                return None
+            self._look = asyncio.create_task(self._take())
+        look = self._look
+        await asyncio.wait([look])
+        if self._look is not look:
+            # Somebody else waited for it too, and was faster.
+            return None
+        self._look = None
+        message = look.result()
+        return message if message is not None and message.open else None
 
     async def _take(self) -> BusMessage | None:
         """The next message that this group has not given up on."""
         broker, limits = self._hold.broker, self._hold.limits
+        if not self._joined:
+            await broker.subscribe(self._topic, self._group)
+            self._joined = True
         while lease := await broker.claim(self._topic, self._group):
             if lease.attempt > limits.max_deliveries:
                 # Whoever had it last died or was too slow, and could not say why.

@@ -93,6 +93,10 @@ class BusMessage:
         wait = limits.retry_delay if delay is None else delay
         await self._settle("refused", await self._hold.broker.nack(self._lease, wait))
 
+    async def hand_back(self) -> None:
+        """Nobody saw it: whatever its attempt, that is no reason to bury it."""
+        await self._settle("handed back", await self._hold.broker.nack(self._lease, 0))
+
     async def reject(self, reason: str) -> None:
         self._check("rejected")
         await self._settle("rejected", await self._hold.broker.bury(self._lease, reason))

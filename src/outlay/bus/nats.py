@@ -22,7 +22,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error
 from nats.errors import TimeoutError as NoAnswer
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from outlay.bus.bells import Bells
 from outlay.bus.broker import Buried, Envelope, Lease, Put
@@ -78,7 +78,11 @@ async def open_nats(url: str, limits: BusLimits, now: Callable[[], float]) -> Na
 
     try:
         async with asyncio.timeout(_PATIENCE):
-            client = await nats.connect(address.servers, connect_timeout=2, error_cb=note, allow_reconnect=True)
+            client = await nats.connect(
+                address.servers, connect_timeout=2, max_reconnect_attempts=1, reconnect_time_wait=0.1, error_cb=note
+            )
+        # Who was there once is worth waiting for: not before, where an address may be wrong.
+        client.options["max_reconnect_attempts"] = -1
     except (Error, OSError, TimeoutError) as error:
         raise BusFailed(
             f"no NATS server answers at {address.shown}",
@@ -115,7 +119,13 @@ class NatsBroker:
                 hint="lower it, or raise max_payload in the server's configuration",
             )
         with self._asking():
-            await self._streams.make_dead()
+            try:
+                await self._streams.make_dead()
+            except ServiceUnavailableError as error:
+                raise BusFailed(
+                    f"the NATS server at {self._address.shown} has no JetStream",
+                    hint="start it with -js, or enable jetstream in its configuration",
+                ) from error
 
     async def put(self, envelope: Envelope) -> Put:
         with self._asking():
@@ -151,6 +161,9 @@ class NatsBroker:
         with self._asking():
             found = await self._streams.topic(topic)
             await self._listen(found)
+            if not self._client.is_connected:
+                # It is coming back; who waits for messages goes on waiting.
+                return None
             reader = self._readers.setdefault((topic, group), _Reader())
             loop = asyncio.get_running_loop()
             if not reader.hot and loop.time() - reader.swept >= _LAST_LOOK:
@@ -171,7 +184,6 @@ class NatsBroker:
             # The old style has an inbox for each request: the server answers with the message's own subject.
             message = await self._client.request(pull, _PROBE, timeout=_PATIENCE, old_style=True)
         except NoAnswer:
-            # The connection is coming back, or will be closed for good, which the next request says.
             return None
         if not message.reply:
             return None
@@ -186,7 +198,9 @@ class NatsBroker:
         return await self._settle(lease, b"+ACK")
 
     async def nack(self, lease: Lease, delay: float) -> bool:
-        return await self._settle(lease, b"-NAK " + json.dumps({"delay": int(delay * 1e9)}).encode())
+        # With a delay, even of nothing, the server redelivers by a timer; without one, at once.
+        wait = f" {json.dumps({'delay': int(delay * 1e9)})}".encode() if delay > 0 else b""
+        return await self._settle(lease, b"-NAK" + wait)
 
     async def bury(self, lease: Lease, reason: str) -> bool:
         place: _Place = lease.place

@@ -21,7 +21,7 @@ BUSY_SECONDS = 30.0
 # first of its key, and everything without a key. `due` is when, in seconds since the epoch: at once, at the end of its
 # lease, or after the delay of a refusal. So a claim is one step in an index, and a lease is nothing but a later `due`.
 # The attempt number is the fencing token of a lease: whoever holds an older one has lost it.
-_TABLES = """
+TABLES = """
 CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kept INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE groups (
     id INTEGER PRIMARY KEY, topic INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (topic, name)
@@ -128,7 +128,7 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
     try:
         # Another process may have been faster while this one waited for the lock.
         if not _is_bus(connection, path):
-            for statement in filter(str.strip, _TABLES.split(";")):
+            for statement in filter(str.strip, TABLES.split(";")):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {_APPLICATION}")
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
