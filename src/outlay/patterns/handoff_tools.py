@@ -86,6 +86,7 @@ def check_names(agent: Agent[Any], tools: tuple[Tool, ...]) -> None:
                 hint="rename the agent's own tool, or the peer: peer.replace(name='…')",
             )
         taken.add(tool.name)
+        tool.spec  # noqa: B018 - a type no schema expresses is refused here, not after the first paid call
 
 
 def _about(peer: Node[Any, Any]) -> str:
