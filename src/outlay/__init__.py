@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from outlay.agents.agent import Agent
     from outlay.agents.function import node
+    from outlay.agents.previews import read_artifact
     from outlay.agents.tool import Tool, tool
     from outlay.protocols.context import RunContext
+    from outlay.runtime.fork import fork
     from outlay.runtime.many import run_many
     from outlay.runtime.result import Result
     from outlay.runtime.run import run, run_sync
@@ -41,8 +43,10 @@ _WHERE = {
     "RunContext": "protocols.context",
     "Tool": "agents.tool",
     "Usage": "values.usage",
+    "fork": "runtime.fork",
     "node": "agents.function",
     "open_store": "stores.opening",
+    "read_artifact": "agents.previews",
     "run": "runtime.run",
     "run_many": "runtime.many",
     "run_sync": "runtime.run",
@@ -60,8 +64,10 @@ __all__ = [
     "RunContext",
     "Tool",
     "Usage",
+    "fork",
     "node",
     "open_store",
+    "read_artifact",
     "run",
     "run_many",
     "run_sync",

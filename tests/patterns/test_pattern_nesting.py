@@ -12,7 +12,9 @@ from outlay.errors import Overloaded
 from outlay.patterns import (
     Blackboard,
     Critique,
+    Debate,
     FanOut,
+    Judgement,
     Mesh,
     Pipeline,
     Plan,
@@ -22,6 +24,7 @@ from outlay.patterns import (
     Specialist,
     Subtask,
     Supervisor,
+    Vote,
 )
 from outlay.testing import Reply, ScriptedModel, virtual_time
 
@@ -71,7 +74,7 @@ class Builder:
         return {"optional": self.draw(st.booleans()), "budget": budget}
 
     def tree(self, depth):
-        kinds = ["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine"]
+        kinds = ["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine", "vote", "debate"]
         kind = self.draw(st.sampled_from([*kinds, "roundrobin", "mesh", "blackboard"]))
         return self.agent(**self.options()) if depth == 0 or kind == "agent" else getattr(self, kind)(depth - 1)
 
@@ -120,6 +123,17 @@ class Builder:
         part, critic = self.tree(depth), self.agent(Critique(True), output_type=Critique)
         flow = Refine(part.flow, critic.flow, max_rounds=2, name=self.name("refine"), **self.options())
         return Tree(flow, part.seconds + critic.seconds, part.calls + critic.calls)
+
+    def vote(self, depth):
+        part, n, early_stop = self.tree(depth), self.draw(st.integers(1, 4)), self.draw(st.booleans())
+        flow = Vote(part.flow, n, str, early_stop, name=self.name("vote"), **self.options())
+        return Tree(flow, part.seconds, part.calls * (n // 2 + 1 if early_stop else n))
+
+    def debate(self, depth):
+        parts = [self.agent(), *self.trees(depth)]
+        judge = self.agent(Judgement(True, "ok"), output_type=Judgement)
+        flow = Debate([p.flow for p in parts], judge.flow, 1, name=self.name("debate"), **self.options())
+        return Tree(flow, max(p.seconds for p in parts) + judge.seconds, sum(p.calls for p in parts) + 1)
 
     def roundrobin(self, depth):
         parts = self.trees(depth)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.agents.content import as_text, well_formed
+from outlay.agents.previews import preview
 from outlay.agents.results import as_read, codec_of, text_of
-from outlay.agents.tool import NodeTool, Tool
+from outlay.agents.tool import Tool
 from outlay.errors import ConfigError, InDoubt, JournalMismatch, PolicyViolation, Stopped, StoreFailed, ToolError
 from outlay.protocols.context import RunContext
 from outlay.protocols.effects import ToolEffect
@@ -17,8 +18,6 @@ from outlay.values.content import ToolCall, ToolResult
 from outlay.values.message import Message
 
 FAILURES_IN_A_ROW = 3
-_CHARS_PER_TOKEN = 4
-_PREVIEW_CHARS = 2_000
 
 
 @dataclass(slots=True)
@@ -90,11 +89,7 @@ class ToolCalls:
             return _error(tool_call, _described(error))  # nobody cancelled us: it is the tool's own
 
     def _fitting(self, tool: Tool, text: str) -> str:
-        if len(text) <= tool.max_result_tokens * _CHARS_PER_TOKEN:
-            return text
-        name = self.ctx.artifact(text)
-        shown = text[: min(_PREVIEW_CHARS, tool.max_result_tokens * _CHARS_PER_TOKEN)]
-        return f"{shown}\n… [{len(text):,} characters in all; this is the beginning, the whole is artifact {name}]"
+        return preview(self.ctx, text, tool.max_result_tokens)
 
 
 def _may_overlap(tool: Tool) -> bool:
@@ -117,7 +112,7 @@ def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> Too
         requires_approval=tool.requires_approval,
         encode=encode,
         decode=decode,
-        leaf=not isinstance(tool, NodeTool),
+        leaf=tool.leaf,
     )
 
 

@@ -28,7 +28,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
 
     `limits` are the run's budgets as they were given: one mapping of limit to value each. `shape` is the digest of
     the flow's parts: another one says that the code has changed. `owner` is the process that runs it. A fork names
-    the run it branched off (`parent`) and the path from which on it does not share its records (`at`).
+    the run it branched off (`parent`) and the path from which on it does not share its records (`at`); `changed` is
+    the digest of the input that the node there gets instead of its own.
     """
 
     flow: str
@@ -40,6 +41,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     owner: str = ""
     parent: str = ""
     at: str = ""
+    changed: str = ""
 
 
 class RunResumed(Event, frozen=True, kw_only=True, tag="run_resumed"):

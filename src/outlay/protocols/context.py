@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any, Protocol, overload
@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.protocols.race import Race
 from outlay.values.content import ToolResult
 from outlay.values.label import Label
 from outlay.values.price import Price
@@ -23,6 +24,9 @@ from outlay.values.transcript import Transcript
 Deps = TypeVar("Deps", covariant=True, default=Any)
 A = PlainTypeVar("A")
 B = PlainTypeVar("B")
+
+#: How long a run waits for detached work once the answer is there. In seconds.
+GRACE_SECONDS = 2.0
 
 
 class BudgetView(Protocol):
@@ -84,13 +88,19 @@ class RunContext(Protocol[Deps]):
         ...
 
     @property
+    def finished(self) -> Sequence[tuple[str, Any]]:
+        """Path and output of the children that have finished, in order."""
+        ...
+
+    @property
     def route(self) -> Routed:
         """The nearest router's decision. Raises ConfigError outside a router."""
         ...
 
     @property
     def tool_results(self) -> tuple[ToolResult, ...]:
-        """What this agent's tools have given so far, for checkers such as citations."""
+        """What this agent's tools have given so far, for checkers such as citations. In any other node: what the tools
+        of the agents in it, and in the stages before it, gave."""
         ...
 
     @property
@@ -116,8 +126,32 @@ class RunContext(Protocol[Deps]):
         """Run a child. `key` names it among its siblings; the same key twice is a ConfigError."""
         ...
 
+    def detach(self, node: Any, input: Any, *, key: str | None = None, grace: float = GRACE_SECONDS) -> None:
+        """Run a child beside the flow that nobody waits for: analysis, logging. Returns at once; it starts now.
+
+        It is part of the run: in its budgets and in its bill, within its depth and fan-out. Its output is dropped, its
+        failure is a line in `Result.skipped`. When the answer is there it has `grace` seconds more; then it is cut
+        off, which `.skipped` says, and a call that was under way is in doubt. So the result is never later than the
+        answer plus the grace. Raises ConfigError, and BudgetExceeded where depth or fan-out would be passed.
+        """
+        ...
+
     async def gather(self, *awaitables: Awaitable[A]) -> list[A]:
         """All at once, results in order. The first failure stops the others' new calls; paid ones are drained."""
+        ...
+
+    def race(self, awaitables: Iterable[Awaitable[A]]) -> AbstractAsyncContextManager[Race[A]]:
+        """All at once, read in the order in which they finish:
+
+            async with ctx.race(ctx.run(worker, x, key=str(i)) for i in range(5)) as answers:
+                async for answer in answers:
+                    if good(answer):
+                        break
+
+        A failed branch raises out of the loop; `answers.outcomes()` yields it with its index and goes on. Leaving
+        the block stops what has not finished and waits until it is gone: tools and sleeps are cancelled, model
+        calls in flight are drained and billed.
+        """
         ...
 
     async def effect(
@@ -217,6 +251,10 @@ class RunContext(Protocol[Deps]):
 
     def artifact(self, text: str) -> str:
         """Keep a text that is too long to pass on; the name it can be found under."""
+        ...
+
+    async def read_artifact(self, name: str) -> str | None:
+        """A text that this run has kept, None where there is none of that name."""
         ...
 
     def report(self, **facts: Any) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
+from types import CoroutineType
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -42,15 +43,17 @@ from outlay.events.records import (
     ToolFinished,
 )
 from outlay.policies.ledger import Ask, Hold
-from outlay.protocols.context import BudgetView
+from outlay.protocols.context import GRACE_SECONDS, BudgetView
 from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.budgets import Chain, Left, SeenLeft
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
 from outlay.runtime.flatten import flatten
+from outlay.runtime.flight import is_beside
 from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.journaled import drawn, known, outcome
+from outlay.runtime.race import STARTED_TOGETHER, Race
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
@@ -67,13 +70,13 @@ A = TypeVar("A")
 
 #: The effective deadline of a `with ctx.timeout(…)` block, in loop time.
 _block_deadline: ContextVar[float | None] = ContextVar("outlay_deadline", default=None)
+#: How many nodes stand above the running one where depth is limited: another node's context, kept in a closure, is no
+#: way around it.
+_level: ContextVar[int] = ContextVar("outlay_level", default=0)
 #: An optional node is skipped from here on.
 _SHORT_OF_MONEY = 80
 #: What a final step may read and write where it does not say: the finishing reserve is sized by it.
 _FINISH_INPUT_TOKENS = 8_000
-#: How many branches start in one turn of the loop: the requests of the first are on their way while the next are
-#: prepared. With all 1,000 of a fan-out in one turn no request left before the last was ready.
-_STARTED_TOGETHER = 32
 _UNSET: Any = object()
 
 
@@ -88,9 +91,11 @@ class Context:
         "_finish",
         "_idempotency_key",
         "_if_stopped",
+        "_inherited",
         "_keys",
         "_kin",
         "_lent",
+        "_level",
         "_place",
         "_running",
         "_shaped",
@@ -120,7 +125,9 @@ class Context:
         self.finished: list[tuple[str, Any]] = []
         self._counts: dict[str, int] = {}
         self._conversations: dict[Node[Any, Any], Transcript] = {}
-        self._tool_results: Sequence[ToolResult] = ()
+        #: What tools gave, below this node and in what finished before it; the first `_inherited` were there before.
+        self._tool_results: Sequence[ToolResult] = () if parent is None else parent._tool_results
+        self._inherited = len(self._tool_results)
         self._idempotency_key = ""
         self._if_stopped: Callable[[], Any] | None = None
         self._running = 0
@@ -133,6 +140,7 @@ class Context:
         self._keys: Scope | None = None
         #: This node, or one above it, can be skipped: nobody is asked for money for it.
         self._spare: bool = node.optional or (parent is not None and parent._spare)
+        self._level: int = 0 if parent is None else parent._family._level + 1
         if parent is None:
             self._place = path
             self._chain: Chain = state.budgets.root
@@ -218,8 +226,8 @@ class Context:
 
     # ── children ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def run(self, node: Any, input: Any, *, key: str | None = None) -> Any:
-        return await self.child(node, input, key=key)
+    def run(self, node: Any, input: Any, *, key: str | None = None) -> CoroutineType[Any, Any, Any]:
+        return self.child(node, input, key=key)  # and not a coroutine around it: every layer is passed at every wake-up
 
     async def child(
         self,
@@ -235,12 +243,7 @@ class Context:
         tools: Sequence[Any] = (),
         finishing: bool = False,
     ) -> Any:
-        node = cast("Node[Any, Any]", node) if isinstance(node, Node) else as_node(node)
-        state = self.state
-        if state.closed is not None:
-            raise state.closed
-        child = Context(state, node, self._child_path(node, key, index), input, self)
-        child._place = f"{self._place}/{node.name}"
+        child = self._born(node, input, key, index)
         child.source = source
         if origin is not _UNSET:
             child.origin = origin
@@ -254,16 +257,58 @@ class Context:
             child._finish = self._finish
         elif self.parent is not None and self._finish is not None and self._finish is self.parent._finish:
             child._finish = self._finish  # below a finishing child everything is the final step
+        self._limit_shape(child)
+        token = None if key is None else current_scope.set(self._keyed(child._place, key))
+        self._family._running += 1
+        try:
+            return await (self._optional(child) if node.optional else child.live())
+        finally:
+            self._family._running -= 1
+            if token is not None:
+                current_scope.reset(token)
+
+    def _born(self, node: Any, input: Any, key: str | None, index: int | None = None) -> Context:
+        """The context of a child that is about to run. Raises what closed the run."""
+        node = cast("Node[Any, Any]", node) if isinstance(node, Node) else as_node(node)
+        if self.state.closed is not None:
+            raise self.state.closed
+        path = self._child_path(node, key, index)
+        if self.state.changed:
+            input = self.state.changed.get(path, input)
+        child = Context(self.state, node, path, input, self)
+        child._place = f"{self._place}/{node.name}"
         if node.budget is not None:
             child._add_budgets(node)
+        return child
+
+    def detach(self, node: Any, input: Any, *, key: str | None = None, grace: float = GRACE_SECONDS) -> None:
+        if not 0 <= grace < float("inf"):
+            raise ConfigError(f"detach: grace is in seconds, finite and not negative: {grace!r}")
+        child = self._born(node, input, key)
+        child._spare = True
         self._limit_shape(child)
-        if key is None:
-            return await self._with_options(child)
-        token = current_scope.set(self._keyed(child._place, key))
+        used = child.budget.percent_used
+        if used >= _SHORT_OF_MONEY:
+            self._skipped(child, f"detached, and {used} % of the budget is used", None)
+            return
+        scope = None if key is None else self._keyed(child._place, key)
+        self._family._running += 1  # from now on, not from its first turn of the loop: ten at once are ten
+        self.state.beside.start(self._alone(child, scope), grace, lambda reason: self._skipped(child, reason, None))
+
+    async def _alone(self, child: Context, scope: Scope | None) -> None:
+        """A child that nobody waits for: however it ends, the run goes on."""
+        if scope is not None:
+            current_scope.set(scope)
+        _block_deadline.set(None)  # it has left the block that it was started in
         try:
-            return await self._with_options(child)
+            async with asyncio.timeout_at(child._deadline):
+                await child.live()
+        except (Exception, SystemExit) as error:
+            late = child._deadline is not None and self.state.loop.time() >= child._deadline
+            self._skipped(child, "detached, and its time is up" if late else "detached, and it failed", error)
+            self.state.handled(child.path, 0)
         finally:
-            current_scope.reset(token)
+            self._family._running -= 1
 
     def _keyed(self, place: str, key: str) -> Scope:
         """The scope of a child with a key: it hangs on this node's run, whichever task asks (SEMANTICS 1)."""
@@ -273,39 +318,31 @@ class Context:
             self._keys = Scope(digest(scope.id, b"node", self._place.encode(), n.to_bytes(4, "big")))
         return self._keys.keyed(place, key)
 
-    async def _with_options(self, child: Context) -> Any:
-        """Run a child; an optional one is skipped where money runs short or it fails, and its input passed on."""
-        self._family._running += 1
-        try:
-            if not child.node.optional:
-                return await child.live()
-            used = int(self.drawn("percent_used", lambda: child.left.percent_used))
-            if used >= _SHORT_OF_MONEY:
-                self._skipped(child, f"optional, and {used} % of the budget is used", None)
-                return child.input
-            before = len(self.state.stops)
-            try:
-                return await child.live()
-            except (DeadlineExceeded, ConfigError, InDoubt, JournalMismatch, StoreFailed):
-                raise
-            except Exception as error:
-                short = isinstance(error, BudgetExceeded)
-                self._skipped(
-                    child, "optional, and the budget is used up" if short else "optional, and it failed", error
-                )
-                self.state.handled(child.path, before)
+    async def _optional(self, child: Context) -> Any:
+        """Run a child that is skipped where money runs short or it fails: then its input is passed on."""
+        used = int(self.drawn("percent_used", lambda: child.left.percent_used))
+        if used >= _SHORT_OF_MONEY:
+            self._skipped(child, f"optional, and {used} % of the budget is used", None)
             return child.input
-        finally:
-            self._family._running -= 1
+        before = len(self.state.stops)
+        try:
+            return await child.live()
+        except (DeadlineExceeded, ConfigError, InDoubt, JournalMismatch, StoreFailed):
+            raise
+        except Exception as error:
+            short = isinstance(error, BudgetExceeded)
+            self._skipped(child, "optional, and the budget is used up" if short else "optional, and it failed", error)
+            self.state.handled(child.path, before)
+        return child.input
 
     async def live(self) -> Any:
         """Run this context's node: events, deadline, watermark, and what it leaves for `.partial`."""
         state, node = self.state, self.node
-        emit = state.recorder.emit
-        emit(NodeStarted, self.path, name=node.name, type=node.type)
+        state.recorder.emit(NodeStarted, self.path, name=node.name, type=node.type)
         started = state.loop.time()
         outcome, error_text = "cancelled", ""
         self._visit = _visit(self._place)
+        level = _level.set(self._level) if self._shaped else None
         try:
             try:
                 with state.branches.here():
@@ -327,7 +364,9 @@ class Context:
                 error.path = self.path
             raise
         finally:
-            emit(
+            if level is not None:
+                _level.reset(level)
+            state.recorder.emit(
                 NodeFinished,
                 self.path,
                 name=node.name,
@@ -341,6 +380,8 @@ class Context:
                 state.budgets.ledger.put_back(self._finish)
         if self.parent is not None:
             self.parent.finished.append((self.path, output))
+            if gained := self._tool_results[self._inherited :]:
+                self.parent._tool_results = (*self.parent._tool_results, *gained)
             self.parent.label = self.parent.label.join(self.label)
         return output
 
@@ -397,15 +438,17 @@ class Context:
         """Depth and fan-out, refused before the child exists. One loop, no await: atomic across the tree."""
         if not self._shaped:
             return
+        child._level = max(self._level, _level.get()) + 1
         ancestor: Context | None = self._family
-        above, running = 1, self._family._running
+        running = self._family._running
         while ancestor is not None:
+            above = child._level - ancestor._level
             for budget in ancestor.shape_budgets():
                 if budget.depth is not None and above > budget.depth:
                     raise self.state.stopped(_shape_error("depth", budget, above, ancestor, child))
                 if budget.fan_out is not None and running >= budget.fan_out:
                     raise self.state.stopped(_shape_error("fan_out", budget, running + 1, ancestor, child))
-            ancestor, above = None if ancestor.parent is None else ancestor.parent._family, above + 1
+            ancestor = None if ancestor.parent is None else ancestor.parent._family
 
     def shape_budgets(self) -> Sequence[Budget]:
         """The budgets held by this node; the run's own stand at the root."""
@@ -480,6 +523,8 @@ class Context:
                     lost = before.outcome == "finished"
                     if lost or (before.in_doubt and not effect.idempotent):
                         await self._decide_doubt(effect, key, lost=lost)
+            if effect.side_effect and not effect.requires_approval and state.past is not None and state.past.parent:
+                await self._approve(effect, key.encode())  # it has changed the world once already
             return await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
 
     async def _decide_doubt(self, effect: ToolEffect, key: str, *, lost: bool) -> None:
@@ -509,8 +554,7 @@ class Context:
         inner = Context(self.state, self.node, self._repeat(f"{self.path}/{segment(tool)}"), self.input, self)
         inner._place = f"{self._place}/{tool}"
         inner.origin = self.origin
-        inner._kin = self._family
-        inner._tool_results = self._tool_results
+        inner._kin, inner._level = self._family, self._level
         inner._idempotency_key = digest(self.state.id_bytes, key.encode()).hex()
         inner._visit = _visit(inner._place)
         inner.finished = self.finished
@@ -546,7 +590,7 @@ class Context:
         try:
             for one in awaitables:
                 tasks.append(asyncio.ensure_future(one))
-                if len(tasks) % _STARTED_TOGETHER == 0:
+                if len(tasks) % STARTED_TOGETHER == 0:
                     await asyncio.sleep(0)
             return list(await asyncio.gather(*tasks))
         except BaseException:
@@ -557,6 +601,9 @@ class Context:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
+
+    def race(self, awaitables: Iterable[Awaitable[A]]) -> Race[A]:
+        return Race(awaitables)
 
     async def sleep(self, seconds: float) -> None:
         state = self.state
@@ -639,6 +686,11 @@ class Context:
 
     async def _ask(self, item: Pending, default: str | None, deadline: float | None) -> str:
         state = self.state
+        if state.on_ask is None and is_beside.get():
+            raise ConfigError(
+                f"{self.path}: nobody waits for a detached node, so it cannot wait for a human",
+                hint="give run(…, on_ask=) a function that answers, or ask outside",
+            )
         key = self._identity(digest(b"ask", item.kind.encode(), item.question.encode(errors="surrogatepass")))
         if state.recorder.store is None:
             return await self._answer(item, default, deadline)
@@ -700,9 +752,21 @@ class Context:
     def artifact(self, text: str) -> str:
         data = text.encode(errors="surrogatepass")
         name = digest(data)
-        if self.state.recorder.store is not None:
-            self.state.recorder.store.keep(((name, data),))
+        store = self.state.recorder.store
+        if store is not None:
+            store.keep(((name, data),))
+        self.state.artifacts[name.hex()] = text if store is None else None
         return name.hex()
+
+    async def read_artifact(self, name: str) -> str | None:
+        kept, store = self.state.artifacts, self.state.recorder.store
+        if (
+            name not in kept or store is None
+        ):  # a name of another run is no key to the store: a model may have written it
+            return kept.get(name)
+        key = bytes.fromhex(name)
+        await store.flush()
+        return (await store.blobs((key,)))[key].decode(errors="surrogatepass")
 
     def emit(self, name: str, **data: Any) -> None:
         self.state.recorder.emit(Custom, self.path, name=name, data=data)
@@ -732,7 +796,7 @@ class Context:
 
     def keep(self, transcript: Transcript, tool_results: Sequence[ToolResult] = ()) -> None:
         self._transcript = transcript
-        self._tool_results = tool_results
+        self._tool_results, self._inherited = tool_results, 0
         if self.parent is not None:
             self.parent._conversations[self.node] = transcript
         if self.node is self.state.root or getattr(self.node, "history", False):

@@ -13,6 +13,7 @@ from outlay.policies.retry import RetryPolicy
 from outlay.protocols.node import Node
 from outlay.protocols.stages import Stages
 from outlay.protocols.transport import Transport
+from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree
 from outlay.runtime.directory import Directory
 from outlay.runtime.flight import Branches, Flight
@@ -36,6 +37,7 @@ class RunState:
     directory: Directory
     flight: Flight
     parking: Parking
+    beside: Beside
     transport: Transport
     deps: Any
     on_ask: Callable[[Pending], Any] | None
@@ -50,12 +52,16 @@ class RunState:
     tool_locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
     #: Output tokens of the longest answer so far, by agent.
     longest_answers: dict[str, int] = field(default_factory=dict[str, int])
+    #: Texts that were too long to pass on, by name; None where the store has them.
+    artifacts: dict[str, str | None] = field(default_factory=dict[str, str | None])
     branches: Branches = field(default_factory=Branches)
     transcript: Transcript = EMPTY
     closed: Stopped | None = None
     #: What an earlier leg of this run recorded, and whose turn it is to get it again.
     past: Past | None = None
     replay: Replay | None = None
+    #: The input that a node of a fork gets instead of its own, by path.
+    changed: dict[str, Any] = field(default_factory=dict[str, Any])
     #: The task that runs this run, and how often it had been cancelled before.
     task: asyncio.Task[Any] | None = None
     cancels: int = 0
@@ -68,7 +74,7 @@ class RunState:
     def ending(self) -> bool:
         """A cancellation now is the end of the run, not a decision of the flow."""
         cancelled = self.task is not None and self.task.cancelling() > self.cancels
-        return cancelled or self.closed is not None or self.parking.suspended.done()
+        return cancelled or self.closed is not None or self.parking.suspended
 
     def stopped(self, stop: Stopped) -> Stopped:
         """Note a stop on its way up."""
