@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from outlay import Agent, Budget, Tool, node, run_sync
 from outlay.errors import Overloaded
-from outlay.patterns import Critique, FanOut, Pipeline, Plan, Refine, Router, Subtask, Supervisor
+from outlay.patterns import Critique, Detached, FanOut, Gate, Pipeline, Plan, Refine, Router, Subtask, Supervisor
 from outlay.testing import Reply, ScriptedModel, virtual_time
 
 REASONS = {"completed", "budget", "deadline", "turn_limit", "error"}
@@ -58,7 +58,8 @@ class Builder:
         return {"optional": self.draw(st.booleans()), "budget": budget}
 
     def tree(self, depth):
-        kind = self.draw(st.sampled_from(["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine"]))
+        kinds = ["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine", "gate"]
+        kind = self.draw(st.sampled_from(kinds if self.failures == ["none"] else [*kinds, "detached"]))
         return self.agent(**self.options()) if depth == 0 or kind == "agent" else getattr(self, kind)(depth - 1)
 
     def trees(self, depth):
@@ -106,6 +107,17 @@ class Builder:
         part, critic = self.tree(depth), self.agent(Critique(True), output_type=Critique)
         flow = Refine(part.flow, critic.flow, max_rounds=2, name=self.name("refine"), **self.options())
         return Tree(flow, part.seconds + critic.seconds, part.calls + critic.calls)
+
+    def gate(self, depth):
+        part, critic = self.tree(depth), self.agent(Critique(True), output_type=Critique)
+        gate = Gate(critic.flow, name=self.name("gate"), **self.options())
+        flow = Pipeline(part.flow, gate, name=self.name("gated"))
+        return Tree(flow, part.seconds + critic.seconds, part.calls + critic.calls)
+
+    def detached(self, depth):
+        part, beside = self.tree(depth), self.tree(depth)
+        flow = Pipeline(Detached(beside.flow, name=self.name("beside")), part.flow, name=self.name("pipeline"))
+        return Tree(flow, part.seconds, part.calls)
 
 
 @st.composite
