@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from outlay.agents.previews import read_artifact
     from outlay.agents.tool import Tool, tool
     from outlay.protocols.context import RunContext
+    from outlay.runtime.fork import fork
     from outlay.runtime.many import run_many
     from outlay.runtime.result import Result
     from outlay.runtime.run import run, run_sync
@@ -42,6 +43,7 @@ _WHERE = {
     "RunContext": "protocols.context",
     "Tool": "agents.tool",
     "Usage": "values.usage",
+    "fork": "runtime.fork",
     "node": "agents.function",
     "open_store": "stores.opening",
     "read_artifact": "agents.previews",
@@ -62,6 +64,7 @@ __all__ = [
     "RunContext",
     "Tool",
     "Usage",
+    "fork",
     "node",
     "open_store",
     "read_artifact",

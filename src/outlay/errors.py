@@ -22,6 +22,7 @@
     ├── JournalMismatch       a resumed run is not the run that was recorded
     ├── Conflict              a stale write
     ├── StoreFailed           the store can no longer write: nothing more may start
+    │   └── RunTaken          another process goes on with this run
     └── Stopped               the run was told to end: not a failure of a worker
         ├── BudgetExceeded
         ├── DeadlineExceeded
@@ -203,6 +204,10 @@ class Conflict(OutlayError):
 
 class StoreFailed(OutlayError):
     """A commit failed (disk full, removed file, I/O error). Every later call on the store fails the same way."""
+
+
+class RunTaken(StoreFailed, Conflict):
+    """Another process goes on with the run: nothing more of it may start here."""
 
 
 class Stopped(OutlayError):

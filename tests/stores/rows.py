@@ -1,13 +1,18 @@
-"""Rows and databases for the tests of stores."""
+"""Rows, changes and databases for the tests of stores."""
 
 import sqlite3
 from pathlib import Path
 
+from outlay.protocols.documents import Change
 from outlay.protocols.store import Row
 
 
 def row(run: str, seq: int, *, kind: str = "fact", body: bytes = b"{}", time: float = 1.5) -> Row:
     return Row(run, seq, time, kind, body)
+
+
+def put(key: str, body: bytes | None, expect: int | None = None, collection: str = "c") -> Change:
+    return Change(collection, key, body, expect)
 
 
 def stored(path: Path) -> dict[str, list[int]]:

@@ -145,12 +145,16 @@ class Agent(Node[Any, Out]):
 async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     """Run an agent on one input. Raises ModelError, ToolError, OutputInvalid, Stopped."""
     prelude = agent.fixed_prelude or agent.prelude_of(await _instructions(agent, ctx))
+    toolbox = agent.toolbox
+    if ctx.lent_tools:
+        toolbox = {**toolbox, **{tool.name: tool for tool in ctx.lent_tools}}
+        prelude = Prelude(prelude.system, tuple(tool.spec for tool in toolbox.values()), prelude.output)
     prompt = input
     if agent.prompt is not None and not isinstance(input, Feedback):
         prompt = await call(agent.prompt, ctx, input)
     transcript = ctx.transcript.append(Message("user", as_parts(prompt), ctx.label))
     earlier = [result for message in ctx.transcript.messages for result in message.tool_results]
-    calls = ToolCalls(agent.name, agent.toolbox, ctx, earlier)
+    calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
     best: Any = None
     for _ in range(agent.max_turns):
@@ -166,6 +170,8 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
         if response.message.tool_calls:
             transcript = transcript.append(await calls.run(response.message.tool_calls))
             ctx.keep(transcript, calls.results)
+            if calls.ended:
+                return calls.ended[0]
             continue
         if response.stop == "pause":
             continue

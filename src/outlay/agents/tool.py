@@ -33,6 +33,9 @@ class Tool:
 
     `side_effect`: it changes the world, so calls run one at a time (across agents too, unless `parallel`).
     `idempotent` says that repeating it is harmless; by default what has no side effect is. `timeout` in seconds.
+    `ends_turn`: a call that succeeds ends the agent's conversation, and what it gave is the agent's output as it is,
+    past `output_type` and `verify` (a handoff, a submitted answer); of several in one turn the first one counts.
+    Annotate what it returns: that is how a resumed run gets the same value again.
     Raises ConfigError for a parameter without a type hint, or a name that providers refuse.
     """
 
@@ -46,6 +49,7 @@ class Tool:
     requires_approval: bool = field(default=False, kw_only=True)
     parallel: bool | None = field(default=None, kw_only=True)
     max_result_tokens: int = field(default=MAX_RESULT_TOKENS, kw_only=True)
+    ends_turn: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -140,21 +144,18 @@ class NodeTool(Tool):
     """
 
     node: Node[Any, Any] | None = field(default=None, kw_only=True)
+    takes: NodeInput | None = field(default=None, kw_only=True)
 
     @staticmethod
     def of(node: Node[Any, Any]) -> NodeTool:
         """The tool of a node. Raises ConfigError where no schema says what it takes."""
         name = re.sub(r"[^A-Za-z0-9_-]", "_", node.name)
         description = getattr(node, "description", "") or f"Hand a task to {node.name}."
-        return NodeTool(name, node.run, description, input_of(node).schema, node=node, timeout=None)
-
-    @cached_property
-    def _input(self) -> NodeInput:
-        assert self.node is not None
-        return input_of(self.node)
+        takes = input_of(node)
+        return NodeTool(name, node.run, description, takes.schema, node=node, takes=takes, timeout=None)
 
     def validate(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
-        return {"input": self._input.decode(parsed)}
+        return super().validate(parsed) if self.takes is None else {"input": self.takes.decode(parsed)}
 
     async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
         assert self.node is not None
@@ -177,6 +178,7 @@ def tool(
     requires_approval: bool = False,
     parallel: bool | None = None,
     max_result_tokens: int = MAX_RESULT_TOKENS,
+    ends_turn: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Make a Tool of a function; see `Tool` for the options."""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from outlay.errors import BadResponse, ConfigError, ModelError, ModelTimeout, OutlayError
+from outlay.models.timelimit import TimeLimit
 from outlay.protocols.transport import HttpReply, Timeouts
 
 if TYPE_CHECKING:
@@ -38,23 +39,27 @@ class HttpTransport:
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
         self._targets: dict[str, tuple[URL, str | None]] = {}
         self._timeouts: dict[tuple[Timeouts, bool], aiohttp.ClientTimeout] = {}
+        self._limits: dict[tuple[asyncio.AbstractEventLoop, float], TimeLimit] = {}
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = _DEFAULT) -> HttpReply:
         """Send and read the whole answer. The wait for its first byte is bounded by `total` alone."""
-        session = self._sessions.get(asyncio.get_running_loop()) or await self._open()
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop) or await self._open()
         target, proxy = self._targets.get(url) or self._target(url)
+        limit = self._limits.get((loop, timeouts.total)) or self._limit(loop, timeouts.total)
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await session.post(
-                target,
-                data=body,
-                headers=headers,
-                proxy=proxy,
-                allow_redirects=False,
-                timeout=self._timeouts.get((timeouts, False)) or self._timeout(timeouts, streamed=False),
-            )
-            content = await _read(response, self._max_body, timeouts.silence)
-            return HttpReply(response.status, _lower(response.headers), content)
+            with limit.here():
+                response = await session.post(
+                    target,
+                    data=body,
+                    headers=headers,
+                    proxy=proxy,
+                    allow_redirects=False,
+                    timeout=self._timeouts.get((timeouts, False)) or self._timeout(timeouts, streamed=False),
+                )
+                content = await _read(response, self._max_body, timeouts.silence)
+            return HttpReply(response.status, response.headers, content)
         except Exception as error:
             if (failure := _failure(error, target, timeouts)) is None:
                 raise
@@ -109,6 +114,11 @@ class HttpTransport:
         )
         return session
 
+    def _limit(self, loop: asyncio.AbstractEventLoop, seconds: float) -> TimeLimit:
+        self._limits = {key: limit for key, limit in self._limits.items() if not key[0].is_closed()}
+        made = self._limits[loop, seconds] = TimeLimit(loop, seconds)
+        return made
+
     def _target(self, url: str) -> tuple[URL, str | None]:
         import urllib.request
 
@@ -133,9 +143,10 @@ class HttpTransport:
     def _timeout(self, timeouts: Timeouts, *, streamed: bool) -> aiohttp.ClientTimeout:
         import aiohttp
 
-        # A plain answer is silent until the model has finished, so silence is watched from its first byte on (_read).
+        # A plain answer is silent until the model has finished, so silence is watched from its first byte on (_read),
+        # and its total by a TimeLimit.
         made = self._timeouts[timeouts, streamed] = aiohttp.ClientTimeout(
-            total=timeouts.total,
+            total=timeouts.total if streamed else None,
             connect=timeouts.connect,
             sock_connect=timeouts.connect,
             sock_read=timeouts.silence if streamed else None,
@@ -152,7 +163,7 @@ class HttpBody:
         self._timeouts = timeouts
         self._max_body = max_body
         self.status = response.status
-        self.headers: Mapping[str, str] = _lower(response.headers)
+        self.headers: Mapping[str, str] = response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
         content = self._response.content
@@ -196,10 +207,6 @@ async def _read(response: aiohttp.ClientResponse, max_body: int, silence: float)
         if size > max_body:
             raise _too_large(max_body)
         pieces.append(piece)
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def _too_large(max_body: int) -> BadResponse:

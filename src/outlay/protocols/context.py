@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any, Protocol, overload
@@ -13,8 +13,10 @@ from typing_extensions import TypeVar
 from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.protocols.race import Race
 from outlay.values.content import ToolResult
 from outlay.values.label import Label
+from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.routed import Routed
 from outlay.values.transcript import Transcript
@@ -138,6 +140,20 @@ class RunContext(Protocol[Deps]):
         """All at once, results in order. The first failure stops the others' new calls; paid ones are drained."""
         ...
 
+    def race(self, awaitables: Iterable[Awaitable[A]]) -> AbstractAsyncContextManager[Race[A]]:
+        """All at once, read in the order in which they finish:
+
+            async with ctx.race(ctx.run(worker, x, key=str(i)) for i in range(5)) as answers:
+                async for answer in answers:
+                    if good(answer):
+                        break
+
+        A failed branch raises out of the loop; `answers.outcomes()` yields it with its index and goes on. Leaving
+        the block stops what has not finished and waits until it is gone: tools and sleeps are cancelled, model
+        calls in flight are drained and billed.
+        """
+        ...
+
     async def effect(
         self, name: str, function: Callable[..., A | Awaitable[A]], *args: Any, side_effect: bool = False
     ) -> A:
@@ -188,14 +204,25 @@ class RunContext(Protocol[Deps]):
         origin: Any = ...,
         source: str = "",
         transcript: Transcript | None = None,
+        tools: Sequence[Any] = (),
         finishing: bool = False,
     ) -> Any:
         """`run` with what patterns add: the index shown for an item, the route taken, the original input, the
-        conversation an agent goes on with, and whether the child may draw on the finishing reserve."""
+        conversation an agent goes on with, the Tools lent to it for this conversation (it stays the same agent, with
+        its name, path and budget), and whether the child may draw on the finishing reserve."""
+        ...
+
+    @property
+    def lent_tools(self) -> tuple[Any, ...]:
+        """The Tools that the pattern around this agent gave it beside its own, for this conversation only."""
         ...
 
     def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
         """The model that an agent's `model=` stands for in this run. Raises ConfigError for an unknown one."""
+        ...
+
+    def price(self, model: Model) -> Price | None:
+        """A model's list price in this run, None if unknown."""
         ...
 
     async def call_model(

@@ -5,35 +5,56 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
+from types import CoroutineType
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from outlay.agents.function import as_node
+from outlay.agents.results import codec_of
 from outlay.agents.signature import call as call_function
-from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, OutlayError, Stopped, StoreFailed, one_line
+from outlay.analysis.journal import Record
+from outlay.errors import (
+    BudgetExceeded,
+    ConfigError,
+    DeadlineExceeded,
+    InDoubt,
+    JournalMismatch,
+    OutlayError,
+    Stopped,
+    StoreFailed,
+    one_line,
+)
 from outlay.events.records import (
+    Answered,
+    Asked,
+    CallFinished,
     Checked,
     Custom,
     Decision,
+    Elapsed,
     Fact,
     NodeFinished,
     NodeStarted,
     Retracted,
     Skipped,
+    ToolFinished,
 )
 from outlay.policies.ledger import Ask, Hold
-from outlay.protocols.context import GRACE_SECONDS
+from outlay.protocols.context import GRACE_SECONDS, BudgetView
 from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
-from outlay.runtime.budgets import Chain, Left
+from outlay.runtime.budgets import Chain, Left, SeenLeft
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
 from outlay.runtime.flatten import flatten
 from outlay.runtime.flight import is_beside
 from outlay.runtime.identity import Scope, current_scope, digest, item, segment
+from outlay.runtime.journaled import drawn, known, outcome
+from outlay.runtime.race import STARTED_TOGETHER, Race
 from outlay.runtime.result import Pending, SkippedPart
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
@@ -41,6 +62,7 @@ from outlay.runtime.toolcall import run_tool
 from outlay.values.budget import Budget
 from outlay.values.content import ToolResult
 from outlay.values.label import TRUSTED, Label, untrusted
+from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.routed import Routed
 from outlay.values.transcript import EMPTY, Transcript
@@ -56,9 +78,6 @@ _level: ContextVar[int] = ContextVar("outlay_level", default=0)
 _SHORT_OF_MONEY = 80
 #: What a final step may read and write where it does not say: the finishing reserve is sized by it.
 _FINISH_INPUT_TOKENS = 8_000
-#: How many branches start in one turn of the loop: the requests of the first are on their way while the next are
-#: prepared. With all 1,000 of a fan-out in one turn no request left before the last was ready.
-_STARTED_TOGETHER = 32
 _UNSET: Any = object()
 
 
@@ -76,6 +95,7 @@ class Context:
         "_inherited",
         "_keys",
         "_kin",
+        "_lent",
         "_level",
         "_place",
         "_running",
@@ -114,6 +134,7 @@ class Context:
         self._running = 0
         #: Who counts the children running at once, if not this one: a tool's context counts them with its agent's.
         self._kin: Context | None = None
+        self._lent: tuple[Any, ...] = ()
         self._finish: Hold | None = None
         #: The scope that this node began in, and how often it had run there; what its children's keys hang on.
         self._visit: tuple[Scope, int] | None = None
@@ -169,6 +190,10 @@ class Context:
         return tuple(self._tool_results)
 
     @property
+    def lent_tools(self) -> tuple[Any, ...]:
+        return self._lent
+
+    @property
     def idempotency_key(self) -> str:
         return self._idempotency_key
 
@@ -181,8 +206,14 @@ class Context:
         return min(block, self._deadline)
 
     @property
-    def budget(self) -> Left:
+    def left(self) -> Left:
+        """What is left at this moment."""
         return Left(self._chain, self.deadline, self.state.loop.time)
+
+    @property
+    def budget(self) -> BudgetView:
+        """What is left, as the flow sees it: a replay sees what the first run saw, or it could take another way."""
+        return self.left if self.state.recorder.store is None else SeenLeft(self.left, self.drawn)
 
     @property
     def transcript(self) -> Transcript:
@@ -196,8 +227,8 @@ class Context:
 
     # ── children ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def run(self, node: Any, input: Any, *, key: str | None = None) -> Any:
-        return await self.child(node, input, key=key)
+    def run(self, node: Any, input: Any, *, key: str | None = None) -> CoroutineType[Any, Any, Any]:
+        return self.child(node, input, key=key)  # and not a coroutine around it: every layer is passed at every wake-up
 
     async def child(
         self,
@@ -210,6 +241,7 @@ class Context:
         origin: Any = _UNSET,
         source: str = "",
         transcript: Transcript | None = None,
+        tools: Sequence[Any] = (),
         finishing: bool = False,
     ) -> Any:
         child = self._born(node, input, key, index)
@@ -220,25 +252,32 @@ class Context:
             child.routed = route
         if transcript is not None:
             child._transcript = transcript
+        if tools:
+            child._lent = tuple(tools)
         if finishing:
             child._finish = self._finish
         elif self.parent is not None and self._finish is not None and self._finish is self.parent._finish:
             child._finish = self._finish  # below a finishing child everything is the final step
         self._limit_shape(child)
-        if key is None:
-            return await self._with_options(child)
-        token = current_scope.set(self._keyed(child._place, key))
+        token = None if key is None else current_scope.set(self._keyed(child._place, key))
+        self._family._running += 1
         try:
-            return await self._with_options(child)
+            return await (self._optional(child) if node.optional else child.live())
         finally:
-            current_scope.reset(token)
+            self._family._running -= 1
+            if token is not None:
+                current_scope.reset(token)
 
     def _born(self, node: Any, input: Any, key: str | None, index: int | None = None) -> Context:
         """The context of a child that is about to run. Raises what closed the run."""
         node = cast("Node[Any, Any]", node) if isinstance(node, Node) else as_node(node)
-        if self.state.closed is not None:
-            raise self.state.closed
-        child = Context(self.state, node, self._child_path(node, key, index), input, self)
+        state = self.state
+        if state.closed is not None:
+            raise state.closed
+        path = self._child_path(node, key, index)
+        if state.changed:
+            input = state.changed.get(path, input)
+        child = Context(state, node, path, input, self)
         child._place = f"{self._place}/{node.name}"
         if node.budget is not None:
             child._add_budgets(node)
@@ -250,25 +289,38 @@ class Context:
         child = self._born(node, input, key)
         child._spare = True
         self._limit_shape(child)
-        used = child.budget.percent_used
+        used = int(self.drawn("percent_used", lambda: child.left.percent_used))
         if used >= _SHORT_OF_MONEY:
             self._skipped(child, f"detached, and {used} % of the budget is used", None)
             return
         scope = None if key is None else self._keyed(child._place, key)
         self._family._running += 1  # from now on, not from its first turn of the loop: ten at once are ten
-        self.state.beside.start(self._alone(child, scope), grace, lambda reason: self._skipped(child, reason, None))
+        record = self._identity(digest(b"detached", child.path.encode()))
+        replay = self.state.replay
+        before = replay is not None and replay.drawn(record)[0]
+        late = partial(self._late, child, record, grace)
+        self.state.beside.start(self._alone(child, scope, late if before else None), grace, late)
 
-    async def _alone(self, child: Context, scope: Scope | None) -> None:
+    def _late(self, child: Context, record: str, grace: float) -> None:
+        """A detached child is cut off. That is recorded: a resumed run must not begin it again and wait once more."""
+        if self.state.recorder.store is not None:
+            drawn(self.state, record, child.path, "detached", lambda: "late")
+        self._skipped(child, f"detached, and not done {grace:g} s after the answer", None)
+
+    async def _alone(self, child: Context, scope: Scope | None, late: Callable[[], None] | None) -> None:
         """A child that nobody waits for: however it ends, the run goes on."""
         if scope is not None:
             current_scope.set(scope)
         _block_deadline.set(None)  # it has left the block that it was started in
         try:
+            if late is not None:  # an earlier leg of the run cut it off
+                late()
+                return
             async with asyncio.timeout_at(child._deadline):
                 await child.live()
         except (Exception, SystemExit) as error:
-            late = child._deadline is not None and self.state.loop.time() >= child._deadline
-            self._skipped(child, "detached, and its time is up" if late else "detached, and it failed", error)
+            over = child._deadline is not None and self.state.loop.time() >= child._deadline
+            self._skipped(child, "detached, and its time is up" if over else "detached, and it failed", error)
             self.state.handled(child.path, 0)
         finally:
             self._family._running -= 1
@@ -281,36 +333,27 @@ class Context:
             self._keys = Scope(digest(scope.id, b"node", self._place.encode(), n.to_bytes(4, "big")))
         return self._keys.keyed(place, key)
 
-    async def _with_options(self, child: Context) -> Any:
-        """Run a child; an optional one is skipped where money runs short or it fails, and its input passed on."""
-        self._family._running += 1
-        try:
-            if not child.node.optional:
-                return await child.live()
-            used = child.budget.percent_used
-            if used >= _SHORT_OF_MONEY:
-                self._skipped(child, f"optional, and {used} % of the budget is used", None)
-                return child.input
-            before = len(self.state.stops)
-            try:
-                return await child.live()
-            except (DeadlineExceeded, ConfigError, StoreFailed):
-                raise
-            except Exception as error:
-                short = isinstance(error, BudgetExceeded)
-                self._skipped(
-                    child, "optional, and the budget is used up" if short else "optional, and it failed", error
-                )
-                self.state.handled(child.path, before)
+    async def _optional(self, child: Context) -> Any:
+        """Run a child that is skipped where money runs short or it fails: then its input is passed on."""
+        used = int(self.drawn("percent_used", lambda: child.left.percent_used))
+        if used >= _SHORT_OF_MONEY:
+            self._skipped(child, f"optional, and {used} % of the budget is used", None)
             return child.input
-        finally:
-            self._family._running -= 1
+        before = len(self.state.stops)
+        try:
+            return await child.live()
+        except (DeadlineExceeded, ConfigError, InDoubt, JournalMismatch, StoreFailed):
+            raise
+        except Exception as error:
+            short = isinstance(error, BudgetExceeded)
+            self._skipped(child, "optional, and the budget is used up" if short else "optional, and it failed", error)
+            self.state.handled(child.path, before)
+        return child.input
 
     async def live(self) -> Any:
         """Run this context's node: events, deadline, watermark, and what it leaves for `.partial`."""
         state, node = self.state, self.node
-        emit = state.recorder.emit
-        emit(NodeStarted, self.path, name=node.name, type=node.type)
+        state.recorder.emit(NodeStarted, self.path, name=node.name, type=node.type)
         started = state.loop.time()
         outcome, error_text = "cancelled", ""
         self._visit = _visit(self._place)
@@ -338,7 +381,7 @@ class Context:
         finally:
             if level is not None:
                 _level.reset(level)
-            emit(
+            state.recorder.emit(
                 NodeFinished,
                 self.path,
                 name=node.name,
@@ -384,12 +427,13 @@ class Context:
         self._counts[path] = n
         return path if n == 1 else f"{path}#{n}"
 
-    def add_root_budgets(self, shared_deadline: float | None) -> None:
-        """The run's own time limits, and the root node's budgets. Runs of a map share one deadline, in loop time."""
+    def add_root_budgets(self, shared_deadline: float | None, active: float = 0.0) -> None:
+        """The run's own time limits, and the root node's budgets. Runs of a map share one deadline, in loop time.
+        `active` seconds of the run's own were used by earlier legs."""
         self._deadline = shared_deadline
         for account in self.state.budgets.root:
             if account.budget.seconds is not None and shared_deadline is None:
-                self.add_deadline(account.budget.seconds)
+                self.add_deadline(account.budget.seconds - active)
         if self.node.budget is not None:
             self._add_budgets(self.node)
         self._shaped = any(_limits_shape(budget) for budget in self.shape_budgets())
@@ -432,10 +476,13 @@ class Context:
     def _identity(self, what: bytes) -> str:
         scope = current_scope.get()
         assert scope is not None, "an effect outside its run"
-        return call_key(self.state, self._place, scope.id, what, scope.occurrence((self._place, what)))
+        return call_key(self._place, scope.id, what, scope.occurrence((self._place, what)))
 
     def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
         return self.state.directory.model(agent, choice, offline)
+
+    def price(self, model: Model) -> Price | None:
+        return self.state.directory.price(model)
 
     async def call_model(
         self,
@@ -450,7 +497,11 @@ class Context:
             state.stages.policy.allow("model", self.label, self.path)
         key = self._identity(request_hash(model, request))
         call = Call(state, model, request, key, self._chain, self.deadline, self._finish, self._spare)
-        with state.branches.here(), state.parking.working():
+        with state.branches.here(), state.parking.working(), outcome(state, key, self.path):
+            if state.replay is not None and (before := await known(state, key, self.path, f"a call of {model.id}")):
+                if isinstance(before.event, CallFinished):
+                    return call.again(before.event)
+                call.resend(before)
             return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
 
     async def call_tool(self, effect: ToolEffect) -> Any:
@@ -464,9 +515,47 @@ class Context:
         if effect.requires_approval:
             await self._approve(effect, arguments)
         inner = self._for_tool(effect.tool, key)
-        value = await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
+        if not effect.leaf:  # its own effects are recorded
+            value = await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
+        else:
+            value = await self._leaf(effect, inner, key)
         self.label = self.label.join(untrusted(effect.tool))
         return value
+
+    async def _leaf(self, effect: ToolEffect, inner: Context, key: str) -> Any:
+        """A tool's result: the recorded one, or that of running it now."""
+        state = self.state
+        with outcome(state, key, inner.path):
+            if state.replay is not None:
+                with state.branches.here(), state.parking.working():
+                    before = await known(state, key, inner.path, effect.tool)
+                if before is not None:
+                    if (
+                        isinstance(before.event, ToolFinished)
+                        and (stored := state.past_value(before.event)) is not None
+                    ):
+                        return stored if effect.decode is None else effect.decode(stored)
+                    lost = before.outcome == "finished"
+                    if lost or (before.in_doubt and not effect.idempotent):
+                        await self._decide_doubt(effect, key, lost=lost)
+            if effect.side_effect and not effect.requires_approval and state.past is not None and state.past.parent:
+                await self._approve(effect, key.encode())  # it has changed the world once already
+            return await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
+
+    async def _decide_doubt(self, effect: ToolEffect, key: str, *, lost: bool) -> None:
+        """Nobody but a human knows whether to run this again. Returns where it is to be; raises InDoubt else."""
+        what = (
+            f"{effect.tool} has run, and its result has no JSON to keep it in"
+            if lost
+            else f"{effect.tool} was under way when the run broke off, and may have happened"
+        )
+        item = Pending("in_doubt", self.path, f"{what}. Run it again?", ("again", "give up"))
+        if await self._ask(item, None, None) != "again":
+            raise InDoubt(
+                f"{what}; it was given up",
+                path=self.path,
+                hint="see what it did where it did it, and start a new run if need be",
+            )
 
     async def _approve(self, effect: ToolEffect, arguments: bytes) -> None:
         shown = arguments.decode(errors="replace")[:500]
@@ -481,7 +570,7 @@ class Context:
         inner._place = f"{self._place}/{tool}"
         inner.origin = self.origin
         inner._kin, inner._level = self._family, self._level
-        inner._idempotency_key = key
+        inner._idempotency_key = digest(self.state.id_bytes, key.encode()).hex()
         inner._visit = _visit(inner._place)
         inner.finished = self.finished
         return inner
@@ -495,6 +584,7 @@ class Context:
 
         call_of = getattr(function, "__call__", None)  # noqa: B004 - an object may be called asynchronously
         sync = not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call_of))
+        encode, decode = codec_of(function)
         return await self.call_tool(
             ToolEffect(
                 name,
@@ -503,6 +593,8 @@ class Context:
                 in_thread=sync,
                 side_effect=side_effect,
                 idempotent=not side_effect,
+                encode=encode,
+                decode=decode,
             )
         )
 
@@ -513,7 +605,7 @@ class Context:
         try:
             for one in awaitables:
                 tasks.append(asyncio.ensure_future(one))
-                if len(tasks) % _STARTED_TOGETHER == 0:
+                if len(tasks) % STARTED_TOGETHER == 0:
                     await asyncio.sleep(0)
             return list(await asyncio.gather(*tasks))
         except BaseException:
@@ -525,9 +617,22 @@ class Context:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
 
+    def race(self, awaitables: Iterable[Awaitable[A]]) -> Race[A]:
+        return Race(awaitables)
+
     async def sleep(self, seconds: float) -> None:
-        with self.state.branches.here(), self.state.parking.working():
+        state = self.state
+        key = self._identity(digest(b"sleep", repr(seconds).encode()))
+        with state.branches.here(), state.parking.working(), outcome(state, key, self.path):
+            before = await known(state, key, self.path, f"a sleep of {seconds:g} s")
+            if before is not None and before.outcome == "finished":
+                return
             await asyncio.sleep(seconds)
+            self._elapsed(key, "sleep")
+
+    def _elapsed(self, key: str, what: str) -> None:
+        if self.state.recorder.store is not None:
+            self.state.recorder.emit(Elapsed, self.path, key=key, what=what)
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncGenerator[None]:
@@ -535,20 +640,39 @@ class Context:
         outer = self.deadline
         token = _block_deadline.set(until if outer is None else min(until, outer))
         before = len(self.state.stops)
+        key = self._identity(digest(b"timeout", repr(seconds).encode()))
+        elapsed: asyncio.Task[None] | None = None
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(until) as limit:
+                if self.state.replay is not None and (record := self.state.replay.claim(key)) is not None:
+                    # it ran out in the first run: it does so again, in its turn and not after `seconds`
+                    elapsed = asyncio.create_task(self._run_out(record, limit))
                 yield
         except (TimeoutError, DeadlineExceeded) as error:
             now = self.state.loop.time()
-            if now < until or (outer is not None and now >= outer):
+            if (now < until and elapsed is None) or (outer is not None and now >= outer):
                 raise
             self.state.handled(self.path, before)  # the block's own deadline is the caller's business, not the run's
+            if elapsed is None:
+                self._elapsed(key, "timeout")
             raise TimeoutError(f"{self.path}: not done within {seconds:g} s") from error
         finally:
+            if elapsed is not None:
+                elapsed.cancel()
             _block_deadline.reset(token)
 
+    async def _run_out(self, record: Record, limit: asyncio.Timeout) -> None:
+        assert self.state.replay is not None
+        await self.state.replay.turn(record)
+        limit.reschedule(self.state.loop.time())
+
     def now(self) -> float:
-        return self.state.wall()
+        return float(self.drawn("now", self.state.wall))
+
+    def drawn(self, what: str, draw: Callable[[], Any]) -> Any:
+        if self.state.recorder.store is None:
+            return draw()
+        return drawn(self.state, self._identity(digest(b"drawn", what.encode())), self.path, what, draw)
 
     def random(self) -> float:
         return int.from_bytes(self._draw(b"random")[:8], "big") / 2**64
@@ -582,6 +706,25 @@ class Context:
                 f"{self.path}: nobody waits for a detached node, so it cannot wait for a human",
                 hint="give run(…, on_ask=) a function that answers, or ask outside",
             )
+        key = self._identity(digest(b"ask", item.kind.encode(), item.question.encode(errors="surrogatepass")))
+        if state.recorder.store is None:
+            return await self._answer(item, default, deadline)
+        with outcome(state, key, self.path):
+            if state.replay is not None:
+                with state.branches.here(), state.parking.working():
+                    before = await known(state, key, self.path, "a question")
+                if before is not None and isinstance(before.event, Answered):
+                    return before.event.answer
+            id = digest(state.id_bytes, key.encode()).hex()[:12]
+            state.recorder.emit(
+                Asked, self.path, key=key, id=id, about=item.kind, question=item.question, options=item.options
+            )
+            answer = await self._answer(item, default, deadline)
+            state.recorder.emit(Answered, self.path, key=key, id=id, answer=answer, by="on_ask")
+            return answer
+
+    async def _answer(self, item: Pending, default: str | None, deadline: float | None) -> str:
+        state = self.state
         if state.on_ask is None:
             with state.branches.here():
                 return await state.parking.wait(item)
@@ -606,7 +749,9 @@ class Context:
             async def work() -> Any:
                 return await call_function(checker, self, value)
 
-            with self.state.branches.here(), self.state.parking.working():
+            replay = self.state.replay
+            computing = nullcontext() if replay is None else replay.computing()
+            with self.state.branches.here(), self.state.parking.working(), computing:
                 problem = await in_thread(work)
         else:
             problem = await call_function(checker, self, value)

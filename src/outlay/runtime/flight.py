@@ -78,15 +78,17 @@ class Flight:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    async def shielded(self, work: Callable[P, Coroutine[Any, Any, A]], *args: P.args, **options: P.kwargs) -> A:
-        """Await `work(…)` in a task of its own that outlives the awaiting branch."""
+    def shielded(
+        self, work: Callable[P, Coroutine[Any, Any, A]], *args: P.args, **options: P.kwargs
+    ) -> asyncio.Future[A]:
+        """The answer of `work(…)`, done in a task of its own that outlives the branch that awaits it."""
         answer: asyncio.Future[A] = self._loop.create_future()
         task = self._loop.create_task(_hand_over(answer, work, *args, **options))
         self._tasks[task] = answer
         if is_beside.get():
             self._beside.add(task)
         task.add_done_callback(self._landed)
-        return await answer
+        return answer
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         answer = self._tasks.pop(task)

@@ -24,7 +24,7 @@ StoreLike: TypeAlias = str | Store | None
 OnAsk: TypeAlias = Callable[[Pending], Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Host:
     """What several runs have in common: models, prices, shared budgets, the store."""
 
@@ -41,19 +41,25 @@ class Host:
     stages: Stages = field(default_factory=Stages)
 
 
-class RunOptions(TypedDict, total=False):
-    """What `run` takes besides the flow and its input; see there."""
+class Options(TypedDict, total=False):
+    """What every way to run a flow takes besides the flow and its input; see `run`."""
 
     budget: Budgets
     deps: Any
     store: StoreLike
-    run_id: str | None
     models: Replacements
     on_event: Listener | None
     on_alert: OnAlert | None
     on_ask: OnAsk | None
     seed: int | None
     history: Transcript | None
+    strict: bool
+
+
+class RunOptions(Options, total=False):
+    """What `run` takes besides the flow and its input."""
+
+    run_id: str | None
 
 
 class hosting:
@@ -65,7 +71,7 @@ class hosting:
     __slots__ = ("_host", "_own")
 
     def __init__(
-        self, options: RunOptions, *listeners: Listener, shared: Chain = (), deadline: float | None = None
+        self, options: Options, *listeners: Listener, shared: Chain = (), deadline: float | None = None
     ) -> None:
         directory = Directory(options.get("models"), default_prices())
         store, on_event = options.get("store"), options.get("on_event")

@@ -43,13 +43,19 @@ async def _recorded(
         label=inner.label.integrity.name.lower(),
     )
     started = state.loop.time()
-    error_text, size = "cancelled", 0
+    error_text, size, kept = "cancelled", 0, ""
     try:
+        if not effect.idempotent:
+            await state.recorder.durable()  # or a crash could leave it done and unknown
         try:
             with state.branches.here(), state.parking.working():
                 value = await _in_time(state, effect, inner, deadline)
         except BaseExceptionGroup as group:
             raise flatten(group) from None
+        if effect.encode is not None and effect.decode is not None and (stored := effect.encode(value)) is not None:
+            value = effect.decode(stored)
+            if effect.leaf:
+                kept = state.recorder.keep_content(stored)
         error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
         return value  # pyright: ignore[reportUnknownVariableType]
     except (Exception, SystemExit) as error:
@@ -65,6 +71,7 @@ async def _recorded(
             seconds=state.loop.time() - started,
             error=error_text,
             size=size,
+            value=kept,
         )
 
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
-from outlay.protocols.store import Row
-from outlay.stores.database import SEQ_BITS, closed, connect, open_database, unusable
-from outlay.stores.writer import Writer
+from outlay.errors import StoreFailed
+from outlay.protocols.documents import Change, Document
+from outlay.protocols.store import Fence, Row
+from outlay.stores.batch import Batch
+from outlay.stores.database import connect, failed, open_database, unusable
+from outlay.stores.inserts import Inserts
+from outlay.stores.writer import SEQ_BITS, Writer, Written, closed
 
 #: Bytes in the queue above which no new effect should start.
 HIGH_WATER = 16 * 2**20
 #: Digests asked for in one statement; SQLite allows 32,766 parameters since 3.32, 999 before.
 _DIGESTS = 500
+_DOCUMENT = "SELECT collection, key, version, body FROM documents WHERE body IS NOT NULL AND collection = ?"
 
 
 class SqliteStore:
@@ -29,7 +36,7 @@ class SqliteStore:
 
     def __init__(self, path: str | Path, *, high_water: int = HIGH_WATER) -> None:
         self.path = Path(path).expanduser().absolute()
-        self._writer = Writer(open_database(self.path), self.path, high_water)
+        self._writer = Writer(_File(self.path), high_water)
         self._reader = _Reader(self.path)
         # Runs at the latest when the interpreter ends: the writer is a daemon and would be cut off.
         self._end = weakref.finalize(self, _end, self._writer, self._reader)
@@ -37,8 +44,8 @@ class SqliteStore:
     def __repr__(self) -> str:
         return f"SqliteStore({str(self.path)!r})"
 
-    def append(self, rows: Sequence[Row]) -> None:
-        self._writer.put_rows(rows)
+    def append(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
+        self._writer.put_rows(rows, fence)
 
     def keep(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
         self._writer.put_blobs(blobs)
@@ -59,11 +66,51 @@ class SqliteStore:
     async def blobs(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
         return await asyncio.to_thread(self._reader.blobs, digests)
 
+    async def read(self, collection: str, key: str) -> Document | None:
+        return await asyncio.to_thread(self._reader.document, collection, key)
+
+    async def list(self, collection: str, prefix: str = "") -> list[Document]:
+        return await asyncio.to_thread(self._reader.documents, collection, prefix)
+
+    async def commit(self, changes: Sequence[Change]) -> tuple[int, ...]:
+        return await self._writer.put_changes(asyncio.get_running_loop(), changes)
+
     async def close(self) -> None:
         if self._end.alive:
             await asyncio.to_thread(self._end)
             if error := self._writer.error:
                 raise error
+
+
+class _File:
+    """The writing side: one connection, and the file that it was opened on."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        self._connection = open_database(path)
+        self._inserts = Inserts(self._connection)
+        self._inode = _inode(self.name)
+
+    def write(self, batch: Batch) -> Written:
+        if _inode(self.name) != self._inode:
+            raise FileNotFoundError("the file was removed or replaced while it was in use")
+        return self._inserts.write(batch)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def failed(self, error: BaseException) -> StoreFailed:
+        return failed(self._path, error)
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    """Which file the name stands for; SQLite itself would go on writing into a file that was removed."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class _Reader:
@@ -77,7 +124,7 @@ class _Reader:
 
     def _open(self) -> sqlite3.Connection:
         if self._closed:
-            raise closed(self._path)
+            raise closed(str(self._path))
         if self._connection is None:
             self._connection = connect(self._path)
             self._connection.execute("PRAGMA query_only = TRUE")
@@ -117,6 +164,25 @@ class _Reader:
             except sqlite3.Error as error:
                 raise unusable(self._path, error) from error
         return found
+
+    def document(self, collection: str, key: str) -> Document | None:
+        query = f"{_DOCUMENT} AND key = ?"
+        with self._lock:
+            try:
+                found = self._open().execute(query, (collection, key)).fetchone()
+            except sqlite3.Error as error:
+                raise unusable(self._path, error) from error
+        return Document(*found) if found else None
+
+    def documents(self, collection: str, prefix: str) -> list[Document]:
+        query = f"{_DOCUMENT} AND key >= ? ORDER BY key"
+        with self._lock:
+            try:
+                rows = self._open().execute(query, (collection, prefix))
+                # What begins with the prefix stands together, from the prefix itself on.
+                return list(takewhile(lambda found: found.key.startswith(prefix), (Document(*row) for row in rows)))
+            except sqlite3.Error as error:
+                raise unusable(self._path, error) from error
 
     def close(self) -> None:
         with self._lock:
