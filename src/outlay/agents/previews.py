@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from outlay.agents.content import as_text
 from outlay.protocols.context import RunContext
 
 #: About what a model reads in a minute; longer results become an artifact with a preview.
@@ -27,6 +30,16 @@ def preview(ctx: RunContext[object], text: str, max_tokens: int) -> str:
         f"{text[: min(_PREVIEW_CHARS, most)]}\n"
         f"… [{len(text):,} characters in all; this is the beginning, the whole is artifact {name}]"
     )
+
+
+def shown(ctx: RunContext[object], value: Any, max_tokens: int) -> tuple[Any, int]:
+    """A result as it is passed on, and about how many tokens that is: as it is, or its `preview` as text."""
+    try:
+        text = as_text(value)
+    except ValueError:  # no JSON holds it: only a function can take it
+        return value, 0
+    seen = preview(ctx, text, max_tokens)
+    return value if seen == text else seen, about_tokens(seen)
 
 
 async def read_artifact(ctx: RunContext[object], name: str, start: int = 0) -> str:
