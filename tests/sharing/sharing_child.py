@@ -41,7 +41,7 @@ async def publish_and_die(address: str, name: str, n: int) -> None:
     """The message is on the bus (stdout); the process dies before the outbox forgets it."""
 
     class Stdout:
-        async def publish(self, topic: str, body: Any, *, key: str | None = None, id: str | None = None) -> None:
+        async def publish(self, topic: str, body: Any, *, id: str | None = None, **options: Any) -> None:
             os.write(1, f"{id} {body}\n".encode())
             if name == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
