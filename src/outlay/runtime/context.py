@@ -769,7 +769,7 @@ class Context:
 
     @property
     def state(self) -> State:
-        actor = NodeActor(self, self._run, identify=self._identity, join=self._met, jitter=self._jitter)
+        actor = NodeActor(self, self._run, identify=self._identity, join=self._met)
         return State.of_run(self._run.store, self._run.id, actor=actor)
 
     def _met(self, label: Label) -> None:
