@@ -11,7 +11,7 @@ itself. An effect that was begun and has none of these is open: it may or may no
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
@@ -28,12 +28,25 @@ from outlay.events.records import (
     RunFinished,
     RunResumed,
     RunStarted,
+    SharedDone,
     ToolFinished,
     ToolStarted,
 )
 from outlay.values.money import ZERO
 
 Outcome: TypeAlias = Literal["open", "finished", "failed"]
+_Keyed: TypeAlias = (
+    CallStarted
+    | CallFinished
+    | CallFailed
+    | ToolStarted
+    | ToolFinished
+    | EffectFailed
+    | EffectCancelled
+    | Elapsed
+    | Answered
+    | SharedDone
+)
 
 
 @dataclass(slots=True)
@@ -42,6 +55,7 @@ class Record:
 
     key: str
     place: int
+    path: str = ""
     outcome: Outcome = "open"
     event: Event | None = None
     #: The flow stopped waiting for it; it may have a result all the same, which nobody saw.
@@ -52,6 +66,9 @@ class Record:
     intent: CallStarted | ToolStarted | None = None
     #: The intent has no end: it may have happened.
     in_doubt: bool = False
+
+    def is_below(self, path: str) -> bool:
+        return self.path == path or self.path.startswith(path + "/")
 
     @property
     def site(self) -> str:
@@ -78,7 +95,8 @@ class Journal:
     """`records` by key, in the order in which the effects began."""
 
     records: dict[str, Record] = field(default_factory=dict[str, Record])
-    drawn: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: Values of the moment by key, each with its place.
+    drawn: dict[str, tuple[int, Any]] = field(default_factory=dict[str, tuple[int, Any]])
     started: RunStarted | None = None
     #: The flow as it was when the run was last worked on.
     shape: str = ""
@@ -98,6 +116,30 @@ class Journal:
             fold.add(event)
         return fold.end()
 
+    def up_to(self, path: str) -> Journal:
+        """What a fork at `path` shares with this run: all but what happened there, and what was decided later.
+
+        What depends on it finds no record by itself, because its input is another. A fork pays for itself: nothing
+        of what was spent is in it.
+        """
+        begun = min((r.place for r in self.records.values() if path and r.is_below(path)), default=self.last + 1)
+        kept = {
+            key: record
+            for key, record in self.records.items()
+            if record.outcome != "open"
+            and not (path and record.is_below(path))
+            and not (record.place > begun and isinstance(record.event, Answered))
+        }
+        drawn = {key: value for key, value in self.drawn.items() if value[0] < begun}
+        return Journal(kept, drawn, shape=self.shape, last=self.last)
+
+    def then(self, later: Journal) -> Journal:
+        """The memory of a fork: what it shares, and what it did itself after that."""
+        after = self.last + 1
+        own = {key: replace(record, place=after + record.place) for key, record in later.records.items()}
+        drawn = {key: (after + place, value) for key, (place, value) in later.drawn.items()}
+        return Journal(self.records | own, self.drawn | drawn, shape=later.shape, last=after + later.last)
+
 
 class _Fold:
     def __init__(self) -> None:
@@ -112,7 +154,7 @@ class _Fold:
         before_it, self._until = self._until, event.time
         match event:
             case CallStarted():
-                record = self._record(event.key, event.seq)
+                record = self._record(event)
                 record.intent, record.in_doubt = event, True
                 record.attempts = max(record.attempts + 1, event.attempt)
                 journal.spent.calls += 1
@@ -121,27 +163,27 @@ class _Fold:
                 self._open[event.key, event.attempt] = event
             case CallFinished():
                 self._settle(event)
-                self._outcome(event.key, event, "finished")
+                self._outcome(event, "finished")
             case CallFailed():
                 self._open.pop((event.key, event.attempt), None)
-                record = self._record(event.key, event.seq)
+                record = self._record(event)
                 record.in_doubt = False
                 if event.in_doubt is not None:
                     journal.spent.doubt += event.in_doubt
             case ToolStarted():
-                record = self._record(event.key, event.seq)
+                record = self._record(event)
                 record.intent, record.in_doubt = event, True
                 record.outcome, record.event = "open", None
             case ToolFinished() if not event.error:
-                self._outcome(event.key, event, "finished")
+                self._outcome(event, "finished")
             case EffectFailed():
-                self._outcome(event.key, event, "failed")
-            case Elapsed() | Answered():
-                self._outcome(event.key, event, "finished")
+                self._outcome(event, "failed")
+            case Elapsed() | Answered() | SharedDone():
+                self._outcome(event, "finished")
             case EffectCancelled():
-                self._record(event.key, event.seq).cancelled = True
+                self._record(event).cancelled = True
             case Drawn():
-                journal.drawn.setdefault(event.key, event.value)
+                journal.drawn.setdefault(event.key, (event.seq, event.value))
             case RunStarted():
                 journal.started = event
                 self._leg(event)
@@ -170,14 +212,14 @@ class _Fold:
         self.journal.owner = event.owner
         self._since = self._until
 
-    def _record(self, key: str, place: int) -> Record:
-        record = self.journal.records.get(key)
+    def _record(self, event: _Keyed) -> Record:
+        record = self.journal.records.get(event.key)
         if record is None:
-            record = self.journal.records[key] = Record(key, place)
+            record = self.journal.records[event.key] = Record(event.key, event.seq, event.path)
         return record
 
-    def _outcome(self, key: str, event: Event, outcome: Outcome) -> None:
-        record = self._record(key, event.seq)
+    def _outcome(self, event: _Keyed, outcome: Outcome) -> None:
+        record = self._record(event)
         record.place, record.outcome, record.event, record.in_doubt = event.seq, outcome, event, False
 
     def _settle(self, event: CallFinished) -> None:

@@ -20,6 +20,7 @@ from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.node import Node
 from outlay.runtime.alerts import alert_to
+from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree, accounts_for
 from outlay.runtime.context import Context
 from outlay.runtime.directory import transport
@@ -56,20 +57,21 @@ async def execute(
     history: Transcript | None = None,
     streaming: bool = False,
     strict: bool = False,
+    branch: Past | None = None,
 ) -> Result[Any]:
     """Run `root` on one input, with budgets of its own beside those of the host. A run that is in the store goes on,
-    one that is over gives what it gave.
+    one that is over gives what it gave. `branch` is what a fork shares with the run that it branches off.
 
     Raises what `run` raises.
     """
     value, label = _unlabelled(input)
-    leg = Leg(_checked_id(run_id), seed, history or EMPTY, streaming, strict)
+    leg = Leg(_checked_id(run_id), seed, history or EMPTY, streaming, strict, branch)
     if host.store is None:
         return await _work(host, root, value, label, limits, leg)
     past = None if run_id is None else await recall(host.store, leg.run_id)
     if past is not None:
         _check_input(past, value)
-        leg = replace(leg, past=past, seed=past.started.seed if seed is None else seed)
+        leg = replace(leg, past=past)
         if past.is_over:
             return _as_stored(await _work(host, root, value, label, limits, leg), past, root)
     wall = wall_clock(asyncio.get_running_loop())
@@ -115,7 +117,7 @@ async def _work(
     state = RunState(
         run_id,
         run_id.encode(),
-        str(leg.seed if leg.seed is not None else run_id).encode(),
+        (str(run_id if leg.seed is None else leg.seed) if past is None else past.seed).encode(),
         loop,
         wall,
         recorder,
@@ -123,6 +125,7 @@ async def _work(
         host.directory,
         flight,
         parking,
+        Beside(loop),
         await transport(),
         host.deps,
         host.on_ask,
@@ -131,9 +134,13 @@ async def _work(
         leg.history,
         root,
         past=past,
+        changed={} if past is None else {path: json.loads(input) for path, input in past.changed.items()},
     )
     shape = "" if host.store is None else shape_of(root)
-    _announce(state, host, path, value, leg, shape)
+    if past is not None and past.events:
+        _announce_again(state, host, path, leg, shape)
+    else:
+        _announce(state, host, path, value, leg, shape)
     if past is not None:
         _go_on(state, past, shape, leg.strict)
     context = Context(state, root, path, value, None)
@@ -171,57 +178,70 @@ def _as_stored(result: Result[Any], past: Past, root: Node[Any, Any]) -> Result[
 
 
 def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shape: str) -> None:
-    """The first event of this leg."""
-    lane = "offline" if host.directory.used_offline else "live"
-    limits = tuple(_limits(account.budget) for account in state.budgets.root)
-    if leg.past is not None:
-        state.recorder.emit(RunResumed, path, lane=lane, limits=limits, shape=shape, owner=leg.owner)
-        return
-    input = _input_json(value)
+    """The first event of a run, and of a fork."""
+    input, fork, changed = input_json(value), leg.past, ""
     state.recorder.keep_content(input)
+    if fork is not None and fork.at in fork.changed:
+        changed = state.recorder.keep_content(fork.changed[fork.at])
     state.recorder.emit(
         RunStarted,
         path,
         flow=state.root.name if state.root is not None else "",
         input=content_digest(input).hex(),
-        lane=lane,
+        lane=_lane(host),
         seed=leg.seed,
-        limits=limits,
+        limits=_all_limits(state),
         shape=shape,
         owner=leg.owner,
+        parent="" if fork is None else fork.parent,
+        at="" if fork is None else fork.at,
+        changed=changed,
     )
+
+
+def _announce_again(state: RunState, host: Host, path: str, leg: Leg, shape: str) -> None:
+    """The first event of a later leg."""
+    lane, limits = _lane(host), _all_limits(state)
+    state.recorder.emit(RunResumed, path, lane=lane, limits=limits, shape=shape, owner=leg.owner)
+
+
+def _lane(host: Host) -> str:
+    return "offline" if host.directory.used_offline else "live"
+
+
+def _all_limits(state: RunState) -> tuple[dict[str, str], ...]:
+    return tuple(_limits(account.budget) for account in state.budgets.root)
 
 
 def _go_on(state: RunState, past: Past, shape: str, strict: bool) -> None:
     """Take over what an earlier leg did: its outcomes are given again, and what it spent counts."""
-    journal, parking, flight = past.journal, state.parking, state.flight
-    recorder = state.recorder
+    parking, flight, recorder = state.parking, state.flight, state.recorder
     replay = Replay(
-        journal,
+        past.memory,
         state.loop,
         lambda: len(recorder.events),
         lambda: parking.busy or len(flight) > 0,
-        changed=journal.shape != shape,
+        changed=past.memory.shape != shape,
         strict=strict,
         sealed=past.is_over,
     )
     state.replay = replay
     parking.on_look = replay.look
-    spent = journal.spent
+    spent = past.journal.spent
     for account in state.budgets.root:
         account.carry(spent.usd, spent.doubt, spent.tokens, spent.calls, unpriced=spent.unpriced)
 
 
 def _check_input(past: Past, value: Any) -> None:
     """Raises JournalMismatch where the run was begun with another input."""
-    if past.started.input != content_digest(_input_json(value)).hex():
+    if past.started.input != content_digest(input_json(value)).hex():
         raise JournalMismatch(
             f"run {past.started.run} was begun with another input",
             hint="give the input it was begun with, another run_id, or fork it to change the input",
         )
 
 
-def _input_json(value: Any) -> bytes:
+def input_json(value: Any) -> bytes:
     """What a run's input is known by. Raises ConfigError for one that is used up by being read, or has no JSON."""
     if isinstance(value, Iterator):
         raise ConfigError("an input is recorded, which would use up an iterator", hint="give list(…) of it")
@@ -261,6 +281,10 @@ async def _flow(state: RunState, context: Context) -> _End:
             end = _End(error=error)
         if me.cancelling() > cancels:
             raise asyncio.CancelledError  # a node may catch it for its clean-up, not for the whole run
+        if state.beside:
+            await state.branches.cut_off(but_beside=True)
+            await state.beside.drain()
+            await state.flight.cut_off(only_beside=True)
         state.closed = state.closed or Stopped("the run is over")
         await state.branches.cut_off()
         await state.flight.drain()
@@ -364,7 +388,7 @@ def _kept_output(state: RunState, output: Any) -> str:
     if state.recorder.store is None:
         return ""
     try:
-        return state.recorder.keep_content(_input_json(output))
+        return state.recorder.keep_content(input_json(output))
     except ConfigError:
         return ""
 

@@ -41,13 +41,12 @@ class Host:
     stages: Stages = field(default_factory=Stages)
 
 
-class RunOptions(TypedDict, total=False):
-    """What `run` takes besides the flow and its input; see there."""
+class Options(TypedDict, total=False):
+    """What every way to run a flow takes besides the flow and its input; see `run`."""
 
     budget: Budgets
     deps: Any
     store: StoreLike
-    run_id: str | None
     models: Replacements
     on_event: Listener | None
     on_alert: OnAlert | None
@@ -55,6 +54,12 @@ class RunOptions(TypedDict, total=False):
     seed: int | None
     history: Transcript | None
     strict: bool
+
+
+class RunOptions(Options, total=False):
+    """What `run` takes besides the flow and its input."""
+
+    run_id: str | None
 
 
 class hosting:
@@ -66,7 +71,7 @@ class hosting:
     __slots__ = ("_address", "_host", "_own")
 
     def __init__(
-        self, options: RunOptions, *listeners: Listener, shared: Chain = (), deadline: float | None = None
+        self, options: Options, *listeners: Listener, shared: Chain = (), deadline: float | None = None
     ) -> None:
         directory = Directory(options.get("models"), default_prices())
         store, on_event = options.get("store"), options.get("on_event")

@@ -76,7 +76,7 @@ class outcome:
 
 
 def _was_cancelled(state: RunState, key: str) -> bool:
-    before = None if state.past is None else state.past.journal.records.get(key)
+    before = None if state.past is None else state.past.memory.records.get(key)
     return before is not None and before.cancelled
 
 

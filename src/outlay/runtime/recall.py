@@ -5,13 +5,13 @@ Everything is checked on the way in: events must be whole and without gaps, cont
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from outlay.analysis.journal import Journal
 from outlay.errors import JournalMismatch
 from outlay.events.codec import decode
-from outlay.events.records import CallFinished, Event, RunStarted, ToolFinished
+from outlay.events.records import CallFinished, Event, RunStarted, SharedDone, ToolFinished
 from outlay.protocols.store import Store
 from outlay.values.message import DIGEST_SIZE, Message
 from outlay.values.request import ModelResponse, StopKind
@@ -24,16 +24,30 @@ _AT_ONCE = 1_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Past:
-    """What is known of a run that was begun before. `events` are in their order, `contents` by digest."""
+    """What is known of a run that was begun before. `events` are its own, in their order, and `journal` their fold;
+    `memory` is what a replay goes by, which is more for a fork; `contents` by digest, `seed` what chance hangs on.
+    """
 
     events: Sequence[Event]
     journal: Journal
     contents: dict[bytes, bytes]
+    memory: Journal
+    seed: str
+    #: Of a fork: the run it parted from, and the path at which it did.
+    parent: str = ""
+    at: str = ""
+    #: What nodes get instead of their own input, as JSON by path: changed by this fork and by those before it.
+    changed: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     @property
     def started(self) -> RunStarted:
         assert self.journal.started is not None, "checked on the way in"
         return self.journal.started
+
+    @property
+    def input(self) -> bytes | None:
+        """The JSON of the run's input, None where it is gone."""
+        return self.contents.get(bytes.fromhex(self.started.input))
 
     @property
     def is_over(self) -> bool:
@@ -59,7 +73,7 @@ class Past:
             raw_stop=event.raw_stop,
         )
 
-    def value(self, event: ToolFinished) -> bytes | None:
+    def value(self, event: ToolFinished | SharedDone) -> bytes | None:
         """The stored result, None where it had no JSON. Raises JournalMismatch where it is gone."""
         return self._content(event.value, event) if event.value else None
 
@@ -99,20 +113,45 @@ async def recall(store: Store, run_id: str) -> Past | None:
             raise _torn(run_id, place, f"it says that it is event {event.seq} of run {event.run}")
         events.append(event)
     journal = Journal.of(events)
-    if journal.started is None:
+    started = journal.started
+    if started is None:
         raise _torn(run_id, 0, "the run does not begin with its start")
-    return Past(events, journal, await _contents(store, run_id, journal))
+    contents = await _contents(store, run_id, journal)
+    seed = str(started.seed if started.seed is not None else run_id)
+    if not started.parent:
+        return Past(events, journal, contents, journal, seed)
+    parent = await recall(store, started.parent)
+    if parent is None:
+        raise JournalMismatch(
+            f"run {run_id} is a fork of {started.parent}, which is no longer in the store",
+            hint="start the run anew",
+        )
+    changed = contents.get(bytes.fromhex(started.changed)) if started.changed else None
+    base = branch(parent, started.at, changed)
+    return replace(
+        base, events=events, journal=journal, contents=base.contents | contents, memory=base.memory.then(journal)
+    )
+
+
+def branch(parent: Past, at: str, changed: bytes | None) -> Past:
+    """The past of a fork that has done nothing yet."""
+    shared, run_id = parent.memory.up_to(at), parent.started.run
+    own = {} if changed is None else {at: changed}
+    return Past((), Journal(), parent.contents, shared, parent.seed, run_id, at, {**parent.changed, **own})
 
 
 async def _contents(store: Store, run_id: str, journal: Journal) -> dict[bytes, bytes]:
     wanted: list[bytes] = []
+    if journal.started is not None:
+        named = (journal.started.input, journal.started.changed)
+        wanted += [bytes.fromhex(digest) for digest in named if digest]
     if journal.finished is not None and journal.finished.output:
         wanted.append(bytes.fromhex(journal.finished.output))
     for record in journal.records.values():
         event = record.event
         if isinstance(event, CallFinished):
             wanted.append(bytes.fromhex(event.message or event.head))
-        elif isinstance(event, ToolFinished) and event.value:
+        elif isinstance(event, ToolFinished | SharedDone) and event.value:
             wanted.append(bytes.fromhex(event.value))
     found: dict[bytes, bytes] = {}
     for start in range(0, len(wanted), _AT_ONCE):

@@ -83,7 +83,7 @@ class Replay:
     def drawn(self, key: str) -> tuple[bool, object]:
         """Whether a value was drawn under this key, and which."""
         drawn = self.journal.drawn
-        return (True, drawn[key]) if key in drawn else (False, None)
+        return (True, drawn[key][1]) if key in drawn else (False, None)
 
     def claim(self, key: str) -> Record | None:
         """The record of this effect, which nobody else will get."""

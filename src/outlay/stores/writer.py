@@ -178,8 +178,8 @@ class Writer:
             self._bell.release()
 
     def _check(self) -> None:
-        if error := self.error:
-            raise error
+        if self._error is not None:
+            raise self._database.failed(self._error)
         if self._stopping:
             raise closed(self._database.name)
         if os.getpid() != self._process:
