@@ -10,14 +10,18 @@ from hypothesis import strategies as st
 from outlay import Agent, Budget, Tool, node, run_sync
 from outlay.errors import Overloaded
 from outlay.patterns import (
+    Blackboard,
     Critique,
     Debate,
     FanOut,
     Judgement,
+    Mesh,
     Pipeline,
     Plan,
     Refine,
+    RoundRobin,
     Router,
+    Specialist,
     Subtask,
     Supervisor,
     Vote,
@@ -70,11 +74,8 @@ class Builder:
         return {"optional": self.draw(st.booleans()), "budget": budget}
 
     def tree(self, depth):
-        kind = self.draw(
-            st.sampled_from(
-                ["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine", "vote", "debate"]
-            )
-        )
+        kinds = ["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine", "vote", "debate"]
+        kind = self.draw(st.sampled_from([*kinds, "roundrobin", "mesh", "blackboard"]))
         return self.agent(**self.options()) if depth == 0 or kind == "agent" else getattr(self, kind)(depth - 1)
 
     def trees(self, depth):
@@ -133,6 +134,28 @@ class Builder:
         judge = self.agent(Judgement(True, "ok"), output_type=Judgement)
         flow = Debate([p.flow for p in parts], judge.flow, 1, name=self.name("debate"), **self.options())
         return Tree(flow, max(p.seconds for p in parts) + judge.seconds, sum(p.calls for p in parts) + 1)
+
+    def roundrobin(self, depth):
+        parts = self.trees(depth)
+        flow = RoundRobin([p.flow for p in parts], len(parts), name=self.name("talk"), **self.options())
+        return Tree(flow, sum(p.seconds for p in parts), sum(p.calls for p in parts))
+
+    def mesh(self, depth):
+        peer = self.tree(depth)
+        first = self.agent(Reply(tool_calls=[(f"handoff_to_{peer.flow.name}", {"task": "go on", "summary": "so far"})]))
+        flow = Mesh({first.flow: [peer.flow]}, first.flow, 1, name=self.name("mesh"), **self.options())
+        return Tree(flow, first.seconds + peer.seconds, first.calls + peer.calls)
+
+    def blackboard(self, depth):
+        parts = self.trees(depth)
+        specialists = [
+            Specialist(
+                Pipeline(p.flow, lambda output: type(output).__name__, name=f"expert{i}"), ["input"], {f"e{i}": str}
+            )
+            for i, p in enumerate(parts)
+        ]
+        flow = Blackboard(specialists, name=self.name("board"), **self.options())
+        return Tree(flow, max(p.seconds for p in parts), sum(p.calls for p in parts))
 
 
 @st.composite
