@@ -217,6 +217,21 @@ async def test_what_is_not_acknowledged_in_time_comes_again(site: Site):
         await nothing(messages)
 
 
+async def test_what_somebody_left_behind_is_found_by_a_busy_consumer(site: Site):
+    """Although there is always something newer to do."""
+    async with site.open(visibility=0.3) as bus, site.open(visibility=0.3) as other:
+        await bus.publish("orders", "left", key="c-1")
+        await take(other.consume("orders"))
+        messages = bus.consume("orders")
+        for n in range(3):
+            await bus.publish("orders", n)
+        await take_body(messages)
+        await site.pass_time(0.35)
+        async with asyncio.timeout(5):
+            while (body := await take_body(messages)) != "left":
+                await bus.publish("orders", body)
+
+
 async def test_a_lease_can_be_extended(site: Site):
     async with site.open(visibility=0.4) as bus:
         await bus.publish("orders", "long", key="c-1")

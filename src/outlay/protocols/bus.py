@@ -44,7 +44,10 @@ class BusLimits:
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """What travels beside a body: the sender's path in its flow, the label of the body, and words of your own."""
+    """What travels beside a body: the sender's path in its flow, the label of the body, and words of your own.
+
+    All of it is the sender's word: whoever may write to the bus can claim any path and any label.
+    """
 
     sender: str = ""
     label: Label = TRUSTED
