@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from outlay.agents.function import node
     from outlay.agents.tool import Tool, tool
     from outlay.protocols.context import RunContext
+    from outlay.runtime.fork import fork
     from outlay.runtime.many import run_many
     from outlay.runtime.result import Result
     from outlay.runtime.run import run, run_sync
     from outlay.runtime.stream import stream
+    from outlay.sharing.tools import read_artifact
     from outlay.stores.opening import open_store
     from outlay.values.budget import Budget
     from outlay.values.content import File, Image
@@ -41,8 +43,10 @@ _WHERE = {
     "RunContext": "protocols.context",
     "Tool": "agents.tool",
     "Usage": "values.usage",
+    "fork": "runtime.fork",
     "node": "agents.function",
     "open_store": "stores.opening",
+    "read_artifact": "sharing.tools",
     "run": "runtime.run",
     "run_many": "runtime.many",
     "run_sync": "runtime.run",
@@ -60,8 +64,10 @@ __all__ = [
     "RunContext",
     "Tool",
     "Usage",
+    "fork",
     "node",
     "open_store",
+    "read_artifact",
     "run",
     "run_many",
     "run_sync",

@@ -23,6 +23,7 @@
     ├── JournalMismatch       a resumed run is not the run that was recorded
     ├── Conflict              a stale write
     ├── StoreFailed           the store can no longer write: nothing more may start
+    │   └── RunTaken          another process goes on with this run
     ├── BusFailed             the message bus cannot be reached, or cannot write
     └── Stopped               the run was told to end: not a failure of a worker
         ├── BudgetExceeded
@@ -202,18 +203,30 @@ class JournalMismatch(OutlayError):
 
 
 class Conflict(OutlayError):
-    """A write named a version that is no longer current. `mine` and `theirs` are both values."""
+    """A write named a version that is no longer current. `mine` and `theirs` are both values, `version` is theirs."""
 
     def __init__(
-        self, message: str = "", *, mine: Any = None, theirs: Any = None, path: str = "", hint: str = ""
+        self,
+        message: str = "",
+        *,
+        mine: Any = None,
+        theirs: Any = None,
+        version: int = 0,
+        path: str = "",
+        hint: str = "",
     ) -> None:
         super().__init__(message, path=path, hint=hint)
         self.mine = mine
         self.theirs = theirs
+        self.version = version
 
 
 class StoreFailed(OutlayError):
     """A commit failed (disk full, removed file, I/O error). Every later call on the store fails the same way."""
+
+
+class RunTaken(StoreFailed, Conflict):
+    """Another process goes on with the run: nothing more of it may start here."""
 
 
 class BusFailed(OutlayError):

@@ -35,6 +35,8 @@ OF_FIELD: dict[Any, st.SearchStrategy[Any]] = {
     float | None: st.none() | st.floats(0, 1e12),
     tuple[str, ...]: st.lists(text, max_size=3).map(tuple),
     tuple[dict[str, str], ...]: st.lists(st.dictionaries(text, text, max_size=2), max_size=2).map(tuple),
+    Any: json_values,
+    tuple[Any, ...]: st.lists(json_values, max_size=3).map(tuple),
     dict[str, Any]: st.dictionaries(text, json_values, max_size=3),
     dict[str, Any] | None: st.none() | st.dictionaries(text, json_values, max_size=3),
 }

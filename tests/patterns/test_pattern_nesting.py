@@ -9,7 +9,23 @@ from hypothesis import strategies as st
 
 from outlay import Agent, Budget, Tool, node, run_sync
 from outlay.errors import Overloaded
-from outlay.patterns import Critique, FanOut, Pipeline, Plan, Refine, Router, Subtask, Supervisor
+from outlay.patterns import (
+    Blackboard,
+    Critique,
+    Debate,
+    FanOut,
+    Judgement,
+    Mesh,
+    Pipeline,
+    Plan,
+    Refine,
+    RoundRobin,
+    Router,
+    Specialist,
+    Subtask,
+    Supervisor,
+    Vote,
+)
 from outlay.testing import Reply, ScriptedModel, virtual_time
 
 REASONS = {"completed", "budget", "deadline", "turn_limit", "error"}
@@ -58,7 +74,8 @@ class Builder:
         return {"optional": self.draw(st.booleans()), "budget": budget}
 
     def tree(self, depth):
-        kind = self.draw(st.sampled_from(["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine"]))
+        kinds = ["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine", "vote", "debate"]
+        kind = self.draw(st.sampled_from([*kinds, "roundrobin", "mesh", "blackboard"]))
         return self.agent(**self.options()) if depth == 0 or kind == "agent" else getattr(self, kind)(depth - 1)
 
     def trees(self, depth):
@@ -106,6 +123,39 @@ class Builder:
         part, critic = self.tree(depth), self.agent(Critique(True), output_type=Critique)
         flow = Refine(part.flow, critic.flow, max_rounds=2, name=self.name("refine"), **self.options())
         return Tree(flow, part.seconds + critic.seconds, part.calls + critic.calls)
+
+    def vote(self, depth):
+        part, n, early_stop = self.tree(depth), self.draw(st.integers(1, 4)), self.draw(st.booleans())
+        flow = Vote(part.flow, n, str, early_stop, name=self.name("vote"), **self.options())
+        return Tree(flow, part.seconds, part.calls * (n // 2 + 1 if early_stop else n))
+
+    def debate(self, depth):
+        parts = [self.agent(), *self.trees(depth)]
+        judge = self.agent(Judgement(True, "ok"), output_type=Judgement)
+        flow = Debate([p.flow for p in parts], judge.flow, 1, name=self.name("debate"), **self.options())
+        return Tree(flow, max(p.seconds for p in parts) + judge.seconds, sum(p.calls for p in parts) + 1)
+
+    def roundrobin(self, depth):
+        parts = self.trees(depth)
+        flow = RoundRobin([p.flow for p in parts], len(parts), name=self.name("talk"), **self.options())
+        return Tree(flow, sum(p.seconds for p in parts), sum(p.calls for p in parts))
+
+    def mesh(self, depth):
+        peer = self.tree(depth)
+        first = self.agent(Reply(tool_calls=[(f"handoff_to_{peer.flow.name}", {"task": "go on", "summary": "so far"})]))
+        flow = Mesh({first.flow: [peer.flow]}, first.flow, 1, name=self.name("mesh"), **self.options())
+        return Tree(flow, first.seconds + peer.seconds, first.calls + peer.calls)
+
+    def blackboard(self, depth):
+        parts = self.trees(depth)
+        specialists = [
+            Specialist(
+                Pipeline(p.flow, lambda output: type(output).__name__, name=f"expert{i}"), ["input"], {f"e{i}": str}
+            )
+            for i, p in enumerate(parts)
+        ]
+        flow = Blackboard(specialists, name=self.name("board"), **self.options())
+        return Tree(flow, max(p.seconds for p in parts), sum(p.calls for p in parts))
 
 
 @st.composite

@@ -11,7 +11,7 @@ import pytest
 from flows import at_once, echo, worker
 
 from outlay import Agent, Budget, RunContext, node, run, run_many, run_sync, stream
-from outlay.errors import ConfigError, ModelTimeout
+from outlay.errors import ConfigError, JournalMismatch, ModelTimeout
 from outlay.events import RunFinished
 from outlay.patterns import FanOut, Pipeline, Router
 from outlay.testing import ScriptedModel, virtual_time
@@ -235,9 +235,9 @@ def test_a_store_is_closed_again_when_the_flow_is_wrong(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_run_id_that_is_taken_is_not_written_over(tmp_path: Path) -> None:
+def test_a_run_id_belongs_to_one_input(tmp_path: Path) -> None:
     """Two runs never share their records."""
     store = str(tmp_path / "x.db")
     assert run_sync(echo, 1, store=store, run_id="mine").unwrap() == 1
-    with pytest.raises(ConfigError, match="'mine' exists"):
-        run_sync(echo, 1, store=store, run_id="mine")
+    with pytest.raises(JournalMismatch, match="run mine was begun with another input"):
+        run_sync(echo, 2, store=store, run_id="mine")

@@ -256,10 +256,10 @@ def test_the_idempotency_key_is_the_identity_of_the_effect() -> None:
         return "ok"
 
     calls = [("order", {"what": "tea"}), ("order", {"what": "tea"})]
-    model = ScriptedModel([Reply(tool_calls=calls), "done"])
-    result = at_once(run(Agent("a", model, tools=[order]), ""))
-    assert keys == [e.key for e in of_kind(result, ToolStarted)]
-    assert len(set(keys)) == 2
+    for id in ("monday", "tuesday", "monday"):
+        at_once(run(Agent("a", ScriptedModel([Reply(tool_calls=calls), "done"]), tools=[order]), "", run_id=id))
+    assert len(set(keys)) == 4
+    assert keys[:2] == keys[4:]
 
 
 # ── facts of the run ──────────────────────────────────────────────────────────────────────────────────────

@@ -13,19 +13,21 @@ from outlay import Agent, Budget, run, stream
 from outlay.errors import StoreFailed
 from outlay.events import CallFinished, CallStarted, decode
 from outlay.patterns import FanOut
-from outlay.protocols.store import Row
+from outlay.protocols.store import Fence, Row
+from outlay.stores import MemoryStore
 
 
-class SlowStore:
-    """A store that needs half a second to make things durable, and can fail."""
+class SlowStore(MemoryStore):
+    """A store that needs half a second to make events durable, and can fail."""
 
     def __init__(self, fails_after: int | None = None) -> None:
+        super().__init__()
         self.rows: list[Row] = []
         self.durable = 0
         self.contents: dict[bytes, bytes] = {}
         self.fails_after = fails_after
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
         self.rows.extend(rows)
 
     def keep(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
@@ -102,7 +104,7 @@ def test_a_conversation_is_stored_once_however_long_it_grows() -> None:
     checked = agent.replace(verify=[lambda text: None if text == "good" else "again"])
     result = at_once(run(checked, "x", store=store))
     assert result.output == "good"
-    assert len(store.contents) == len(result.transcript) + 1  # and the instructions
+    assert len(store.contents) == len(result.transcript) + 3  # and the instructions, the input, the output
 
 
 @pytest.mark.parametrize("fails_after", [0, 3])

@@ -3,17 +3,18 @@
 import asyncio
 import os
 import sys
-from pathlib import Path
 
+from outlay.errors import Conflict
+from outlay.protocols.documents import Change
 from outlay.protocols.store import Row
-from outlay.stores import store_at
+from outlay.stores import open_store, store_at
 
 
 def row(run: str, seq: int) -> Row:
     return Row(run, seq, 1.5, "fact", b"x" * (seq * 37 % 700))
 
 
-async def until_killed(path: Path, name: str) -> None:
+async def until_killed(path: str, name: str) -> None:
     """20 runs at once; each writes, waits for durability, and only then says so on stdout."""
     store = store_at(path)
 
@@ -28,7 +29,7 @@ async def until_killed(path: Path, name: str) -> None:
     await asyncio.gather(*[work(f"{name}.{i}") for i in range(20)])
 
 
-async def write(path: Path, name: str) -> None:
+async def write(path: str, name: str) -> None:
     """5 runs at once of 40 rows each."""
     store = store_at(path)
 
@@ -41,11 +42,33 @@ async def write(path: Path, name: str) -> None:
     await store.close()
 
 
-async def forget(path: Path, name: str) -> None:
+async def forget(path: str, name: str) -> None:
     """Enqueue and end, without a flush or a close."""
     store_at(path).append([row(name, seq) for seq in range(3_000)])
 
 
+async def count(address: str, times: str) -> None:
+    """Add 1 to a document, so many times; whoever was faster makes us read again. Says how often that was."""
+    conflicts = 0
+    async with open_store(address) as store:
+        await store.read("count", "one")
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for n in range(int(times)):
+            while True:
+                found = await store.read("count", "one")
+                number, version = (int(found.body), found.version) if found else (0, 0)
+                if n % 10 == 0:
+                    await asyncio.sleep(0.002)  # so that the other one does get in between
+                try:
+                    await store.commit([Change("count", "one", b"%d" % (number + 1), version)])
+                except Conflict:
+                    conflicts += 1
+                    continue
+                break
+    print(conflicts)
+
+
 if __name__ == "__main__":
     what, path, name = sys.argv[1:]
-    asyncio.run({"until_killed": until_killed, "write": write, "forget": forget}[what](Path(path), name))
+    asyncio.run({"until_killed": until_killed, "write": write, "forget": forget, "count": count}[what](path, name))

@@ -6,7 +6,7 @@ import pytest
 
 from outlay.errors import ConfigError, Conflict
 from outlay.protocols.store import Store
-from stores.rows import row
+from stores.rows import put, row
 
 
 async def test_it_gives_back_what_was_flushed(store: Store):
@@ -128,3 +128,17 @@ async def test_closing_twice_is_safe_and_use_after_it_is_a_config_error(store: S
         await store.events()
     with pytest.raises(ConfigError, match="closed"):
         await store.blobs([b"1"])
+    with pytest.raises(ConfigError, match="closed"):
+        await store.read("c", "k")
+    with pytest.raises(ConfigError, match="closed"):
+        await store.list("c")
+    with pytest.raises(ConfigError, match="closed"):
+        await store.commit([put("k", b"")])
+
+
+async def test_the_same_place_twice_is_a_conflict_even_with_the_same_row(store: Store):
+    same = row("a", 0)
+    store.append([same])
+    store.append([same])
+    with pytest.raises(Conflict):
+        await store.flush("a")

@@ -1,5 +1,6 @@
 """From a name to a store, and what is said when that cannot be."""
 
+import asyncio
 import os
 import sqlite3
 import stat
@@ -12,7 +13,7 @@ import pytest
 from outlay.errors import ConfigError
 from outlay.stores import MemoryStore, open_store, store_at
 from outlay.stores.sqlite import SqliteStore
-from stores.rows import row
+from stores.rows import put, row
 
 
 @pytest.mark.parametrize("name", [None, ":memory:", "sqlite://", "sqlite:///:memory:"])
@@ -31,11 +32,6 @@ async def test_an_address_with_three_slashes_is_relative(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     async with open_store("sqlite:///here.db"):
         assert (tmp_path / "here.db").exists()
-
-
-def test_postgresql_comes_later():
-    with pytest.raises(ConfigError, match=r"PostgreSQL store comes later, with the fleet\n.*SQLite file"):
-        store_at("postgresql://localhost/outlay")
 
 
 @pytest.mark.parametrize("name", ["mysql://localhost", "sqlite://server/file.db", ""])
@@ -86,11 +82,46 @@ async def test_a_newer_schema_is_refused(path: Path):
     async with open_store(path):
         pass
     newer = sqlite3.connect(path)
-    newer.execute("UPDATE meta SET value = '2' WHERE name = 'schema'")
+    newer.execute("UPDATE meta SET value = '3' WHERE name = 'schema'")
     newer.commit()
     newer.close()
-    with pytest.raises(ConfigError, match=r"has schema 2, this Outlay reads 1\n.*update Outlay"):
+    with pytest.raises(ConfigError, match=r"has schema 3, this Outlay reads up to 2\n.*update Outlay"):
         store_at(path)
+
+
+#: The tables as version 1 made them.
+VERSION_1 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE runs (id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    time REAL NOT NULL,
+    kind TEXT NOT NULL,
+    body BLOB NOT NULL,
+    run INTEGER GENERATED ALWAYS AS (id >> 32) VIRTUAL,
+    seq INTEGER GENERATED ALWAYS AS (id & 4294967295) VIRTUAL
+);
+CREATE TABLE blobs (digest BLOB NOT NULL UNIQUE, content BLOB NOT NULL);
+INSERT INTO meta VALUES ('schema', '1');
+INSERT INTO runs VALUES (1, 'a');
+INSERT INTO events (id, time, kind, body) VALUES (1 << 32 | 0, 1.5, 'fact', CAST('{}' AS BLOB));
+INSERT INTO blobs VALUES (CAST('1' AS BLOB), CAST('one' AS BLOB));
+"""
+
+
+async def test_a_file_of_version_1_is_brought_up_to_date_in_place(path: Path):
+    """What was in it stays, and it can do what version 1 could not; by whoever opens it first."""
+    old = sqlite3.connect(path)
+    old.executescript(VERSION_1)
+    old.close()
+    stores = await asyncio.gather(*[asyncio.to_thread(store_at, path) for _ in range(4)])
+    for n, store in enumerate(stores):
+        assert await store.commit([put("k", b"new")]) == (n + 1,)
+        store.append([row("a", n + 1)])
+        await store.close()
+    async with open_store(path) as store:
+        assert await store.events() == [row("a", seq) for seq in range(5)]
+        assert await store.blobs([b"1"]) == {b"1": b"one"}
 
 
 def test_a_parent_that_is_a_file_is_refused(tmp_path: Path):

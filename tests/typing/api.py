@@ -10,7 +10,20 @@ from pydantic import BaseModel
 
 from outlay import Agent, Budget, Image, Result, RunContext, Tool, node, run, run_many, run_sync, stream, tool
 from outlay.bus import Message, open_bus
-from outlay.patterns import Critique, FanOut, Pipeline, Plan, Refine, Router, Supervisor, Synthesis
+from outlay.patterns import (
+    Critique,
+    Debate,
+    FanOut,
+    Hearing,
+    Judgement,
+    Pipeline,
+    Plan,
+    Refine,
+    Router,
+    Supervisor,
+    Synthesis,
+    Vote,
+)
 from outlay.protocols.node import Node
 from outlay.testing import Reply, ScriptedModel, virtual_time
 
@@ -65,6 +78,11 @@ async def count(ctx: RunContext[Deps], x: Page) -> int:
     assert_type(ctx.deps, Deps)
     assert_type(await ctx.run(intent, x.text), Intent)
     assert_type(await ctx.gather(ctx.run(text, "a"), ctx.run(text, "b")), list[str])
+    async with ctx.race(ctx.run(double, i) for i in range(3)) as answers:
+        async for answer in answers:
+            assert_type(answer, int)
+        async for outcome in answers.outcomes():
+            assert_type(outcome.value, int | None)
     return len(x.text)
 
 
@@ -118,6 +136,21 @@ assert_type(FanOut([double, double.replace(name="other")]), FanOut[int, dict[str
 
 triage = Router(intent, {"billing": text, "technical": text}, default=text, escalate=["urgent"])
 refined = Refine(page, Agent("critic", HAIKU, output_type=Critique))
+voted = Vote(page, 5, key=lambda answer: answer.text.lower(), early_stop=False)
+assert_type(voted, Vote[Any, Page])
+assert_type(Vote(double, 3), Vote[int, int])
+Vote(page, 5, key=length)  # pyright: ignore[reportArgumentType]
+
+
+def chair(hearing: Hearing) -> Judgement[Page]:
+    return Judgement(hearing.final, Page(str(hearing.rounds)))
+
+
+assert_type(Agent("judge", HAIKU, output_type=Judgement), Agent[Judgement[str]])
+assert_type(Debate([text, page], Agent("judge", HAIKU, output_type=Judgement)), Debate[Any, str])
+assert_type(Debate([text, page], Agent("judge", HAIKU, output_type=Judgement[Page])), Debate[Any, Page])
+assert_type(Debate([text, upper], chair, stop=lambda answers: len(answers) > 1), Debate[Any, Page])
+Debate([text, page], text)  # pyright: ignore[reportArgumentType]
 crew = Supervisor(Agent("planner", HAIKU, output_type=Plan), [text], page)
 
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.agents.content import as_text, well_formed
-from outlay.agents.tool import Tool
-from outlay.errors import ConfigError, InDoubt, PolicyViolation, Stopped, StoreFailed, ToolError
+from outlay.agents.previews import preview
+from outlay.agents.results import as_read, codec_of, text_of
+from outlay.agents.tool import NodeTool, Tool
+from outlay.errors import ConfigError, InDoubt, JournalMismatch, PolicyViolation, Stopped, StoreFailed, ToolError
 from outlay.protocols.context import RunContext
 from outlay.protocols.effects import ToolEffect
 from outlay.values.content import ToolCall, ToolResult
 from outlay.values.message import Message
 
 FAILURES_IN_A_ROW = 3
-_CHARS_PER_TOKEN = 4
-_PREVIEW_CHARS = 2_000
 
 
 @dataclass(slots=True)
@@ -29,20 +29,26 @@ class ToolCalls:
     ctx: RunContext[Any]
     results: list[ToolResult] = field(default_factory=list[ToolResult])
     failures: int = 0
+    #: What a tool with `ends_turn` gave, in a list of one: any value may be an output.
+    ended: list[Any] = field(default_factory=list[Any])
 
     async def run(self, calls: Sequence[ToolCall]) -> Message:
         """The results of one turn's calls, in the order of the calls: read-only ones in parallel, then the others."""
         found: dict[int, ToolResult] = {}
+        outputs: dict[int, Any] = {}
         reading = [i for i, c in enumerate(calls) if (t := self.tools.get(c.name)) is None or _may_overlap(t)]
-        for i, result in zip(reading, await self.ctx.gather(*(self._one(calls[i]) for i in reading)), strict=True):
+        for i, result in zip(
+            reading, await self.ctx.gather(*(self._one(calls[i], i, outputs) for i in reading)), strict=True
+        ):
             found[i] = result
         for i, tool_call in enumerate(calls):
             if i not in found:
-                found[i] = await self._one(tool_call)
+                found[i] = await self._one(tool_call, i, outputs)
         ordered = [found[i] for i in range(len(calls))]
         for result in ordered:
             self._count(result)
         self.results.extend(ordered)
+        self.ended = [outputs[min(outputs)]] if outputs else []
         return Message("tool", tuple(ordered), self.ctx.label)
 
     def _count(self, result: ToolResult) -> None:
@@ -56,7 +62,7 @@ class ToolCalls:
                 hint=f"mend {result.name}, or tell the agent in its instructions when not to call it",
             )
 
-    async def _one(self, tool_call: ToolCall) -> ToolResult:
+    async def _one(self, tool_call: ToolCall, i: int, outputs: dict[int, Any]) -> ToolResult:
         tool = self.tools.get(tool_call.name)
         if tool is None:
             known = ", ".join(sorted(self.tools)) or "none"
@@ -68,8 +74,11 @@ class ToolCalls:
             return _error(tool_call, f"the arguments are wrong: {error}")
         try:
             value = await self.ctx.call_tool(_effect(tool, given, arguments))
-            return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, value))
-        except (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed):
+            if tool.ends_turn:
+                outputs[i] = value
+            text = as_text(value) if tool.ends_turn else value
+            return ToolResult(tool_call.id, tool_call.name, await self._fitting(tool, text))
+        except (Stopped, ConfigError, PolicyViolation, InDoubt, JournalMismatch, StoreFailed):
             raise  # the run is at fault or at its end, not the tool
         except (Exception, SystemExit) as error:  # a tool that calls `sys.exit()` must not end a paid run
             return _error(tool_call, _described(error))
@@ -79,13 +88,9 @@ class ToolCalls:
                 raise
             return _error(tool_call, _described(error))  # nobody cancelled us: it is the tool's own
 
-    def _fitting(self, tool: Tool, value: Any) -> str:
-        text = as_text(value)
-        if len(text) <= tool.max_result_tokens * _CHARS_PER_TOKEN:
-            return text
-        name = self.ctx.artifact(text)
-        shown = text[: min(_PREVIEW_CHARS, tool.max_result_tokens * _CHARS_PER_TOKEN)]
-        return f"{shown}\n… [{len(text):,} characters in all; this is the beginning, the whole is artifact {name}]"
+    async def _fitting(self, tool: Tool, text: str) -> str:
+        reads = "read_artifact" in self.tools
+        return await preview(self.ctx, text, tool.max_result_tokens, tool.name, reads=reads)
 
 
 def _may_overlap(tool: Tool) -> bool:
@@ -93,6 +98,8 @@ def _may_overlap(tool: Tool) -> bool:
 
 
 def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> ToolEffect:
+    # what ends the turn goes on as a value, and is stored as one
+    encode, decode = codec_of(tool.function) if tool.ends_turn else (text_of, as_read)
     return ToolEffect(
         tool.name,
         given,
@@ -104,6 +111,9 @@ def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> Too
         timeout=tool.timeout,
         parallel=_may_overlap(tool),
         requires_approval=tool.requires_approval,
+        encode=encode,
+        decode=decode,
+        leaf=not isinstance(tool, NodeTool),
     )
 
 

@@ -2,6 +2,8 @@
 
 from outlay.events.codec import decode, encode
 from outlay.events.records import (
+    Answered,
+    Asked,
     BudgetAlert,
     CallFailed,
     CallFinished,
@@ -9,6 +11,10 @@ from outlay.events.records import (
     Checked,
     Custom,
     Decision,
+    Drawn,
+    EffectCancelled,
+    EffectFailed,
+    Elapsed,
     Event,
     Fact,
     NodeFinished,
@@ -16,7 +22,9 @@ from outlay.events.records import (
     Overrun,
     Retracted,
     RunFinished,
+    RunResumed,
     RunStarted,
+    SharedDone,
     Skipped,
     TextDelta,
     ToolFinished,
@@ -25,6 +33,8 @@ from outlay.events.records import (
 )
 
 __all__ = [
+    "Answered",
+    "Asked",
     "BudgetAlert",
     "CallFailed",
     "CallFinished",
@@ -32,6 +42,10 @@ __all__ = [
     "Checked",
     "Custom",
     "Decision",
+    "Drawn",
+    "EffectCancelled",
+    "EffectFailed",
+    "Elapsed",
     "Event",
     "Fact",
     "NodeFinished",
@@ -39,7 +53,9 @@ __all__ = [
     "Overrun",
     "Retracted",
     "RunFinished",
+    "RunResumed",
     "RunStarted",
+    "SharedDone",
     "Skipped",
     "TextDelta",
     "ToolFinished",

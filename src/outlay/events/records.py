@@ -26,7 +26,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_de
 class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     """`flow` is the root's name, `input` the digest of the input, `lane` live, offline or batch.
 
-    `limits` are the run's budgets as they were given: one mapping of limit to value each.
+    `limits` are the run's budgets as they were given: one mapping of limit to value each. `shape` is the digest of
+    the flow's parts: another one says that the code has changed. `owner` is the process that runs it. A fork names
+    the run it branched off (`parent`) and the path from which on it does not share its records (`at`); `changed` is
+    the digest of the input that the node there gets instead of its own.
     """
 
     flow: str
@@ -34,15 +37,36 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     lane: str = "live"
     seed: int | None = None
     limits: tuple[dict[str, str], ...] = ()
+    shape: str = ""
+    owner: str = ""
+    parent: str = ""
+    at: str = ""
+    changed: str = ""
+
+
+class RunResumed(Event, frozen=True, kw_only=True, tag="run_resumed"):
+    """A run goes on. Its place in the run's order is the fencing token: an owner that was thought dead and wakes up
+    writes its next event to this place, and is refused."""
+
+    lane: str = "live"
+    limits: tuple[dict[str, str], ...] = ()
+    shape: str = ""
+    owner: str = ""
 
 
 class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
-    """`stop_reason` as in `Result`; `error` is `Type: text`; `seconds` from start to finish."""
+    """`stop_reason` as in `Result`; `error` is `Type: text`; `seconds` from start to finish.
+
+    `cause` is the key of the failed effect that ended the run: when it goes on, that one is tried again. `output` is
+    the digest of the output's JSON.
+    """
 
     stop_reason: str
     degraded: bool = False
     error: str = ""
     seconds: float = 0.0
+    cause: str = ""
+    output: str = ""
 
 
 class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
@@ -107,6 +131,12 @@ class CallFinished(Event, frozen=True, kw_only=True, tag="call_finished"):
     request_id: str = ""
     head: str = ""
     raw_usage: dict[str, Any] | None = None
+    #: The provider's own word for `stop`.
+    raw_stop: str = ""
+    #: The digest of the whole message, where the canonical bytes behind `head` leave something out.
+    message: str = ""
+    #: The part of `cache_write_tokens` that was written for an hour.
+    cache_write_1h_tokens: int = 0
 
 
 class CallFailed(Event, frozen=True, kw_only=True, tag="call_failed"):
@@ -130,6 +160,8 @@ class CallFailed(Event, frozen=True, kw_only=True, tag="call_failed"):
 
 
 class ToolStarted(Event, frozen=True, kw_only=True, tag="tool_started"):
+    """The intent of one tool call, or of another effect by its name. `arguments` is the digest of their JSON."""
+
     agent: str
     tool: str
     key: str
@@ -138,7 +170,11 @@ class ToolStarted(Event, frozen=True, kw_only=True, tag="tool_started"):
 
 
 class ToolFinished(Event, frozen=True, kw_only=True, tag="tool_finished"):
-    """`error` is empty on success; `size` is the result's length in characters before any cut."""
+    """`error` is empty on success; `size` is the result's length in characters before any cut.
+
+    `value` is the digest of the stored result, empty where it has no JSON and can never be given again. `label` is
+    that of what the tool came across, where it came across anything.
+    """
 
     agent: str
     tool: str
@@ -146,6 +182,77 @@ class ToolFinished(Event, frozen=True, kw_only=True, tag="tool_finished"):
     seconds: float = 0.0
     error: str = ""
     size: int = 0
+    value: str = ""
+    label: dict[str, Any] | None = None
+
+
+class SharedDone(Event, frozen=True, kw_only=True, tag="shared_done"):
+    """Something that agents share was read or written: `what` (such as `state.set`), of which `name`.
+
+    `value` is the digest of the answer's JSON. There is no intent before it: a write that a crash cut off from its
+    record is done again under its key, and then found done.
+    """
+
+    key: str
+    what: str
+    name: str = ""
+    value: str = ""
+
+
+class EffectFailed(Event, frozen=True, kw_only=True, tag="effect_failed"):
+    """An effect's last word was an error, and the flow was told: a replay tells it the same.
+
+    `error` is the exception's class, `home` the module it is from, `args` what it was made of, as far as that is
+    plain; `facts` are an Outlay error's own.
+    """
+
+    key: str
+    error: str
+    home: str = ""
+    args: tuple[Any, ...] = ()
+    facts: dict[str, Any] = {}
+
+
+class EffectCancelled(Event, frozen=True, kw_only=True, tag="effect_cancelled"):
+    """Whoever waited for the effect was cancelled by the flow itself: a lost race, a time-out, a sibling's failure."""
+
+    key: str
+
+
+class Drawn(Event, frozen=True, kw_only=True, tag="drawn"):
+    """A value that differs from moment to moment: the time, what is left of a budget, what the runtime decided from
+    it. `value` is JSON."""
+
+    key: str
+    what: str
+    value: Any = None
+
+
+class Elapsed(Event, frozen=True, kw_only=True, tag="elapsed"):
+    """A sleep or a time-out of the flow came to its end."""
+
+    key: str
+    what: str
+
+
+class Asked(Event, frozen=True, kw_only=True, tag="asked"):
+    """A question to somebody outside the run. `id` is its name in the inbox, `kind` ask, approval or in_doubt."""
+
+    key: str
+    id: str
+    about: str
+    question: str
+    options: tuple[str, ...] = ()
+
+
+class Answered(Event, frozen=True, kw_only=True, tag="answered"):
+    """Who decided, what, and why."""
+
+    key: str
+    id: str
+    answer: str
+    by: str = ""
+    reason: str = ""
 
 
 class Checked(Event, frozen=True, kw_only=True, tag="checked"):

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
@@ -583,6 +584,8 @@ class _Media(msgspec.Struct, array_like=True):
 
 
 def _media(message: Message) -> bytes:
+    if all(isinstance(part, Text) for part in message.parts):
+        return b""
     found = _Media()
     for part in message.parts:
         if isinstance(part, Image):
@@ -828,7 +831,7 @@ def _response(
         model=model,
         request_id=request_id(headers),
         first_token=first_token,
-        limits=rate_limits(headers, _now()),
+        limits_of=partial(rate_limits, headers, _now()),
         tier="" if usage is None else _tier(usage),
         raw_stop=reason,
     )

@@ -107,7 +107,7 @@ _SECONDS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, 
 def failure(
     provider: str, status: int, headers: Mapping[str, str], body: bytes, *, now: float, secret: str = ""
 ) -> ModelError:
-    """The error for a status that is not 200. Header names are lower case; `secret` is cut out of the message."""
+    """The error for a status that is not 200. `headers` are found by lower-case names; `secret` is cut out of texts."""
     if status < 300:
         return unreadable(provider, status, headers, body, secret=secret)
     kind, code, message = _report(body)

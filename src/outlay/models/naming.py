@@ -55,9 +55,9 @@ def _make(prefix: str, name: str, environment: tuple[str | None, ...]) -> Model:
 
 def _parse(text: str) -> tuple[str, str]:
     prefix, colon, name = text.partition(":")
-    known = ", ".join(f"{prefix}:NAME" for prefix in _PROVIDERS)
     if prefix in _PROVIDERS and name.strip() == name and name:
         return prefix, name
+    known = ", ".join(f"{prefix}:NAME" for prefix in _PROVIDERS)
     if prefix in _PROVIDERS:
         raise ConfigError(f"{text!r} names a provider and no model", hint=f"write it like {prefix}:NAME")
     if not colon:

@@ -227,7 +227,7 @@ class OpenAI:
             model=answer.model or "",
             request_id=failures.request_id(headers),
             first_token=first,
-            limits=limits_of(headers),
+            limits_of=limits_of(headers),
             tier=answer.service_tier or "",
             raw_stop=why or answer.status,
         )

@@ -203,7 +203,7 @@ class OpenAIChat:
             model=said.model,
             request_id=failures.request_id(headers),
             first_token=first,
-            limits=limits_of(headers),
+            limits_of=limits_of(headers),
             tier=said.tier,
             raw_stop=said.reason,
         )

@@ -6,7 +6,8 @@ import asyncio
 import os
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
@@ -165,8 +166,8 @@ def refusal(provider: str, reply: HttpReply, secret: str) -> ModelError:
     return error
 
 
-def limits_of(headers: Mapping[str, str]) -> RateLimitFacts | None:
-    return failures.rate_limits(headers, wall_clock(asyncio.get_running_loop())())
+def limits_of(headers: Mapping[str, str]) -> Callable[[], RateLimitFacts | None]:
+    return partial(failures.rate_limits, headers, wall_clock(asyncio.get_running_loop())())
 
 
 def reported(

@@ -6,11 +6,13 @@ import asyncio
 import errno
 import os
 import socket
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from outlay.errors import BadResponse, ConfigError, ModelError, ModelTimeout, OutlayError
+from outlay.models.timelimit import TimeLimit
 from outlay.protocols.transport import HttpReply, Timeouts
 
 if TYPE_CHECKING:
@@ -38,23 +40,27 @@ class HttpTransport:
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
         self._targets: dict[str, tuple[URL, str | None]] = {}
         self._timeouts: dict[tuple[Timeouts, bool], aiohttp.ClientTimeout] = {}
+        self._limits: dict[tuple[asyncio.AbstractEventLoop, float], TimeLimit] = {}
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = _DEFAULT) -> HttpReply:
         """Send and read the whole answer. The wait for its first byte is bounded by `total` alone."""
-        session = self._sessions.get(asyncio.get_running_loop()) or await self._open()
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop) or await self._open()
         target, proxy = self._targets.get(url) or self._target(url)
+        limit = self._limits.get((loop, timeouts.total)) or self._limit(loop, timeouts.total)
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await session.post(
-                target,
-                data=body,
-                headers=headers,
-                proxy=proxy,
-                allow_redirects=False,
-                timeout=self._timeouts.get((timeouts, False)) or self._timeout(timeouts, streamed=False),
-            )
-            content = await _read(response, self._max_body, timeouts.silence)
-            return HttpReply(response.status, _lower(response.headers), content)
+            with limit.here():
+                response = await session.post(
+                    target,
+                    data=body,
+                    headers=headers,
+                    proxy=proxy,
+                    allow_redirects=False,
+                    timeout=self._timeouts.get((timeouts, False)) or self._timeout(timeouts, streamed=False),
+                )
+                content = await _read(response, self._max_body, timeouts.silence)
+            return HttpReply(response.status, response.headers, content)
         except Exception as error:
             if (failure := _failure(error, target, timeouts)) is None:
                 raise
@@ -99,6 +105,8 @@ class HttpTransport:
     async def _open(self) -> aiohttp.ClientSession:
         import aiohttp
 
+        from outlay.models.eager import EagerRequest
+
         loop = asyncio.get_running_loop()
         for other in [other for other in list(self._sessions) if other.is_closed()]:
             await self._sessions.pop(other).close()
@@ -106,8 +114,14 @@ class HttpTransport:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keepalive),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            request_class=EagerRequest if sys.version_info < (3, 12) else aiohttp.ClientRequest,
         )
         return session
+
+    def _limit(self, loop: asyncio.AbstractEventLoop, seconds: float) -> TimeLimit:
+        self._limits = {key: limit for key, limit in self._limits.items() if not key[0].is_closed()}
+        made = self._limits[loop, seconds] = TimeLimit(loop, seconds)
+        return made
 
     def _target(self, url: str) -> tuple[URL, str | None]:
         import urllib.request
@@ -133,9 +147,10 @@ class HttpTransport:
     def _timeout(self, timeouts: Timeouts, *, streamed: bool) -> aiohttp.ClientTimeout:
         import aiohttp
 
-        # A plain answer is silent until the model has finished, so silence is watched from its first byte on (_read).
+        # A plain answer is silent until the model has finished, so silence is watched from its first byte on (_read),
+        # and its total by a TimeLimit.
         made = self._timeouts[timeouts, streamed] = aiohttp.ClientTimeout(
-            total=timeouts.total,
+            total=timeouts.total if streamed else None,
             connect=timeouts.connect,
             sock_connect=timeouts.connect,
             sock_read=timeouts.silence if streamed else None,
@@ -152,7 +167,7 @@ class HttpBody:
         self._timeouts = timeouts
         self._max_body = max_body
         self.status = response.status
-        self.headers: Mapping[str, str] = _lower(response.headers)
+        self.headers: Mapping[str, str] = response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
         content = self._response.content
@@ -196,10 +211,6 @@ async def _read(response: aiohttp.ClientResponse, max_body: int, silence: float)
         if size > max_body:
             raise _too_large(max_body)
         pieces.append(piece)
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def _too_large(max_body: int) -> BadResponse:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypedDict, TypeVar
 
-from outlay.errors import ConfigError, InDoubt, PolicyViolation, Stopped, StoreFailed
+from outlay.errors import ConfigError, InDoubt, JournalMismatch, PolicyViolation, Stopped, StoreFailed
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.budget import Budget
@@ -35,7 +35,7 @@ class Common(TypedDict, total=False):
 
 
 #: Not a worker's failure: the run is told to end, is built wrongly, or may not do this.
-NOT_A_FAILURE = (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed)
+NOT_A_FAILURE = (Stopped, ConfigError, PolicyViolation, InDoubt, JournalMismatch, StoreFailed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,6 +102,18 @@ class Account:
             if limit := self.limit(resource):
                 self.alerts[resource] = (limit * ALERTS[0] / Decimal(100), ALERTS)
 
+    def carry(self, usd: Decimal, doubt: Decimal, tokens: int, calls: int, *, unpriced: bool) -> None:
+        """Count what an earlier leg of the run used up. Its alerts were given then."""
+        self.spent += usd
+        self.doubt += doubt
+        self.tokens += tokens
+        self.calls += calls
+        self.unpriced = self.unpriced or unpriced
+        for resource, (mark, percents) in tuple(self.alerts.items()):
+            used = Decimal(self.used(resource))
+            if used >= mark:
+                _crossed(self, resource, used, percents)
+
     def limit(self, resource: Resource) -> Decimal | int | None:
         if resource == "usd":
             return self.usd_limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any, Protocol, overload
@@ -13,8 +13,11 @@ from typing_extensions import TypeVar
 from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.protocols.race import Race
+from outlay.protocols.shared import State
 from outlay.values.content import ToolResult
 from outlay.values.label import Label
+from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.routed import Routed
 from outlay.values.transcript import Transcript
@@ -22,6 +25,9 @@ from outlay.values.transcript import Transcript
 Deps = TypeVar("Deps", covariant=True, default=Any)
 A = PlainTypeVar("A")
 B = PlainTypeVar("B")
+
+#: How long a run waits for detached work once the answer is there. In seconds.
+GRACE_SECONDS = 2.0
 
 
 class BudgetView(Protocol):
@@ -83,18 +89,29 @@ class RunContext(Protocol[Deps]):
         ...
 
     @property
+    def finished(self) -> Sequence[tuple[str, Any]]:
+        """Path and output of the children that have finished, in order."""
+        ...
+
+    @property
     def route(self) -> Routed:
         """The nearest router's decision. Raises ConfigError outside a router."""
         ...
 
     @property
     def tool_results(self) -> tuple[ToolResult, ...]:
-        """What this agent's tools have given so far, for checkers such as citations."""
+        """What this agent's tools have given so far, for checkers such as citations. In any other node: what the tools
+        of the agents in it, and in the stages before it, gave."""
         ...
 
     @property
     def idempotency_key(self) -> str:
         """The identity of the running effect: the same on a retry or a resume, for services that take one."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """What the nodes of this run share; `ctx.state.space("team")` is shared by all runs on the store."""
         ...
 
     @property
@@ -115,8 +132,32 @@ class RunContext(Protocol[Deps]):
         """Run a child. `key` names it among its siblings; the same key twice is a ConfigError."""
         ...
 
+    def detach(self, node: Any, input: Any, *, key: str | None = None, grace: float = GRACE_SECONDS) -> None:
+        """Run a child beside the flow that nobody waits for: analysis, logging. Returns at once; it starts now.
+
+        It is part of the run: in its budgets and in its bill, within its depth and fan-out. Its output is dropped, its
+        failure is a line in `Result.skipped`. When the answer is there it has `grace` seconds more; then it is cut
+        off, which `.skipped` says, and a call that was under way is in doubt. So the result is never later than the
+        answer plus the grace. Raises ConfigError, and BudgetExceeded where depth or fan-out would be passed.
+        """
+        ...
+
     async def gather(self, *awaitables: Awaitable[A]) -> list[A]:
         """All at once, results in order. The first failure stops the others' new calls; paid ones are drained."""
+        ...
+
+    def race(self, awaitables: Iterable[Awaitable[A]]) -> AbstractAsyncContextManager[Race[A]]:
+        """All at once, read in the order in which they finish:
+
+            async with ctx.race(ctx.run(worker, x, key=str(i)) for i in range(5)) as answers:
+                async for answer in answers:
+                    if good(answer):
+                        break
+
+        A failed branch raises out of the loop; `answers.outcomes()` yields it with its index and goes on. Leaving
+        the block stops what has not finished and waits until it is gone: tools and sleeps are cancelled, model
+        calls in flight are drained and billed.
+        """
         ...
 
     async def effect(
@@ -169,14 +210,25 @@ class RunContext(Protocol[Deps]):
         origin: Any = ...,
         source: str = "",
         transcript: Transcript | None = None,
+        tools: Sequence[Any] = (),
         finishing: bool = False,
     ) -> Any:
         """`run` with what patterns add: the index shown for an item, the route taken, the original input, the
-        conversation an agent goes on with, and whether the child may draw on the finishing reserve."""
+        conversation an agent goes on with, the Tools lent to it for this conversation (it stays the same agent, with
+        its name, path and budget), and whether the child may draw on the finishing reserve."""
+        ...
+
+    @property
+    def lent_tools(self) -> tuple[Any, ...]:
+        """The Tools that the pattern around this agent gave it beside its own, for this conversation only."""
         ...
 
     def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
         """The model that an agent's `model=` stands for in this run. Raises ConfigError for an unknown one."""
+        ...
+
+    def price(self, model: Model) -> Price | None:
+        """A model's list price in this run, None if unknown."""
         ...
 
     async def call_model(
@@ -203,8 +255,8 @@ class RunContext(Protocol[Deps]):
         """What a deterministic checker says of a value: None, or what is wrong."""
         ...
 
-    def artifact(self, text: str) -> str:
-        """Keep a text that is too long to pass on; the name it can be found under."""
+    async def artifact(self, text: str, *, name: str = "", source: str = "") -> str:
+        """Keep a text that is too long to pass on, as an artifact of the run; the name it can be read under."""
         ...
 
     def report(self, **facts: Any) -> None:

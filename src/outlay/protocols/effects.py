@@ -17,6 +17,10 @@ class ToolEffect:
     `arguments` are as JSON says them and part of the effect's identity, with `version` (a digest of the tool's
     schema). `in_thread`: it is synchronous and must not block the loop. `timeout` in seconds, None for
     none. A call with `side_effect` holds its tool's lock unless `parallel`.
+
+    `encode` makes of the result what is stored (None: it cannot be), `decode` makes the result of that, on the first
+    run too. `leaf` is False where all its work is effects of its own (an agent as a tool): those are recorded, not
+    this one.
     """
 
     tool: str
@@ -29,3 +33,6 @@ class ToolEffect:
     timeout: float | None = None
     parallel: bool = True
     requires_approval: bool = False
+    encode: Callable[[Any], bytes | None] | None = None
+    decode: Callable[[bytes], Any] | None = None
+    leaf: bool = True

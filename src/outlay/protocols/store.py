@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from outlay.protocols.documents import Documents
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -18,15 +20,25 @@ class Row:
     body: bytes
 
 
-class Store(Protocol):
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What makes a row's writer the owner of its run: the version of a document that a new owner raises."""
+
+    collection: str
+    key: str
+    version: int
+
+
+class Store(Documents, Protocol):
     """Appends are enqueued and return at once, in one order; `flush` waits until everything before it is durable.
 
     A failed commit fails every waiter and every later call with the same error; nothing is retried silently.
     Raises ConfigError on opening what is not a store, is read-only or of a newer version.
     """
 
-    def append(self, rows: Sequence[Row]) -> None:
-        """Enqueue events, in order."""
+    def append(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
+        """Enqueue events, in order. With `fence` they are dropped like rows whose place is taken (see `flush`) once
+        that document has another version: a paused process that wakes up cannot write."""
         ...
 
     def keep(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:

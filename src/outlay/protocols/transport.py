@@ -19,7 +19,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """Header names are lower case."""
+    """Headers are found by their names in lower case."""
 
     status: int
     headers: Mapping[str, str]

@@ -54,6 +54,11 @@ class BudgetTree:
         for alert in self.ledger.doubt(hold):
             self._on_alert(alert)
 
+    def carry(self, chain: Chain, usd: Decimal | None, tokens: int) -> None:
+        """Count a call of an earlier leg in the accounts of its nodes; the root ones have it from the start."""
+        for account in chain[len(self.root) :]:
+            account.carry(usd or ZERO, ZERO, tokens, 1, unpriced=usd is None)
+
     def release(self, hold: Hold) -> None:
         self.ledger.release(hold)
 
@@ -166,4 +171,33 @@ class Left:
         return max((int(a.share_used * 100) for a in self.chain), default=0)
 
 
-__all__ = ["Account", "Alert", "BudgetTree", "Chain", "Left", "accounts_for", "exhausted", "unpriced"]
+@dataclass(frozen=True, slots=True)
+class SeenLeft:
+    """What is left, drawn once for each time that the flow looks."""
+
+    left: Left
+    draw: Callable[[str, Callable[[], Any]], Any]
+
+    @property
+    def usd_left(self) -> Decimal | None:
+        seen = self.draw("usd_left", lambda: None if self.left.usd_left is None else str(self.left.usd_left))
+        return None if seen is None else Decimal(seen)
+
+    @property
+    def tokens_left(self) -> int | None:
+        return self.draw("tokens_left", lambda: self.left.tokens_left)
+
+    @property
+    def calls_left(self) -> int | None:
+        return self.draw("calls_left", lambda: self.left.calls_left)
+
+    @property
+    def seconds_left(self) -> float | None:
+        return self.draw("seconds_left", lambda: self.left.seconds_left)
+
+    @property
+    def percent_used(self) -> int:
+        return self.draw("percent_used", lambda: self.left.percent_used)
+
+
+__all__ = ["Account", "Alert", "BudgetTree", "Chain", "Left", "SeenLeft", "accounts_for", "exhausted", "unpriced"]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
+from outlay.analysis.journal import Record
 from outlay.errors import (
     BudgetExceeded,
     ContextTooLong,
@@ -32,6 +33,7 @@ from outlay.runtime.state import RunState
 from outlay.values.content import ProviderBlock
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
+from outlay.values.stored import dump, is_whole
 
 _THINKING_SHOWN = 400
 #: Where an agent declares no `min_output_tokens`, a budget may clip its output cap to a quarter.
@@ -43,6 +45,7 @@ class Call:
     """One logical call: its identity, its reservations, its attempts."""
 
     __slots__ = (
+        "_before",
         "_chain",
         "_deadline",
         "_finish",
@@ -76,6 +79,28 @@ class Call:
         self._purpose = "finish" if finish is not None else "work"
         self._spare = spare
         self._streamed = False
+        #: Attempts of an earlier leg of this run.
+        self._before = 0
+
+    def again(self, event: CallFinished) -> ModelResponse:
+        """The answer that an earlier leg of the run paid for."""
+        run, past = self._run, self._run.past
+        assert past is not None
+        response = past.response(event)
+        tokens = 0 if response.usage is None else response.usage.total_tokens
+        run.budgets.carry(self._chain, event.cost, tokens)
+        if response.usage is not None:
+            longest = run.longest_answers.get(self._request.agent, 0)
+            run.longest_answers[self._request.agent] = max(longest, response.usage.output_tokens)
+        return response
+
+    def resend(self, record: Record) -> None:
+        """The call was begun in an earlier leg: its attempts go on counting. One without an end is sent again, and
+        the provider may bill both."""
+        self._before = record.attempts
+        if record.in_doubt:
+            data = {"model": self._model.id, "attempt": record.attempts + 1}
+            self._run.recorder.emit(Decision, self._request.path, about="sent_again", data=data)
 
     async def answer(
         self, least_output_tokens: int | None, max_input_tokens: int | None, draw: Callable[[], float]
@@ -101,7 +126,7 @@ class Call:
                 run.budgets.release(hold)
                 raise run.closed
             try:
-                response = await run.flight.shielded(self._attempt, attempt, price, hold, bound)
+                response = await run.flight.shielded(self._attempt, self._before + attempt, price, hold, bound)
             except ModelError as error:
                 delay = self._retry_delay(error, attempt, draw)
                 if delay is None:
@@ -238,6 +263,7 @@ class Call:
         message = response.message
         after = request.transcript.append(message)
         run.recorder.keep(after)
+        whole = "" if run.recorder.store is None or is_whole(message) else run.recorder.keep_content(dump(message))
         run.recorder.emit(
             CallFinished,
             request.path,
@@ -260,6 +286,9 @@ class Call:
             request_id=response.request_id,
             head=after.head.hex(),
             raw_usage=None if usage is None or usage.raw is None else dict(usage.raw),
+            raw_stop=response.raw_stop,
+            message=whole,
+            cache_write_1h_tokens=0 if usage is None else usage.cache_write_1h_tokens,
         )
         if run.stages.permits is not None and response.limits is not None:
             run.stages.permits.learn(self._model, response.limits)
@@ -340,9 +369,12 @@ class Call:
         return self._run.stopped(stop)
 
 
-def call_key(run: RunState, place: str, scope: bytes, what: bytes, n: int) -> str:
-    """The identity of an effect: run, node path, scope, input hash, and how often before."""
-    return digest(run.id_bytes, place.encode(), scope, what, n.to_bytes(4, "big")).hex()
+def call_key(place: str, scope: bytes, what: bytes, n: int) -> str:
+    """The identity of an effect in its run: where it stands (node path and scope), input hash, how often before.
+
+    Readable in parts, so that a resumed run can say what stood in the place of a changed effect.
+    """
+    return f"{digest(place.encode(errors='surrogatepass'), scope).hex()}-{what.hex()}-{n}"
 
 
 def request_hash(model: Model, request: ModelRequest) -> bytes:

@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import json
 import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
-from outlay.errors import ApprovalPending, BudgetExceeded, ConfigError, OutlayError, Stopped
-from outlay.events.records import RunFinished, RunStarted
+from outlay.errors import ApprovalPending, BudgetExceeded, ConfigError, JournalMismatch, OutlayError, Stopped
+from outlay.events.records import RunFinished, RunResumed, RunStarted
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.node import Node
-from outlay.protocols.store import Store
 from outlay.runtime.alerts import alert_to
+from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree, accounts_for
 from outlay.runtime.context import Context
 from outlay.runtime.directory import transport
+from outlay.runtime.failures import cause_of
 from outlay.runtime.flatten import flatten, precedence
 from outlay.runtime.flight import Flight
 from outlay.runtime.host import Host
 from outlay.runtime.identity import Scope, current_scope, install, segment, uninstall
+from outlay.runtime.ownership import ownership_in
 from outlay.runtime.parking import Parking
+from outlay.runtime.recall import Past, recall
 from outlay.runtime.recorder import Recorder
+from outlay.runtime.replay import Replay
 from outlay.runtime.result import Result
+from outlay.runtime.shape import shape_of
 from outlay.runtime.state import RunState
 from outlay.values.budget import Budget
 from outlay.values.label import TRUSTED, Label, Labelled
+from outlay.values.stored import content_digest
 from outlay.values.transcript import EMPTY, Transcript
 
 _RUN_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
+_RETRY = RetryPolicy()
 
 
 async def execute(
@@ -48,16 +56,60 @@ async def execute(
     seed: int | None = None,
     history: Transcript | None = None,
     streaming: bool = False,
+    strict: bool = False,
+    branch: Past | None = None,
 ) -> Result[Any]:
-    """Run `root` on one input, with budgets of its own beside those of the host.
+    """Run `root` on one input, with budgets of its own beside those of the host. A run that is in the store goes on,
+    one that is over gives what it gave. `branch` is what a fork shares with the run that it branches off.
 
     Raises what `run` raises.
     """
     value, label = _unlabelled(input)
+    leg = Leg(_checked_id(run_id), seed, history or EMPTY, streaming, strict, branch)
+    if host.store is None:
+        return await _work(host, root, value, label, limits, leg)
+    past = None if run_id is None else await recall(host.store, leg.run_id)
+    if past is not None:
+        _check_input(past, value)
+        leg = replace(leg, past=past)
+        if past.is_over:
+            return _as_stored(await _work(host, root, value, label, limits, leg), past, root)
+    wall = wall_clock(asyncio.get_running_loop())
+    ownership = ownership_in(host.store)
+    if past is not None and past.journal.finished is None:
+        await ownership.check_free(leg.run_id, past.journal.owner, wall)
+    owner = await ownership.begin(leg.run_id, wall)
+    try:
+        return await _work(host, root, value, label, limits, replace(leg, owner=owner))
+    finally:
+        ownership.end(leg.run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One stretch of work on a run, up to its end, a crash or a pause; `past` is what the earlier ones left."""
+
+    run_id: str
+    seed: int | None
+    history: Transcript
+    streaming: bool
+    strict: bool
+    past: Past | None = None
+    owner: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        return self.past is not None and self.past.is_over
+
+
+async def _work(
+    host: Host, root: Node[Any, Any], value: Any, label: Label, limits: Sequence[Budget], leg: Leg
+) -> Result[Any]:
     loop = asyncio.get_running_loop()
-    run_id = await _new_id(host.store, run_id)
     wall = wall_clock(loop)
-    recorder = Recorder(run_id, wall, host.store, host.listeners, streaming)
+    past, run_id = leg.past, leg.run_id
+    recorder = Recorder(run_id, wall, host.store, host.listeners, leg.streaming, () if past is None else past.events)
+    recorder.sealed = leg.is_over
     flight = Flight(loop)
     parking = Parking(loop, lambda: len(flight) > 0, lambda: len(recorder.events))
     flight.on_landed = parking.look
@@ -65,7 +117,7 @@ async def execute(
     state = RunState(
         run_id,
         run_id.encode(),
-        str(seed if seed is not None else run_id).encode(),
+        (str(run_id if leg.seed is None else leg.seed) if past is None else past.seed).encode(),
         loop,
         wall,
         recorder,
@@ -73,36 +125,123 @@ async def execute(
         host.directory,
         flight,
         parking,
+        Beside(loop),
         await transport(),
         host.deps,
         host.on_ask,
         host.stages,
-        RetryPolicy(),
-        history or EMPTY,
+        _RETRY,
+        leg.history,
         root,
+        past=past,
+        changed={} if past is None else {path: json.loads(input) for path, input in past.changed.items()},
     )
-    recorder.emit(
-        RunStarted,
-        path,
-        flow=root.name,
-        input=_input_hash(value),
-        lane="offline" if host.directory.used_offline else "live",
-        seed=seed,
-        limits=tuple(_limits(account.budget) for account in state.budgets.root),
-    )
+    shape = "" if host.store is None else shape_of(root)
+    if past is not None and past.events:
+        _announce_again(state, host, path, leg, shape)
+    else:
+        _announce(state, host, path, value, leg, shape)
+    if past is not None:
+        _go_on(state, past, shape, leg.strict)
     context = Context(state, root, path, value, None)
     context.label = label
-    context.add_root_budgets(host.deadline)
+    context.add_root_budgets(host.deadline, 0.0 if past is None else past.journal.active)
     started = loop.time()
     install(loop)
     try:
         return await _finish(state, context, await _flow(state, context), started)
     finally:
-        flight.on_landed = None  # or flight and parking would hold each other, and with them the run
+        flight.on_landed = parking.on_look = None  # or they would hold each other, and with them the run
         uninstall(loop)
 
 
-def _input_hash(value: Any) -> str:
+def _as_stored(result: Result[Any], past: Past, root: Node[Any, Any]) -> Result[Any]:
+    """The result of a run that is over: what its journal gives again, or, where the flow has changed since and
+    leads elsewhere, the output as it was stored."""
+    stored, finished = past.output, past.journal.finished
+    if not isinstance(result.error, JournalMismatch) or stored is None or finished is None:
+        return result
+    adapter = root.codec.adapter if isinstance(root, Agent) else None
+    try:
+        output = json.loads(stored) if adapter is None else adapter.validate_json(stored)
+    except ValueError:  # the output type has changed too
+        return result
+    path = segment(root.name)
+    return replace(
+        result,
+        output=output,
+        stop_reason="completed",
+        degraded=finished.degraded,
+        error=None,
+        finished=((path, output),),
+    )
+
+
+def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shape: str) -> None:
+    """The first event of a run, and of a fork."""
+    input, fork, changed = input_json(value), leg.past, ""
+    state.recorder.keep_content(input)
+    if fork is not None and fork.at in fork.changed:
+        changed = state.recorder.keep_content(fork.changed[fork.at])
+    state.recorder.emit(
+        RunStarted,
+        path,
+        flow=state.root.name if state.root is not None else "",
+        input=content_digest(input).hex(),
+        lane=_lane(host),
+        seed=leg.seed,
+        limits=_all_limits(state),
+        shape=shape,
+        owner=leg.owner,
+        parent="" if fork is None else fork.parent,
+        at="" if fork is None else fork.at,
+        changed=changed,
+    )
+
+
+def _announce_again(state: RunState, host: Host, path: str, leg: Leg, shape: str) -> None:
+    """The first event of a later leg."""
+    lane, limits = _lane(host), _all_limits(state)
+    state.recorder.emit(RunResumed, path, lane=lane, limits=limits, shape=shape, owner=leg.owner)
+
+
+def _lane(host: Host) -> str:
+    return "offline" if host.directory.used_offline else "live"
+
+
+def _all_limits(state: RunState) -> tuple[dict[str, str], ...]:
+    return tuple(_limits(account.budget) for account in state.budgets.root)
+
+
+def _go_on(state: RunState, past: Past, shape: str, strict: bool) -> None:
+    """Take over what an earlier leg did: its outcomes are given again, and what it spent counts."""
+    parking, flight, recorder = state.parking, state.flight, state.recorder
+    replay = Replay(
+        past.memory,
+        state.loop,
+        lambda: len(recorder.events),
+        lambda: parking.busy or len(flight) > 0,
+        changed=past.memory.shape != shape,
+        strict=strict,
+        sealed=past.is_over,
+    )
+    state.replay = replay
+    parking.on_look = replay.look
+    spent = past.journal.spent
+    for account in state.budgets.root:
+        account.carry(spent.usd, spent.doubt, spent.tokens, spent.calls, unpriced=spent.unpriced)
+
+
+def _check_input(past: Past, value: Any) -> None:
+    """Raises JournalMismatch where the run was begun with another input."""
+    if past.started.input != content_digest(input_json(value)).hex():
+        raise JournalMismatch(
+            f"run {past.started.run} was begun with another input",
+            hint="give the input it was begun with, another run_id, or fork it to change the input",
+        )
+
+
+def input_json(value: Any) -> bytes:
     """What a run's input is known by. Raises ConfigError for one that is used up by being read, or has no JSON."""
     if isinstance(value, Iterator):
         raise ConfigError("an input is recorded, which would use up an iterator", hint="give list(…) of it")
@@ -110,7 +249,7 @@ def _input_hash(value: Any) -> str:
         text = as_text(value)
     except ValueError as error:
         raise ConfigError(f"the input cannot be recorded: {error}") from error
-    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+    return (json.dumps(text) if isinstance(value, str) else text).encode(errors="surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +265,11 @@ async def _flow(state: RunState, context: Context) -> _End:
     variables = copy_context()
     variables.run(current_scope.set, Scope(b"root"))
     task: asyncio.Task[Any] = asyncio.Task(context.live(), loop=state.loop, context=variables)
-    state.parking.suspended.add_done_callback(lambda _: task.cancel())
+    state.parking.on_suspended = task.cancel
     me = asyncio.current_task()
     assert me is not None
     cancels = me.cancelling()  # a run may be part of somebody's clean-up after an earlier cancel
+    state.task, state.cancels = me, cancels
     try:
         try:
             end = _End(output=await task)
@@ -141,6 +281,10 @@ async def _flow(state: RunState, context: Context) -> _End:
             end = _End(error=error)
         if me.cancelling() > cancels:
             raise asyncio.CancelledError  # a node may catch it for its clean-up, not for the whole run
+        if state.beside:
+            await state.branches.cut_off(but_beside=True)
+            await state.beside.drain()
+            await state.flight.cut_off(only_beside=True)
         state.closed = state.closed or Stopped("the run is over")
         await state.branches.cut_off()
         await state.flight.drain()
@@ -152,14 +296,14 @@ async def _flow(state: RunState, context: Context) -> _End:
         with suppress(OutlayError):  # the cancellation is what the caller waits for
             await state.recorder.durable()
         raise
-    if not state.parking.suspended.done():
-        state.parking.suspended.cancel()
+    finally:
+        state.parking.on_suspended = None  # it holds the task, and with it all of the run
     return end
 
 
 def _suspension(state: RunState) -> Stopped | None:
     """Every branch was parked: what the run waits for."""
-    if not state.parking.suspended.done() or state.parking.suspended.cancelled():
+    if not state.parking.suspended:
         return None
     item = min(state.parking.parked, key=lambda item: item.kind == "budget")  # a human's answer may free money too
     if item.kind == "budget":
@@ -187,6 +331,8 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         degraded=degraded,
         error="" if error is None else f"{type(error).__name__}: {getattr(error, 'message', error)}"[:1000],
         seconds=seconds,
+        cause=cause_of(error),
+        output=_kept_output(state, output) if reason == "completed" else "",
     )
     if isinstance(error, KeyboardInterrupt | SystemExit):
         raise error
@@ -237,14 +383,19 @@ def _unlabelled(input: Any) -> tuple[Any, Label]:
     return input, TRUSTED
 
 
-async def _new_id(store: Store | None, run_id: str | None) -> str:
+def _kept_output(state: RunState, output: Any) -> str:
+    """The digest of the stored output; empty where it has no JSON, or nothing is stored."""
+    if state.recorder.store is None:
+        return ""
+    try:
+        return state.recorder.keep_content(input_json(output))
+    except ConfigError:
+        return ""
+
+
+def _checked_id(run_id: str | None) -> str:
     if run_id is None:
         return secrets.token_hex(6)
     if not _RUN_ID.match(run_id):
         raise ConfigError(f"run_id={run_id[:80]!r} is not allowed", hint="use 1 to 128 of A-Z a-z 0-9 . _ : -")
-    if store is not None and await store.events(run_id, ("run_started",)):
-        raise ConfigError(
-            f"run {run_id!r} exists in the store, and going on with a run is not there yet",
-            hint="give another run_id, or leave it out",
-        )
     return run_id

@@ -42,42 +42,50 @@ def item(name: str) -> str:
 class Scope:
     """One task's place in the lineage, with the counters that tell its equal effects apart."""
 
-    __slots__ = ("_counts", "_id", "_keys", "_lineage", "_tasks")
+    __slots__ = ("_counts", "_id", "_keys", "_n", "_name", "_parent", "_tasks")
 
-    def __init__(self, id: bytes = b"", lineage: tuple[Scope, str, int] | None = None) -> None:
+    def __init__(self, id: bytes = b"", parent: Scope | None = None, name: str = "", n: int = 0) -> None:
         self._id = id
-        self._lineage = lineage
-        self._tasks: dict[str, int] = {}
-        self._counts: dict[object, int] = {}
-        self._keys: dict[str, None] = {}
+        self._parent = parent
+        self._name = name
+        self._n = n
+        # made when they are needed, which in most scopes is never
+        self._tasks: dict[str, int] | None = None
+        self._counts: dict[object, int] | None = None
+        self._keys: set[str] | None = None
 
     @property
     def id(self) -> bytes:
         """Worked out when it is asked for: most tasks (of calls, of HTTP) have no effect of their own."""
-        if self._lineage is not None:
-            parent, name, n = self._lineage
-            self._id = digest(parent.id, b"task", name.encode(), str(n).encode())
-            self._lineage = None
+        if self._parent is not None:
+            self._id = digest(self._parent.id, b"task", self._name.encode(), str(self._n).encode())
+            self._parent = None
         return self._id
 
     def task(self, name: str) -> Scope:
         """The scope of the next task of this coroutine name."""
+        if self._tasks is None:
+            self._tasks = {}
         n = self._tasks.get(name, 0)
         self._tasks[name] = n + 1
-        return Scope(lineage=(self, name, n))
+        return Scope(b"", self, name, n)
 
     def keyed(self, path: str, key: str) -> Scope:
         """The scope of a child with a key of its own. Raises ConfigError where it is taken."""
         place = f"{path}[{key}]"
+        if self._keys is None:
+            self._keys = set()
         if place in self._keys:
             raise ConfigError(
                 f"key {key!r} is used twice under {path}", hint="keys name children apart: make each one unique"
             )
-        self._keys[place] = None
+        self._keys.add(place)
         return Scope(digest(self.id, b"key", place.encode(errors="surrogatepass")))
 
     def occurrence(self, what: Hashable) -> int:
         """How often `what` has happened in this scope before."""
+        if self._counts is None:
+            self._counts = {}
         n = self._counts.get(what, 0)
         self._counts[what] = n + 1
         return n

@@ -7,7 +7,8 @@ suspends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -43,7 +44,7 @@ _work: ContextVar[_Work | None] = ContextVar("outlay_work", default=None)
 
 
 class Parking:
-    __slots__ = ("_activity", "_busy", "_flying", "_loop", "parked", "suspended")
+    __slots__ = ("_activity", "_busy", "_flying", "_loop", "on_look", "on_suspended", "parked", "suspended")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, busy: Callable[[], bool], activity: Callable[[], int]) -> None:
         self._loop = loop
@@ -52,11 +53,28 @@ class Parking:
         self._busy = 0
         self._activity = activity
         self.parked: list[Pending] = []
-        self.suspended: asyncio.Future[None] = loop.create_future()
+        self.suspended = False
+        self.on_suspended: Callable[[], object] | None = None
+        #: Told when something landed or parked: a replay waits for that too.
+        self.on_look: Callable[[], None] | None = None
 
     def working(self) -> _Work:
         """The run is not idle while this block runs, unless a branch below it is parked."""
         return _Work(self)
+
+    @contextmanager
+    def aside(self) -> Generator[None]:
+        """The effect that this block stands in is not under way: it waits for its turn in a replay."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    @property
+    def busy(self) -> bool:
+        """Is an effect under way?"""
+        return self._busy > 0
 
     def begin(self) -> None:
         self._busy += 1
@@ -78,7 +96,7 @@ class Parking:
             return await self._loop.create_future()
         finally:
             self._count(-1)
-            if not self.suspended.done():
+            if not self.suspended:
                 self.parked.remove(item)  # it gave up waiting: nobody needs to answer any more
 
     def _count(self, change: int) -> None:
@@ -92,15 +110,19 @@ class Parking:
 
     def look(self) -> None:
         """Something landed or parked: is the run idle now?"""
+        if self.on_look is not None:
+            self.on_look()
         if self.parked and self._idle():
             self._loop.call_soon(self._settle, _QUIET_TURNS, self._activity())
 
     def _settle(self, turns: int, activity: int) -> None:
-        if not self.parked or not self._idle() or self.suspended.done():
+        if not self.parked or not self._idle() or self.suspended:
             return  # whoever is busy will look again when it lands
         if self._activity() != activity:
             self._loop.call_soon(self._settle, _QUIET_TURNS, self._activity())
         elif turns:
             self._loop.call_soon(self._settle, turns - 1, activity)
         else:
-            self.suspended.set_result(None)
+            self.suspended = True
+            if self.on_suspended is not None:
+                self.on_suspended()

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from outlay.errors import OutlayError
+import msgspec
+
+from outlay.errors import Conflict, OutlayError, RunTaken
 from outlay.events.codec import encode, kind_of
-from outlay.events.records import CallFailed, CallFinished, Event, Retracted, TextDelta
+from outlay.events.records import (
+    Asked,
+    BudgetAlert,
+    CallFailed,
+    CallFinished,
+    Checked,
+    Custom,
+    Decision,
+    Event,
+    Fact,
+    NodeFinished,
+    NodeStarted,
+    Retracted,
+    Skipped,
+    TextDelta,
+)
 from outlay.protocols.store import Row, Store
 from outlay.values.request import Prelude
+from outlay.values.stored import content_digest
 from outlay.values.transcript import Transcript
 
 log = logging.getLogger("outlay")
@@ -21,7 +40,20 @@ Listener = Callable[[Event], Any]
 class Recorder:
     """The one writer of a run's events."""
 
-    __slots__ = ("_kept", "_listeners", "_seq", "_wall", "events", "failed", "run_id", "spent_on", "store", "streaming")
+    __slots__ = (
+        "_kept",
+        "_known",
+        "_listeners",
+        "_seq",
+        "_wall",
+        "events",
+        "failed",
+        "run_id",
+        "sealed",
+        "spent_on",
+        "store",
+        "streaming",
+    )
 
     def __init__(
         self,
@@ -30,21 +62,28 @@ class Recorder:
         store: Store | None,
         listeners: Iterable[Listener],
         streaming: bool,
+        past: Sequence[Event] = (),
     ) -> None:
         self.run_id = run_id
         self.store = store
-        self.events: list[Event] = []
+        self.events: list[Event] = list(past)
         self.streaming = streaming
-        self.spent_on = 0
+        self.spent_on = sum(map(_is_paid, past))
+        #: The run is over: nothing is added to it.
+        self.sealed = False
         self.failed: OutlayError | None = None
         self._listeners = tuple(listeners)
-        self._seq = itertools.count()
+        self._seq = itertools.count(len(past))
+        #: Facts of an earlier leg that a replay will state again; None where there is no such leg.
+        self._known = _again(past) if past else None
         self._wall = wall
         self._kept: set[bytes] = set()
 
     def emit(self, kind: type[Event], path: str, **fields: Any) -> None:
+        if self.sealed or (self._known is not None and self._is_known(kind, path, fields)):
+            return
         event = kind(run=self.run_id, seq=next(self._seq), time=self._wall(), path=path, **fields)
-        if kind is CallFinished or (isinstance(event, CallFailed) and event.maybe_billed):
+        if kind in _MAY_BE_PAID and _is_paid(event):
             self.spent_on += 1
         if kind is not TextDelta and kind is not Retracted:
             self.events.append(event)
@@ -58,6 +97,28 @@ class Recorder:
                 listener(event)
             except Exception:  # a broken listener must not end a paid run
                 log.warning("an on_event listener raised", exc_info=True)
+
+    def _is_known(self, kind: type[Event], path: str, fields: dict[str, Any]) -> bool:
+        """Has an earlier leg stated this fact? Each is told once, however often the run is resumed."""
+        assert self._known is not None
+        if kind not in _RESTATED:
+            return False
+        fact = _fact(kind(run="", seq=0, time=0.0, path=path, **fields))
+        left = self._known.get(fact, 0)
+        if left:
+            self._known[fact] = left - 1
+        return left > 0
+
+    def keep_content(self, content: bytes) -> str:
+        """Store a result; the digest it can be found under, empty where nothing is stored."""
+        if self.store is None or self.failed is not None:
+            return ""
+        name = content_digest(content)
+        try:
+            self.store.keep(((name, content),))
+        except OutlayError as error:
+            self.failed = error
+        return name.hex()
 
     def keep(self, transcript: Transcript, prelude: Prelude | None = None) -> None:
         """Store the messages that are not stored yet: each link once, under its head."""
@@ -87,13 +148,38 @@ class Recorder:
         if self.failed is not None:
             raise self.failed
         await self.store.room()
-        await self.store.flush(self.run_id)
+        try:
+            await self.store.flush(self.run_id)
+        except Conflict as taken:
+            self.failed = RunTaken(taken.message, hint=taken.hint)
+            raise self.failed from taken
+
+
+#: What a replay states again, because the flow does what it did. Effects are not among them: they are not repeated.
+_RESTATED = frozenset((NodeStarted, NodeFinished, Decision, Checked, Skipped, Fact, Custom, BudgetAlert, Asked))
+
+
+_MAY_BE_PAID = (CallFinished, CallFailed)
+
+
+def _is_paid(event: Event) -> bool:
+    return isinstance(event, CallFinished) or (isinstance(event, CallFailed) and event.maybe_billed)
+
+
+def _again(past: Sequence[Event]) -> Counter[bytes]:
+    return Counter(_fact(event) for event in past if type(event) in _RESTATED)
+
+
+def _fact(event: Event) -> bytes:
+    """What an event states, without when."""
+    timeless: dict[str, Any] = {"run": "", "seq": 0, "time": 0.0}
+    if isinstance(event, NodeFinished):
+        timeless["seconds"] = 0.0
+    return encode(msgspec.structs.replace(event, **timeless))
 
 
 def prelude_bytes(prelude: Prelude) -> bytes:
     """Instructions, tools and output schema as JSON, for the trace."""
-    import msgspec
-
     return msgspec.json.encode(
         {
             "system": prelude.system,

@@ -41,6 +41,7 @@ async def run(
     on_ask: OnAsk | None = None,
     seed: int | None = None,
     history: Transcript | None = None,
+    strict: bool = False,
 ) -> Result[Any]:
     """Run a flow on one input.
 
@@ -49,15 +50,20 @@ async def run(
     a conversation to go on with. `on_event` sees every event, `on_alert` budget alerts (by default a line on stderr),
     `on_ask` answers questions.
 
-    Raises ConfigError before anything is spent, BudgetExceeded under `on_exhausted="raise"` (with `.result`), and
-    CancelledError. Everything else is in the result.
+    A `run_id` that is in the store goes on where it was: what finished is not paid again, what was under way when it
+    broke off is in doubt. One that is over gives its stored result for nothing. `strict` refuses a flow that has
+    changed since.
+
+    Raises ConfigError before anything is spent, JournalMismatch for another input (or, if strict, another flow) than
+    the run was begun with, Conflict where another process works on it, BudgetExceeded under `on_exhausted="raise"`
+    (with `.result`), and CancelledError. Everything else is in the result.
     """
     root = as_node(node)
     options = RunOptions(deps=deps, store=store, models=models, on_event=on_event, on_alert=on_alert, on_ask=on_ask)
     async with hosting(options) as host:
         limits = as_budgets(budget)
         preflight.check(root, host.directory, limits)
-        return await execute(host, root, input, limits, run_id=run_id, seed=seed, history=history)
+        return await execute(host, root, input, limits, run_id=run_id, seed=seed, history=history, strict=strict)
 
 
 @overload

@@ -71,6 +71,7 @@ async def stream(
                 run_id=options.get("run_id"),
                 seed=options.get("seed"),
                 history=options.get("history"),
+                strict=options.get("strict", False),
                 streaming=True,
             )
         )

@@ -14,6 +14,7 @@ from outlay.runtime.call import deadline_exceeded
 from outlay.runtime.flatten import flatten
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
+from outlay.sharing.labels import label_as_json
 
 
 async def run_tool(
@@ -43,13 +44,20 @@ async def _recorded(
         label=inner.label.integrity.name.lower(),
     )
     started = state.loop.time()
-    error_text, size = "cancelled", 0
+    error_text, size, kept = "cancelled", 0, ""
+    label = inner.label
     try:
+        if not effect.idempotent:
+            await state.recorder.durable()  # or a crash could leave it done and unknown
         try:
             with state.branches.here(), state.parking.working():
                 value = await _in_time(state, effect, inner, deadline)
         except BaseExceptionGroup as group:
             raise flatten(group) from None
+        if effect.encode is not None and effect.decode is not None and (stored := effect.encode(value)) is not None:
+            value = effect.decode(stored)
+            if effect.leaf:
+                kept = state.recorder.keep_content(stored)
         error_text, size = "", len(value) if isinstance(value, str | bytes | list) else 0  # pyright: ignore[reportUnknownArgumentType]
         return value  # pyright: ignore[reportUnknownVariableType]
     except (Exception, SystemExit) as error:
@@ -65,6 +73,8 @@ async def _recorded(
             seconds=state.loop.time() - started,
             error=error_text,
             size=size,
+            value=kept,
+            label=None if inner.label is label else label_as_json(inner.label),
         )
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from outlay.errors import ConfigError, StoreFailed
 
-#: Written into the file; a newer one is refused rather than half understood.
-SCHEMA = 1
 #: Seconds that a writer waits for another process's transaction before it gives up.
 BUSY_SECONDS = 30.0
 
@@ -20,7 +18,7 @@ BUSY_SECONDS = 30.0
 # cheapest, and long bodies need no overflow pages (15 % less CPU a commit than a composite key). The columns `run`
 # and `seq` are computed from it for people who look inside. Contents stand in the order of arrival, for the same
 # reasons (keyed by digest, messages of 2 KB take twice the space).
-_TABLES = """
+_EVENTS = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE runs (id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE);
 CREATE TABLE events (
@@ -32,8 +30,23 @@ CREATE TABLE events (
     seq INTEGER GENERATED ALWAYS AS (id & 4294967295) VIRTUAL
 );
 CREATE TABLE blobs (digest BLOB NOT NULL UNIQUE, content BLOB NOT NULL);
+INSERT INTO meta VALUES ('schema', '1');
 """
-SEQ_BITS = 32
+# Without a body: deleted. The version stays, so that it never comes twice and an old fence never holds again.
+_DOCUMENTS = """
+CREATE TABLE documents (
+    collection TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    body BLOB,
+    PRIMARY KEY (collection, key)
+) WITHOUT ROWID;
+UPDATE meta SET value = '2' WHERE name = 'schema';
+"""
+#: What makes each version of the schema out of the one before; the first out of an empty file.
+STEPS = (_EVENTS, _DOCUMENTS)
+#: Written into the file; a newer one is refused rather than half understood.
+SCHEMA = len(STEPS)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -61,8 +74,8 @@ def open_database(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise unusable(path, error) from error
     try:
-        if not _is_store(connection, path):
-            _create(connection, path)
+        if _version(connection, path) < SCHEMA:
+            _upgrade(connection, path)
         _use_wal(connection, path)
     except sqlite3.Error as error:
         connection.close()
@@ -94,11 +107,11 @@ def _make_writable(path: Path) -> None:
         ) from error
 
 
-def _is_store(connection: sqlite3.Connection, path: Path) -> bool:
-    """False for an empty file; raises ConfigError for somebody else's database or a newer store."""
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """0 for an empty file; raises ConfigError for somebody else's database or a newer store."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
-        return False
+        return 0
     if not {"meta", "events", "blobs"} <= tables:
         raise ConfigError(
             f"{path} is a SQLite database, but not an Outlay store",
@@ -106,25 +119,24 @@ def _is_store(connection: sqlite3.Connection, path: Path) -> bool:
         )
     found = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
     version = int(found[0]) if found and str(found[0]).isdigit() else 0
-    if version != SCHEMA:
-        newer = version > SCHEMA
+    if not 0 < version <= SCHEMA:
         raise ConfigError(
-            f"the store {path} has schema {version}, this Outlay reads {SCHEMA}",
+            f"the store {path} has schema {version}, this Outlay reads up to {SCHEMA}",
             hint="update Outlay, or name another file with --store or OUTLAY_STORE"
-            if newer
+            if version
             else "the file is damaged: restore it from a copy, or name another file",
         )
-    return True
+    return version
 
 
-def _create(connection: sqlite3.Connection, path: Path) -> None:
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables that are not there yet: all of them, or those that came after the file was made."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have been faster while this one waited for the lock.
-        if not _is_store(connection, path):
-            for statement in filter(str.strip, _TABLES.split(";")):
+        for step in STEPS[_version(connection, path) :]:
+            for statement in filter(str.strip, step.split(";")):
                 connection.execute(statement)
-            connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
     except BaseException:
         connection.execute("ROLLBACK")
         raise
@@ -196,7 +208,3 @@ def failed(path: Path, error: BaseException) -> StoreFailed:
     raised = StoreFailed(f"cannot write to the store {path}: {what}", hint=hint)
     raised.__cause__ = error
     return raised
-
-
-def closed(path: Path) -> ConfigError:
-    return ConfigError(f"the store {path} is closed", hint="keep it open until the last run that uses it is done")

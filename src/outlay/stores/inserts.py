@@ -1,19 +1,24 @@
-"""One batch of rows and contents as one transaction."""
+"""One batch as one transaction of SQLite."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
 
+from outlay.errors import Conflict
 from outlay.protocols.store import Row
-from outlay.stores.database import SEQ_BITS, error_name
+from outlay.stores.batch import Batch, Commit
+from outlay.stores.changes import Held, Place, decide, holds, places
+from outlay.stores.database import error_name
+from outlay.stores.refusals import Lost
+from outlay.stores.writer import SEQ_BITS, Written
 
-#: A content behind its digest.
-Blob: TypeAlias = tuple[bytes, bytes]
 _EVENT = "INSERT INTO events (id, time, kind, body) VALUES (?, ?, ?, ?)"
 _BLOB = "INSERT OR IGNORE INTO blobs (digest, content) VALUES (?, ?)"
 _TAKEN = "SELECT 1 FROM events e JOIN runs r ON r.id = e.run WHERE r.run = ? AND e.id = r.id << ? | ?"
+_HELD = "SELECT version, body FROM documents WHERE collection = ? AND key = ?"
+_VERSION = "SELECT version, x'' FROM documents WHERE collection = ? AND key = ? AND body IS NOT NULL"
+_SET = "INSERT OR REPLACE INTO documents (collection, key, version, body) VALUES (?, ?, ?, ?)"
 #: Runs whose numbers are remembered.
 _KNOWN_RUNS = 10_000
 
@@ -25,27 +30,53 @@ class Inserts:
         self._connection = connection
         self._numbers: dict[str, int] = {}
 
-    def commit(self, rows: Sequence[Row], blobs: Sequence[Blob]) -> dict[str, int]:
-        """All durable on return, but the rows of runs of which a place was taken: those runs, with that place.
+    def write(self, batch: Batch) -> Written:
+        """All durable on return, but the rows of runs that were lost to somebody else, and refused changes.
 
         Raises sqlite3.Error where the transaction failed; then nothing of it is there, and the connection is done.
         """
         execute = self._connection.execute
-        taken: dict[str, int] = {}
         execute("BEGIN IMMEDIATE")
+        lost = self._lost_fences(batch)
         try:
-            self._insert(rows)
+            self._insert(batch.rows_but(lost))
         except sqlite3.IntegrityError as error:
             if not _is_taken(error):
                 raise
             execute("ROLLBACK")
             self._numbers.clear()
             execute("BEGIN IMMEDIATE")
-            taken = self._insert_apart(rows)
-        if blobs:
-            self._connection.executemany(_BLOB, blobs)
+            lost = self._lost_fences(batch)
+            lost |= self._insert_apart(batch.rows_but(lost))
+        if batch.blobs:
+            self._connection.executemany(_BLOB, batch.blobs)
+        results = [self._change(commit) for commit in batch.commits]
         execute("COMMIT")
-        return taken
+        return Written(lost, results)
+
+    def _lost_fences(self, batch: Batch) -> dict[str, Lost]:
+        lost: dict[str, Lost] = {}
+        for fence, runs in batch.fenced_runs().items():
+            place = (fence.collection, fence.key)
+            if not holds(fence, self._held([place], _VERSION)):
+                lost.update(dict.fromkeys(runs, fence))
+        return lost
+
+    def _held(self, wanted: Iterable[Place], query: str = _HELD) -> dict[Place, Held]:
+        found: dict[Place, Held] = {}
+        for place in wanted:
+            if row := self._connection.execute(query, place).fetchone():
+                found[place] = Held(*row)
+        return found
+
+    def _change(self, commit: Commit) -> tuple[int, ...] | Conflict:
+        """Nothing is written before all is decided: a refused commit leaves nothing to take back."""
+        try:
+            new, versions = decide(commit.changes, self._held(places(commit.changes)))
+        except Conflict as conflict:
+            return conflict
+        self._connection.executemany(_SET, [(*place, held.version, held.body) for place, held in new.items()])
+        return versions
 
     def _insert(self, rows: Sequence[Row]) -> None:
         numbers = self._numbers
@@ -60,9 +91,9 @@ class Inserts:
         elif values:
             self._connection.executemany(_EVENT, values)
 
-    def _insert_apart(self, rows: Sequence[Row]) -> dict[str, int]:
+    def _insert_apart(self, rows: Sequence[Row]) -> dict[str, Lost]:
         """Run by run, so that one whose place is taken does not fail its neighbours."""
-        taken: dict[str, int] = {}
+        taken: dict[str, Lost] = {}
         for run in dict.fromkeys(row.run for row in rows):
             mine = [row for row in rows if row.run == run]
             self._connection.execute("SAVEPOINT apart")

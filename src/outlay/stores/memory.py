@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from outlay.errors import ConfigError, Conflict
-from outlay.protocols.store import Row
+from outlay.errors import ConfigError
+from outlay.protocols.documents import Change, Document
+from outlay.protocols.store import Fence, Row
+from outlay.stores.changes import Held, Place, check_name, decide, holds
+from outlay.stores.refusals import Lost, Refusals
 
 
 class MemoryStore:
@@ -14,21 +17,32 @@ class MemoryStore:
     def __init__(self) -> None:
         self._runs: dict[str, dict[int, Row]] = {}
         self._blobs: dict[bytes, bytes] = {}
-        self._fenced: dict[str, int] = {}
+        self._documents: dict[Place, Held] = {}
+        self._refusals = Refusals("there")
         self._closed = False
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._runs)} runs)"
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
         self._check()
+        if self._refusals:
+            for row in rows:
+                if not self._refusals.admits(row.run, fence) and (error := self._refusals.of(row.run)):
+                    raise error
+        lost: dict[str, Lost] = {}
+        if fence is not None and not holds(fence, self._documents):
+            lost = {row.run: fence for row in rows}
         for row in rows:
-            if row.run in self._fenced:
-                raise self._conflict(row.run)
-        for row in rows:
+            if row.run in lost:
+                continue
             run = self._runs.setdefault(row.run, {})
-            if row.run in self._fenced or run.setdefault(row.seq, row) is not row:
-                self._fenced.setdefault(row.run, row.seq)
+            if row.seq in run:
+                lost[row.run] = row.seq
+            else:
+                run[row.seq] = row
+        for name, why in lost.items():
+            self._refusals.add(name, why, fence)
 
     def keep(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
         self._check()
@@ -37,10 +51,8 @@ class MemoryStore:
 
     async def flush(self, run: str | None = None) -> None:
         self._check()
-        if run in self._fenced:
-            raise self._conflict(run)
-        if run is None and self._fenced:
-            raise self._conflict(next(iter(self._fenced)))
+        if error := self._refusals.of(run):
+            raise error
 
     async def room(self) -> None:
         self._check()
@@ -54,15 +66,32 @@ class MemoryStore:
         self._check()
         return {digest: self._blobs[digest] for digest in digests if digest in self._blobs}
 
+    async def read(self, collection: str, key: str) -> Document | None:
+        self._check()
+        held = self._documents.get((collection, key))
+        return held and held.document((collection, key))
+
+    async def list(self, collection: str, prefix: str = "") -> list[Document]:
+        self._check()
+        found = [
+            held.document(place)
+            for place, held in self._documents.items()
+            if place[0] == collection and place[1].startswith(prefix)
+        ]
+        # Text sorts by code point, which is the order of its UTF-8 bytes.
+        return sorted((document for document in found if document), key=lambda document: document.key)
+
+    async def commit(self, changes: Sequence[Change]) -> tuple[int, ...]:
+        self._check()
+        for change in changes:
+            check_name(change.collection, change.key)
+        new, versions = decide(changes, self._documents)
+        self._documents.update(new)
+        return versions
+
     async def close(self) -> None:
         self._closed = True
 
     def _check(self) -> None:
         if self._closed:
             raise ConfigError("the memory store is closed", hint="keep it open until the last run that uses it is done")
-
-    def _conflict(self, run: str) -> Conflict:
-        return Conflict(
-            f"run {run} was continued by somebody else: event {self._fenced[run]} is already there",
-            hint="let the other one finish it; nothing of it was written over",
-        )

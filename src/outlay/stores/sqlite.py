@@ -2,68 +2,67 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 import sqlite3
 import threading
-import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
+from outlay.errors import StoreFailed
+from outlay.protocols.documents import Document
 from outlay.protocols.store import Row
-from outlay.stores.database import SEQ_BITS, closed, connect, open_database, unusable
-from outlay.stores.writer import Writer
+from outlay.stores.batch import Batch
+from outlay.stores.database import connect, failed, open_database, unusable
+from outlay.stores.inserts import Inserts
+from outlay.stores.threaded import HIGH_WATER, ThreadedStore
+from outlay.stores.writer import SEQ_BITS, Written, closed
 
-#: Bytes in the queue above which no new effect should start.
-HIGH_WATER = 16 * 2**20
 #: Digests asked for in one statement; SQLite allows 32,766 parameters since 3.32, 999 before.
 _DIGESTS = 500
+_DOCUMENT = "SELECT collection, key, version, body FROM documents WHERE body IS NOT NULL AND collection = ?"
 
 
-class SqliteStore:
-    """A `Store` in the file `path`, which is made where there is none.
-
-    Writes go through one thread with group commit, reads through a connection of their own in other threads: the
-    event loop never waits for the disk. Any number of loops may use it. What was enqueued is written even if
-    nobody calls `close` before the process ends; a killed process keeps what was flushed.
-    """
+class SqliteStore(ThreadedStore):
+    """A `Store` in the file `path`, which is made where there is none."""
 
     def __init__(self, path: str | Path, *, high_water: int = HIGH_WATER) -> None:
         self.path = Path(path).expanduser().absolute()
-        self._writer = Writer(open_database(self.path), self.path, high_water)
-        self._reader = _Reader(self.path)
-        # Runs at the latest when the interpreter ends: the writer is a daemon and would be cut off.
-        self._end = weakref.finalize(self, _end, self._writer, self._reader)
+        super().__init__(_File(self.path), _Reader(self.path), high_water)
 
     def __repr__(self) -> str:
         return f"SqliteStore({str(self.path)!r})"
 
-    def append(self, rows: Sequence[Row]) -> None:
-        self._writer.put_rows(rows)
 
-    def keep(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
-        self._writer.put_blobs(blobs)
+class _File:
+    """The writing side: one connection, and the file that it was opened on."""
 
-    async def flush(self, run: str | None = None) -> None:
-        durable = self._writer.wait(asyncio.get_running_loop(), run)
-        if durable is not None:
-            await durable
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        self._connection = open_database(path)
+        self._inserts = Inserts(self._connection)
+        self._inode = _inode(self.name)
 
-    async def room(self) -> None:
-        fallen = self._writer.wait_for_room(asyncio.get_running_loop())
-        if fallen is not None:
-            await fallen
+    def write(self, batch: Batch) -> Written:
+        if _inode(self.name) != self._inode:
+            raise FileNotFoundError("the file was removed or replaced while it was in use")
+        return self._inserts.write(batch)
 
-    async def events(self, run: str | None = None, kinds: Sequence[str] = ()) -> list[Row]:
-        return await asyncio.to_thread(self._reader.events, run, kinds)
+    def close(self) -> None:
+        self._connection.close()
 
-    async def blobs(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
-        return await asyncio.to_thread(self._reader.blobs, digests)
+    def failed(self, error: BaseException) -> StoreFailed:
+        return failed(self._path, error)
 
-    async def close(self) -> None:
-        if self._end.alive:
-            await asyncio.to_thread(self._end)
-            if error := self._writer.error:
-                raise error
+
+def _inode(path: str) -> tuple[int, int] | None:
+    """Which file the name stands for; SQLite itself would go on writing into a file that was removed."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class _Reader:
@@ -77,7 +76,7 @@ class _Reader:
 
     def _open(self) -> sqlite3.Connection:
         if self._closed:
-            raise closed(self._path)
+            raise closed(str(self._path))
         if self._connection is None:
             self._connection = connect(self._path)
             self._connection.execute("PRAGMA query_only = TRUE")
@@ -118,15 +117,28 @@ class _Reader:
                 raise unusable(self._path, error) from error
         return found
 
+    def document(self, collection: str, key: str) -> Document | None:
+        query = f"{_DOCUMENT} AND key = ?"
+        with self._lock:
+            try:
+                found = self._open().execute(query, (collection, key)).fetchone()
+            except sqlite3.Error as error:
+                raise unusable(self._path, error) from error
+        return Document(*found) if found else None
+
+    def documents(self, collection: str, prefix: str) -> list[Document]:
+        query = f"{_DOCUMENT} AND key >= ? ORDER BY key"
+        with self._lock:
+            try:
+                rows = self._open().execute(query, (collection, prefix))
+                # What begins with the prefix stands together, from the prefix itself on.
+                return list(takewhile(lambda found: found.key.startswith(prefix), (Document(*row) for row in rows)))
+            except sqlite3.Error as error:
+                raise unusable(self._path, error) from error
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
-
-
-def _end(writer: Writer, reader: _Reader) -> None:
-    # The writer last: the last connection to close empties the log into the file and removes it.
-    reader.close()
-    writer.stop()

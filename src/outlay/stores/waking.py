@@ -1,16 +1,16 @@
-"""Telling the event loops that their rows are durable: one call into each loop, however many wait there."""
+"""Telling the event loops what is durable: one call into each loop, however many wait there."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from outlay.errors import OutlayError
 
-#: A waiting future, and the error it gets if it gets one.
-Outcome: TypeAlias = tuple[asyncio.Future[None], OutlayError | None]
+#: A waiting future, and its result, or the error it gets.
+Outcome: TypeAlias = tuple[asyncio.Future[Any], object]
 
 
 def release(outcomes: Sequence[Outcome]) -> None:
@@ -25,10 +25,10 @@ def release(outcomes: Sequence[Outcome]) -> None:
 
 
 def _settle(outcomes: Sequence[Outcome]) -> None:
-    for future, error in outcomes:
+    for future, result in outcomes:
         if future.done():
             continue
-        if error is None:
-            future.set_result(None)
+        if isinstance(result, OutlayError):
+            future.set_exception(result)
         else:
-            future.set_exception(error)
+            future.set_result(result)

@@ -1,56 +1,65 @@
 """Group commit: one thread that writes what a store was given, as few commits as the waiters allow.
 
-A row that nobody waits for lingers up to `LINGER` for company. A flush never does: the writer commits what is there
-at once, and what arrives during that commit shares the next.
+A row that nobody waits for lingers up to `LINGER` for company. A flush or a commit of documents never does: the
+writer commits what is there at once, and what arrives during that commit shares the next.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from outlay.errors import ConfigError, Conflict, OutlayError
-from outlay.protocols.store import Row
-from outlay.stores.database import SEQ_BITS, closed, failed
-from outlay.stores.inserts import Blob, Inserts
+from outlay.errors import ConfigError, Conflict, OutlayError, StoreFailed
+from outlay.protocols.documents import Change
+from outlay.protocols.store import Fence, Row
+from outlay.stores.batch import BATCH_ROWS, OVERHEAD, Batch, Blob, Commit, Fencing, Item, Waiter
+from outlay.stores.changes import check_name
+from outlay.stores.refusals import Lost, Refusals
 from outlay.stores.waking import Outcome, release
 
 #: Seconds that a row without a waiter may stay in memory.
 LINGER = 0.005
-#: Rows and bytes of one commit; other processes wait for its length.
-BATCH_ROWS = 512
-BATCH_BYTES = 8 * 2**20
-#: What a row weighs in memory beside its body, in bytes.
-_ROW_BYTES = 200
+#: Places of a run are counted in as many bits.
+SEQ_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiter:
-    future: asyncio.Future[None]
-    run: str | None
+class Written:
+    """What became of a batch: the runs whose rows were dropped, and the new versions of each of its commits."""
+
+    lost: dict[str, Lost]
+    commits: Sequence[tuple[int, ...] | Conflict]
 
 
-@dataclass(slots=True)
-class _Batch:
-    rows: list[Row] = field(default_factory=list[Row])
-    blobs: list[Blob] = field(default_factory=list[Blob])
-    waiters: list[_Waiter] = field(default_factory=list[_Waiter])
-    weight: int = 0
+class Database(Protocol):
+    """Where a writer's thread puts its batches. Only that thread calls `write` and `close`."""
+
+    @property
+    def name(self) -> str:
+        """Which store this is, for people."""
+        ...
+
+    def write(self, batch: Batch) -> Written:
+        """One transaction, durable on return. Whatever it raises is the end of the writer."""
+        ...
+
+    def close(self) -> None: ...
+
+    def failed(self, error: BaseException) -> StoreFailed:
+        """What an error of `write` means to a person: a new one each time, so that waiters share no traceback."""
+        ...
 
 
 class Writer:
     """The queue of one store and the thread that empties it. All methods but the thread's own return at once."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, high_water: int) -> None:
-        self._connection = connection
-        self._inserts = Inserts(connection)
-        self._path = path
+    def __init__(self, database: Database, high_water: int) -> None:
+        self._database = database
         self._high_water = high_water
         # Reentrant: the garbage collector may find the store in this very thread, and stop it.
         self._lock = threading.RLock()
@@ -60,42 +69,64 @@ class Writer:
         self._rung = False
         # The thread looks by itself within LINGER: only who waits needs to ring. One wake-up a commit, not three.
         self._dozing = False
-        self._queue: deque[Row | Blob | _Waiter] = deque()
+        self._queue: deque[Item] = deque()
         self._weight = 0
+        # Flushes and commits in the queue: somebody waits for them.
         self._waiting = 0
-        self._batch: _Batch | None = None
+        # The fence of the last row that was put, and of the last that was taken.
+        self._put_under: Fence | None = None
+        self._taken_under: Fence | None = None
+        self._batch: Batch | None = None
         self._stopping = False
         self._room: list[asyncio.Future[None]] = []
         self._error: BaseException | None = None
-        self._fenced: dict[str, int] = {}
-        self._name = str(path)
+        self._refusals = Refusals(f"in {database.name}")
         self._process = os.getpid()
-        self._inode = _inode(self._name)
         self._thread = threading.Thread(target=self._work, name="outlay-store", daemon=True)
         self._thread.start()
 
-    def put_rows(self, rows: Sequence[Row]) -> None:
+    def put_rows(self, rows: Sequence[Row], fence: Fence | None) -> None:
         weight = 0
         for row in rows:
-            weight += len(row.body) + _ROW_BYTES
+            weight += len(row.body) + OVERHEAD
             if row.seq >> SEQ_BITS:
                 raise ValueError(f"an event's seq must be from 0 to 2**{SEQ_BITS} - 1, not {row.seq}")
         with self._lock:
             self._check()
-            if self._fenced:
+            if self._refusals:
                 for row in rows:
-                    if row.run in self._fenced:
-                        raise self._conflict(row.run)
-            self._put(rows, weight)
+                    if not self._refusals.admits(row.run, fence) and (error := self._refusals.of(row.run)):
+                        raise error
+            if fence is not self._put_under and fence != self._put_under:
+                if fence is not None:
+                    check_name(fence.collection, fence.key)
+                self._put_under = fence
+                self._put((Fencing(fence), *rows), weight)
+            else:
+                self._put(rows, weight)
 
     def put_blobs(self, blobs: Iterable[Blob]) -> None:
         kept = list(blobs)
-        weight = sum(len(content) for _, content in kept) + _ROW_BYTES * len(kept)
+        weight = sum(len(content) for _, content in kept) + OVERHEAD * len(kept)
         with self._lock:
             self._check()
             self._put(kept, weight)
 
-    def _put(self, items: Sequence[Row] | Sequence[Blob], weight: int) -> None:
+    def put_changes(
+        self, loop: asyncio.AbstractEventLoop, changes: Sequence[Change]
+    ) -> asyncio.Future[tuple[int, ...]]:
+        """A future of the new versions, or of a Conflict."""
+        for change in changes:
+            check_name(change.collection, change.key)
+        commit = Commit(changes, loop.create_future())
+        with self._lock:
+            self._check()
+            self._waiting += 1
+            self._put((commit,), commit.weight)
+            self._ring()
+        return commit.future
+
+    def _put(self, items: Sequence[Item], weight: int) -> None:
         before = len(self._queue)
         self._queue.extend(items)
         self._weight += weight
@@ -107,11 +138,11 @@ class Writer:
         with self._lock:
             self._check()
             if not self._queue and self._batch is None:
-                if error := self._fence_of(run):
+                if error := self._refusals.of(run):
                     raise error
                 return None
             future = loop.create_future()
-            self._queue.append(_Waiter(future, run))
+            self._queue.append(Waiter(future, run))
             self._waiting += 1
             self._ring()
             return future
@@ -139,7 +170,7 @@ class Writer:
     @property
     def error(self) -> OutlayError | None:
         """What ended the writer, None as long as all is well."""
-        return failed(self._path, self._error) if self._error is not None else None
+        return None if self._error is None else self._database.failed(self._error)
 
     def _ring(self) -> None:
         if not self._rung:
@@ -148,51 +179,34 @@ class Writer:
 
     def _check(self) -> None:
         if self._error is not None:
-            raise failed(self._path, self._error)
+            raise self._database.failed(self._error)
         if self._stopping:
-            raise closed(self._path)
+            raise closed(self._database.name)
         if os.getpid() != self._process:
             # Threads do not survive a fork: without this, a flush would wait for ever.
-            raise ConfigError(
-                f"the store {self._path} was opened before this process was forked",
-                hint="open it in each process; they may share the file",
-            )
-
-    def _conflict(self, run: str) -> Conflict:
-        return Conflict(
-            f"run {run} was continued by somebody else: event {self._fenced[run]} is already in {self._path}",
-            hint="let the other process finish it; nothing of this one was written over",
-        )
-
-    def _fence_of(self, run: str | None) -> Conflict | None:
-        if not self._fenced:
-            return None
-        if run is None:
-            return self._conflict(next(iter(self._fenced)))
-        return self._conflict(run) if run in self._fenced else None
+            raise forked(self._database.name)
 
     # From here on: the thread.
 
     def _work(self) -> None:
         try:
             while batch := self._next():
-                self._write(batch)
+                outcomes = self._write(batch)
                 with self._lock:
                     self._batch = None
                     self._weight -= batch.weight
-                    room: list[asyncio.Future[None]] = []
+                    outcomes += [(waiter.future, self._refusals.of(waiter.run)) for waiter in batch.waiters]
                     if self._room and self._weight * 2 <= self._high_water:
-                        room, self._room = self._room, room
-                if batch.waiters or room:
-                    outcomes: list[Outcome] = [(future, None) for future in room]
-                    outcomes += [(waiter.future, self._fence_of(waiter.run)) for waiter in batch.waiters]
+                        outcomes += [(future, None) for future in self._room]
+                        self._room = []
+                if outcomes:
                     release(outcomes)
         except BaseException as error:
             self._fail(error)
         finally:
-            self._connection.close()
+            self._database.close()
 
-    def _next(self) -> _Batch | None:
+    def _next(self) -> Batch | None:
         """The next batch, as soon as somebody waits for it or its rows have lingered; None at the end."""
         while True:
             rung = self._bell.acquire(timeout=LINGER if self._dozing else -1)
@@ -208,54 +222,48 @@ class Writer:
                 else:
                     self._dozing = True
 
-    def _take(self) -> _Batch:
-        batch = _Batch()
-        queue = self._queue
-        while queue and len(batch.rows) < BATCH_ROWS and batch.weight < BATCH_BYTES:
-            item = queue.popleft()
-            if isinstance(item, Row):
-                batch.rows.append(item)
-                batch.weight += len(item.body) + _ROW_BYTES
-            elif isinstance(item, _Waiter):
-                batch.waiters.append(item)
-                self._waiting -= 1
-            else:
-                batch.blobs.append(item)
-                batch.weight += len(item[1]) + _ROW_BYTES
-        self._batch = batch
-        if queue or self._stopping:
+    def _take(self) -> Batch:
+        self._batch = batch = Batch()
+        self._taken_under = batch.take(self._queue, self._taken_under)
+        self._waiting -= len(batch.waiters) + len(batch.commits)
+        if self._queue or self._stopping:
             self._ring()
         return batch
 
-    def _write(self, batch: _Batch) -> None:
-        rows = batch.rows
-        if self._fenced:
-            rows = [row for row in rows if row.run not in self._fenced]
-        if not rows and not batch.blobs:
-            return
-        if _inode(self._name) != self._inode:
-            raise FileNotFoundError("the file was removed or replaced while it was in use")
-        taken = self._inserts.commit(rows, batch.blobs)
-        if taken:
+    def _write(self, batch: Batch) -> list[Outcome]:
+        if self._refusals:
             with self._lock:
-                self._fenced.update(taken)
+                refused = {run for run, fence in batch.fences.items() if not self._refusals.admits(run, fence)}
+            batch.rows = batch.rows_but(refused)
+        if not batch.rows and not batch.blobs and not batch.commits:
+            return []
+        written = self._database.write(batch)
+        if written.lost:
+            with self._lock:
+                for run, lost in written.lost.items():
+                    self._refusals.add(run, lost, batch.fences[run])
+        return [(commit.future, result) for commit, result in zip(batch.commits, written.commits, strict=True)]
 
     def _fail(self, error: BaseException) -> None:
         """Nothing is tried again: every waiter, and every later call, gets the error."""
         with self._lock:
             self._error = error
-            waiters = self._batch.waiters if self._batch else []
-            waiters += [item for item in self._queue if isinstance(item, _Waiter)]
-            futures = [waiter.future for waiter in waiters] + self._room
+            waiting: list[Waiter | Commit] = [item for item in self._queue if isinstance(item, Waiter | Commit)]
+            if self._batch is not None:
+                waiting += self._batch.waiters
+                waiting += self._batch.commits
+            futures: list[asyncio.Future[Any]] = [item.future for item in waiting] + self._room
             self._queue.clear()
             self._room = []
-        release([(future, failed(self._path, error)) for future in futures])
+        release([(future, self._database.failed(error)) for future in futures])
 
 
-def _inode(path: str) -> tuple[int, int] | None:
-    """Which file the name stands for; SQLite itself would go on writing into a file that was removed."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+def closed(name: str) -> ConfigError:
+    return ConfigError(f"the store {name} is closed", hint="keep it open until the last run that uses it is done")
+
+
+def forked(name: str) -> ConfigError:
+    return ConfigError(
+        f"the store {name} was opened before this process was forked",
+        hint="open it in each process; they may share what is in it",
+    )

@@ -131,8 +131,14 @@ class ModelResponse:
     model: str = ""
     request_id: str = ""
     first_token: float | None = None
-    limits: RateLimitFacts | None = None
+    #: Works out `limits`, for who asks: nobody does while no permits are in force.
+    limits_of: Callable[[], RateLimitFacts | None] | None = None
     #: Provider conditions that change the price, such as `service_tier`; see models.prices.
     tier: str = ""
     #: Why the provider stopped, in its own word.
     raw_stop: str = ""
+
+    @property
+    def limits(self) -> RateLimitFacts | None:
+        """What the provider said of its limits, as of the moment when the answer was there; None if nothing."""
+        return None if self.limits_of is None else self.limits_of()
