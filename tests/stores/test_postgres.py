@@ -69,9 +69,7 @@ def test_a_password_is_in_no_error(address: str):
 
 
 def test_a_server_that_is_not_there_is_a_config_error():
-    with pytest.raises(
-        ConfigError, match=r"127.0.0.1:1/runs: there is no connection.*\n.*see that the server runs"
-    ):
+    with pytest.raises(ConfigError, match=r"127.0.0.1:1/runs: there is no connection.*\n.*see that the server runs"):
         store_at("postgresql://127.0.0.1:1/runs")
 
 

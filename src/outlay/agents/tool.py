@@ -131,6 +131,11 @@ class Tool:
         return await result if inspect.isawaitable(result) else result
 
     @property
+    def leaf(self) -> bool:
+        """False where all its work is effects of its own, a node's: those are recorded, not this call."""
+        return True
+
+    @property
     def is_async(self) -> bool:
         function = self.function
         return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
@@ -163,6 +168,10 @@ class NodeTool(Tool):
     async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
         assert self.node is not None
         return await ctx.run(self.node, arguments["input"])
+
+    @property
+    def leaf(self) -> bool:
+        return False
 
     @property
     def is_async(self) -> bool:
