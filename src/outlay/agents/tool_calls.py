@@ -19,6 +19,8 @@ from outlay.values.message import Message
 FAILURES_IN_A_ROW = 3
 _CHARS_PER_TOKEN = 4
 _PREVIEW_CHARS = 2_000
+#: What a model is told of a call that has happened, somebody says, and whose result was lost.
+_UNKNOWN = "it has happened; its result is not known"
 
 
 @dataclass(slots=True)
@@ -118,6 +120,7 @@ def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> Too
         encode=encode,
         decode=decode,
         leaf=not isinstance(tool, NodeTool),
+        unknown=_UNKNOWN,
     )
 
 
