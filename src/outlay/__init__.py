@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from outlay.runtime.result import Result
     from outlay.runtime.run import run, run_sync
     from outlay.runtime.stream import stream
+    from outlay.sharing.tools import read_artifact
     from outlay.stores.opening import open_store
     from outlay.values.budget import Budget
     from outlay.values.content import File, Image
@@ -48,6 +49,7 @@ _WHERE = {
     "fork": "runtime.fork",
     "node": "agents.function",
     "open_store": "stores.opening",
+    "read_artifact": "sharing.tools",
     "run": "runtime.run",
     "run_many": "runtime.many",
     "run_sync": "runtime.run",
@@ -70,6 +72,7 @@ __all__ = [
     "fork",
     "node",
     "open_store",
+    "read_artifact",
     "run",
     "run_many",
     "run_sync",

@@ -14,6 +14,7 @@ from typing import TypeVar as PlainTypeVar
 from typing_extensions import TypeForm, TypeVar
 
 from outlay.agents.content import as_parts, well_formed
+from outlay.agents.function import FunctionNode
 from outlay.agents.output import OutputCodec, codec_for
 from outlay.agents.signature import call
 from outlay.agents.tool import Tool, as_tools
@@ -22,6 +23,7 @@ from outlay.errors import ConfigError, OutputInvalid, OutputTruncated, Refused, 
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.values.claim import attribute
 from outlay.values.content import Text
 from outlay.values.critique import Feedback
 from outlay.values.message import Message
@@ -101,6 +103,11 @@ class Agent(Node[Any, Out]):
     def type(self) -> str:
         return "agent"
 
+    @property
+    def input_type(self) -> Any:
+        """What `prompt` takes; without one an agent reads anything."""
+        return None if self.prompt is None else FunctionNode(self.prompt).input_type
+
     @cached_property
     def toolbox(self) -> dict[str, Tool]:
         """The tools by name."""
@@ -146,7 +153,8 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     if agent.prompt is not None and not isinstance(input, Feedback):
         prompt = await call(agent.prompt, ctx, input)
     transcript = ctx.transcript.append(Message("user", as_parts(prompt), ctx.label))
-    calls = ToolCalls(agent.name, toolbox, ctx)
+    earlier = [result for message in ctx.transcript.messages for result in message.tool_results]
+    calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
     best: Any = None
     for _ in range(agent.max_turns):
@@ -249,6 +257,9 @@ async def _checked(agent: Agent[Any], ctx: RunContext[Any], text: str) -> tuple[
     except ValueError as error:
         ctx.checked(("type",), str(error))
         return None, str(error)
+    if agent.codec.spec is not None:
+        asked = ctx.origin if isinstance(ctx.input, Feedback) else ctx.input
+        attribute(value, ctx.path, (asked, *(output for _, output in ctx.finished)))
     for checker in agent.verify:
         problem = await ctx.check(checker, value)
         if problem is not None:

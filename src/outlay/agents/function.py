@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from outlay.agents.signature import parameters_of, required_of, takes_context
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
-from outlay.protocols.node import Node
+from outlay.protocols.node import Node, parameter_type
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -44,6 +44,12 @@ class FunctionNode(Node[A, B]):
     @property
     def type(self) -> str:
         return "function"
+
+    @property
+    def input_type(self) -> Any:
+        given = parameters_of(self.function)[int(self.wants_context) :]
+        names = list(inspect.signature(self.function).parameters) if given else []
+        return parameter_type(self.function, names.index(given[0].name)) if given else None
 
     @property
     def children(self) -> tuple[Node[Any, Any], ...]:

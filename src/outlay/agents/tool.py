@@ -13,14 +13,14 @@ from types import SimpleNamespace
 from typing import Any, cast, overload
 
 from outlay.agents import jsontext
+from outlay.agents.node_input import NodeInput, input_of
+from outlay.agents.previews import MAX_RESULT_TOKENS
 from outlay.agents.signature import call, globals_of, parameters_of, takes_context
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
 from outlay.values.request import ToolSpec
 
-#: About what a model reads in a minute; longer results become an artifact with a preview.
-MAX_RESULT_TOKENS = 8_000
 #: Both providers take these; anything else would be refused after the prompt was paid for.
 NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}\Z")
 _ARGS = re.compile(r"^(?:Args|Arguments|Parameters)\s*:$")
@@ -138,9 +138,27 @@ class Tool:
 
 @dataclass(frozen=True, eq=False)
 class NodeTool(Tool):
-    """Any node as a tool: the model writes its input, the node's output is the result."""
+    """Any node as a tool: the model writes its input (typed where the node says its type), its output is the result.
+
+    It runs as a child of the caller, in its budgets, depth and fan-out.
+    """
 
     node: Node[Any, Any] | None = field(default=None, kw_only=True)
+
+    @staticmethod
+    def of(node: Node[Any, Any]) -> NodeTool:
+        """The tool of a node. Raises ConfigError where no schema says what it takes."""
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", node.name)
+        description = getattr(node, "description", "") or f"Hand a task to {node.name}."
+        return NodeTool(name, node.run, description, input_of(node).schema, node=node, timeout=None)
+
+    @cached_property
+    def _input(self) -> NodeInput:
+        assert self.node is not None
+        return input_of(self.node)
+
+    def validate(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
+        return {"input": self._input.decode(parsed)}
 
     async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
         assert self.node is not None
@@ -149,14 +167,6 @@ class NodeTool(Tool):
     @property
     def is_async(self) -> bool:
         return True
-
-
-_NODE_INPUT = {
-    "type": "object",
-    "properties": {"input": {"type": "string", "description": "What to hand over, complete in itself."}},
-    "required": ["input"],
-    "additionalProperties": False,
-}
 
 
 @overload
@@ -191,10 +201,7 @@ def as_tools(things: Any) -> tuple[Tool, ...]:
         if isinstance(thing, Tool):
             found.append(thing)
         elif isinstance(thing, Node):
-            node: Node[Any, Any] = thing  # pyright: ignore[reportUnknownVariableType]
-            name = re.sub(r"[^A-Za-z0-9_-]", "_", node.name)
-            description = getattr(node, "description", "") or f"Hand a task to {node.name}."
-            found.append(NodeTool(name, node.run, description, _NODE_INPUT, node=node, timeout=None))
+            found.append(NodeTool.of(cast("Node[Any, Any]", thing)))
         elif hasattr(thing, "tools"):
             found.extend(as_tools(thing.tools))
         elif callable(thing):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.agents.content import as_text, well_formed
+from outlay.agents.previews import preview
 from outlay.agents.results import as_read, codec_of, text_of
 from outlay.agents.tool import NodeTool, Tool
 from outlay.errors import ConfigError, InDoubt, JournalMismatch, PolicyViolation, Stopped, StoreFailed, ToolError
@@ -17,8 +18,6 @@ from outlay.values.content import ToolCall, ToolResult
 from outlay.values.message import Message
 
 FAILURES_IN_A_ROW = 3
-_CHARS_PER_TOKEN = 4
-_PREVIEW_CHARS = 2_000
 #: What a model is told of a call that has happened, somebody says, and whose result was lost.
 _UNKNOWN = "it has happened; its result is not known"
 
@@ -80,7 +79,7 @@ class ToolCalls:
             if tool.ends_turn:
                 outputs[i] = value
             text = as_text(value) if tool.ends_turn else value
-            return ToolResult(tool_call.id, tool_call.name, self._fitting(tool, text))
+            return ToolResult(tool_call.id, tool_call.name, await self._fitting(tool, text))
         except (Stopped, ConfigError, PolicyViolation, InDoubt, JournalMismatch, StoreFailed):
             raise  # the run is at fault or at its end, not the tool
         except (Exception, SystemExit) as error:  # a tool that calls `sys.exit()` must not end a paid run
@@ -91,12 +90,9 @@ class ToolCalls:
                 raise
             return _error(tool_call, _described(error))  # nobody cancelled us: it is the tool's own
 
-    def _fitting(self, tool: Tool, text: str) -> str:
-        if len(text) <= tool.max_result_tokens * _CHARS_PER_TOKEN:
-            return text
-        name = self.ctx.artifact(text)
-        shown = text[: min(_PREVIEW_CHARS, tool.max_result_tokens * _CHARS_PER_TOKEN)]
-        return f"{shown}\n… [{len(text):,} characters in all; this is the beginning, the whole is artifact {name}]"
+    async def _fitting(self, tool: Tool, text: str) -> str:
+        reads = "read_artifact" in self.tools
+        return await preview(self.ctx, text, tool.max_result_tokens, tool.name, reads=reads)
 
 
 def _may_overlap(tool: Tool) -> bool:

@@ -155,6 +155,15 @@ class FanOut(Pattern[In, Out]):
         self.__post_init__()
 
     @property
+    def input_type(self) -> Any:
+        if isinstance(self.worker, tuple):
+            return self.worker[0].input_type
+        if self.split is not None:
+            return as_node(self.split).input_type
+        one = self.worker.input_type
+        return list[str if one is None else one]
+
+    @property
     def children(self) -> tuple[Node[Any, Any], ...]:
         workers = self.worker if isinstance(self.worker, tuple) else (self.worker,)
         return workers if self.merge is None else (*workers, self.merge)

@@ -13,7 +13,6 @@ from typing import Any, Self, TypeVar, Unpack, cast, get_args, get_origin, overl
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node
-from outlay.agents.signature import parameters_of
 from outlay.errors import ConfigError, Stopped
 from outlay.patterns.pattern import Budgets, Common, Pattern, Step
 from outlay.protocols.context import RunContext
@@ -147,21 +146,29 @@ class Pipeline(Pattern[In, Out]):
         return type(self)(*stages, **options)
 
     @property
+    def input_type(self) -> Any:
+        return self.stages[0].input_type
+
+    @property
     def children(self) -> tuple[Node[Any, Any], ...]:
         return self.stages
 
     async def run(self, ctx: RunContext[Any], input: In) -> Out:
         value: Any = input
+        source = ""
         for stage in self.stages[:-1]:
-            value = await ctx.child(stage, value, origin=input, source=ctx.last_finished)
+            output = await ctx.child(stage, value, origin=input, source=source)
+            if output is not value:  # a gate, or a stage that was skipped, is not where it came from
+                value, source = output, ctx.last_finished
         try:
-            return await ctx.child(self.stages[-1], value, origin=input, source=ctx.last_finished)
+            return await ctx.child(self.stages[-1], value, origin=input, source=source)
         except Stopped as stop:
             raise stop.with_best(stop.best, ctx.path) from None  # the last stage's best answer is the pipeline's
 
 
 def _must_fit(before: Node[Any, Any], after: Node[Any, Any]) -> None:
-    given, wanted = _output_of(before), _input_of(after)
+    wanted = _class_of(after.input_type) if isinstance(after, FunctionNode) else None
+    given = _output_of(before)
     if given is None or wanted is None or issubclass(given, (wanted, *_WIDENS_TO.get(wanted, ()))):
         return
     if (given, wanted) in ((int, float), (int, complex), (float, complex)):
@@ -178,13 +185,6 @@ def _output_of(node: Node[Any, Any]) -> type | None:
     if isinstance(node, FunctionNode):
         return _class_of(_hints(node.function).get("return"))
     return None
-
-
-def _input_of(node: Node[Any, Any]) -> type | None:
-    if not isinstance(node, FunctionNode):
-        return None
-    parameters = parameters_of(node.function)[int(node.wants_context) :]
-    return _class_of(_hints(node.function).get(parameters[0].name)) if parameters else None
 
 
 def _hints(function: Any) -> dict[str, Any]:

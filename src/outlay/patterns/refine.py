@@ -12,22 +12,24 @@ from typing import Any, Unpack, cast
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
-from outlay.agents.signature import call
 from outlay.errors import ConfigError, Stopped
+from outlay.patterns.critics import as_critics, judge
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
-from outlay.values.critique import Critique, Draft, Feedback, Revision
+from outlay.values.critique import Feedback, Revision
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A draft and what the critics made of it: how many were content before the first that was not."""
+    """A draft and what the critics made of it (`Verdict` says what the fields mean)."""
 
     output: Any
     passed: int
     score: float | None = None
     feedback: str = ""
+    critic: str = ""
+    opinion: bool = False
 
     def beats(self, other: Version | None) -> bool:
         """Is this at least as good? A later draft that is equally good has the feedback in it."""
@@ -69,21 +71,15 @@ class Refine(Pattern[In, Out]):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "generator", as_node(self.generator))
-        several = isinstance(self.critic, list | tuple)
-        given = tuple(cast("list[Any]", self.critic)) if several else (self.critic,)
-        if not given or not all(isinstance(one, Node) or callable(one) for one in given):
-            raise ConfigError("Refine: critic is a checker, a node that gives a Critique, or a list of them")
-        for one in given:
-            if isinstance(one, Agent) and cast(Any, one).output_type is str:
-                raise ConfigError(
-                    f"Refine: the critic {one.name} gives text, not a Critique",
-                    hint=f"Agent({one.name!r}, …, output_type=Critique)",
-                )
-        object.__setattr__(self, "critic", tuple(sorted(given, key=lambda one: isinstance(one, Node))))
+        object.__setattr__(self, "critic", as_critics(self.critic, "Refine"))
         if self.fallback is not None:
             object.__setattr__(self, "fallback", as_node(self.fallback))
         if self.max_rounds < 1:
             raise ConfigError(f"Refine: max_rounds must be at least 1, not {self.max_rounds}")
+
+    @property
+    def input_type(self) -> Any:
+        return self.generator.input_type
 
     @property
     def children(self) -> tuple[Node[Any, Any], ...]:
@@ -113,7 +109,14 @@ class Refine(Pattern[In, Out]):
                 ctx.report(rounds=round, accepted=True, score=draft.score)
                 return draft.output
         assert best is not None
-        ctx.report(rounds=self.max_rounds, accepted=False, score=best.score, feedback=best.feedback)
+        ctx.report(
+            rounds=self.max_rounds,
+            accepted=False,
+            score=best.score,
+            feedback=best.feedback,
+            critic=best.critic,
+            opinion=best.opinion,
+        )
         if self.fallback is not None:
             return await self._fall_back(ctx, self.fallback, input, best)
         ctx.skip("critic", f"not content after {self.max_rounds} rounds: {best.feedback}"[:500])
@@ -139,50 +142,5 @@ class Refine(Pattern[In, Out]):
         return await ctx.child(self.generator, Revision(input, draft.output, draft.feedback), origin=input)
 
     async def _judge(self, ctx: RunContext[Any], input: In, output: Any) -> Version:
-        """Ask the critics in order, up to the first that is not content."""
-        score: float | None = None
-        for passed, critic in enumerate(self.critic):
-            if isinstance(critic, Node):
-                asked = Draft(input, output) if isinstance(critic, Agent) else output
-                verdict = _as_critique(await ctx.child(critic, asked, origin=input), cast("Node[Any, Any]", critic))
-                score = verdict.score if verdict.score is not None else score
-                problem = _problem(verdict)
-            else:
-                opinion = _Opinion(critic)
-                problem = await ctx.check(opinion, output)
-                score = opinion.score if opinion.score is not None else score
-            if problem is not None:
-                return Version(output, passed, score, problem)
-        return Version(output, len(self.critic), score)
-
-
-class _Opinion:
-    """A critic that is a plain function: a checker, or one that gives a Critique like an agent."""
-
-    def __init__(self, critic: Callable[..., Any]) -> None:
-        self._critic = critic
-        self.name = getattr(critic, "name", "") or getattr(critic, "__name__", "")
-        self.blocking = getattr(critic, "blocking", False)
-        self.score: float | None = None
-
-    async def __call__(self, ctx: RunContext[Any], value: Any) -> Any:
-        verdict = await call(self._critic, ctx, value)
-        if not isinstance(verdict, Critique):
-            return verdict
-        self.score = verdict.score
-        return _problem(verdict)
-
-
-def _problem(verdict: Critique) -> str | None:
-    return None if verdict.ok else verdict.feedback or "not good enough"
-
-
-def _as_critique(value: Any, critic: Node[Any, Any]) -> Critique:
-    if isinstance(value, Critique):
-        return value
-    if value is None or (isinstance(value, str) and not isinstance(critic, Agent)):
-        return Critique(value is None, value or "")  # a checker that was made a node
-    raise ConfigError(
-        f"the critic {critic.name} gave {type(value).__name__}, not a Critique",
-        hint=f"Agent({critic.name!r}, …, output_type=Critique)",
-    )
+        verdict = await judge(ctx, self.critic, input, output)
+        return Version(output, verdict.passed, verdict.score, verdict.problem or "", verdict.critic, verdict.opinion)

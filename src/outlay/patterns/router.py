@@ -77,6 +77,10 @@ class Router(Pattern[In, Out]):
             )
 
     @property
+    def input_type(self) -> Any:
+        return self.classifier.input_type
+
+    @property
     def children(self) -> tuple[Node[Any, Any], ...]:
         distinct = {id(node): node for node in (self.classifier, *self.routes.values(), self.default)}
         return tuple(distinct.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,25 +10,41 @@ from typing import Any, TypeVar, Unpack
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
-from outlay.errors import ConfigError, DeadlineExceeded, PlanInvalid, Stopped, TurnLimit, one_line
+from outlay.agents.previews import MAX_RESULT_TOKENS
+from outlay.errors import ConfigError, DeadlineExceeded, PlanInvalid, Stopped
+from outlay.patterns.contradictions import contradictions_of, with_opinions
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
+from outlay.patterns.planning import problems_of, setbacks, shown_the_workers
+from outlay.patterns.subtasks import Work
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
+from outlay.values.claim import Contradiction
 from outlay.values.critique import Feedback, Revision
-from outlay.values.plan import Plan, Subtask, Synthesis, Task
+from outlay.values.plan import Plan, Replan, Synthesis
 
 A = TypeVar("A")
+_SHOW_BOTH_SIDES = (
+    "Some results contradict each other. List each contradiction with who says what, how sure they are and by which "
+    "source; do not average them, and choose a side only with a reason."
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Supervisor(Pattern[In, Out]):
     """A planner splits the goal into subtasks for named workers; each starts as soon as what it depends on is done;
-    the synthesizer makes one answer of the results.
+    the synthesizer makes one answer of the results (orchestrator and workers; Anthropic 2024, "Building effective
+    agents").
 
     A planner that is an agent is shown the workers at the end of its instructions. A plan that cannot be run goes
     back to it once, then PlanInvalid names what is wrong. One failed worker degrades the result and is named to
-    the synthesizer as failed, never as an answer. What the synthesizer may cost is set aside from the start. Up to
-    `max_rounds` plans are made while subtasks fail.
+    the synthesizer as failed, never as an answer. What the synthesizer may cost is set aside from the start.
+
+    Up to `max_rounds` plans are made: another one while subtasks fail, or where the `Claim`s of two subtasks say
+    different things of one subject and the planner has not been shown that yet. It is told what failed and what
+    contradicts; finished subtasks are kept. What still contradicts is listed in `Synthesis.contradictions`, and in
+    the facts, with each claim's worker and confidence; what only the synthesizer calls a contradiction is listed
+    there as its opinion. A result over `max_result_tokens` is passed on by its beginning, and kept as an artifact
+    (give its reader `tools=[read_artifact]`); `tokens_by_worker` in the facts says about how much each worker gave.
     """
 
     planner: Node[Any, Any]
@@ -37,6 +52,7 @@ class Supervisor(Pattern[In, Out]):
     synthesizer: Node[Any, Out]
     max_subtasks: int = field(default=20)
     max_rounds: int = field(default=1)
+    max_result_tokens: int = field(default=MAX_RESULT_TOKENS)
 
     if typing.TYPE_CHECKING:
 
@@ -47,6 +63,7 @@ class Supervisor(Pattern[In, Out]):
             synthesizer: Node[Any, A] | Callable[..., Any],
             max_subtasks: int = 20,
             max_rounds: int = 1,
+            max_result_tokens: int = MAX_RESULT_TOKENS,
             **common: Unpack[Common],
         ) -> None: ...
 
@@ -56,8 +73,9 @@ class Supervisor(Pattern[In, Out]):
         object.__setattr__(self, "synthesizer", as_node(self.synthesizer))
         if not self.workers:
             raise ConfigError("a Supervisor needs at least one worker")
-        if self.max_subtasks < 1 or self.max_rounds < 1:
-            raise ConfigError("Supervisor: max_subtasks and max_rounds must be at least 1")
+        for limit in ("max_subtasks", "max_rounds", "max_result_tokens"):
+            if getattr(self, limit) < 1:
+                raise ConfigError(f"Supervisor: {limit} must be at least 1, not {getattr(self, limit)!r}")
         planner = as_node(self.planner)
         object.__setattr__(self, "planner", planner)
         kind: Any = getattr(planner, "output_type", Plan)
@@ -72,7 +90,7 @@ class Supervisor(Pattern[In, Out]):
         """The planner as it is run: an agent is shown the workers."""
         planner = self.planner
         if isinstance(planner, Agent):
-            return _shown_the_workers(planner, self.workers, self.max_subtasks)
+            return shown_the_workers(planner, self.workers, self.max_subtasks)
         return planner
 
     @property
@@ -85,40 +103,75 @@ class Supervisor(Pattern[In, Out]):
 
     async def run(self, ctx: RunContext[Any], input: In) -> Out:
         ctx.reserve_finish(self.synthesizer)
-        work = _Work(self, ctx, input)
-        plan = await self._plan(ctx, input, None)
-        for round in range(1, self.max_rounds + 1):
-            await work.do(plan)
-            if not work.failed or work.stop is not None or round == self.max_rounds:
-                break
-            try:
-                plan = await self._plan(ctx, input, _failures(work))
-            except Stopped as stop:
-                work.stop = stop
-                break
-            except NOT_A_FAILURE:
-                raise
-            except Exception as error:  # what is done is paid for: it is put together without another round
-                ctx.skip(self.planner.name, "no further plan", error)
-                break
-        ctx.report(subtasks=len(work.results) + len(work.failed), failed=dict(work.failed))
+        work = Work(ctx, input, self.by_name, self.max_result_tokens)
+        instructions, contradictions = await self._rounds(ctx, input, work)
+        facts: dict[str, Any] = {
+            "subtasks": len(work.results) + len(work.failed),
+            "rounds": work.rounds,
+            "failed": dict(work.failed),
+            "tokens_by_worker": dict(work.tokens),
+        }
+        ctx.report(**facts, contradictions=with_opinions(contradictions, None))
         if not work.results:
             raise work.stop or work.first_error or PlanInvalid(f"{ctx.path}: no subtask gave a result", path=ctx.path)
         if isinstance(work.stop, DeadlineExceeded):
             raise work.stop  # there is no time left to put anything together
-        synthesis = Synthesis(
-            input, plan.synthesis_instructions, work.in_order(work.results), work.in_order(work.failed)
-        )
-        return await ctx.child(self.synthesizer, synthesis, origin=input, finishing=True)
+        if contradictions:
+            instructions = f"{instructions}\n{_SHOW_BOTH_SIDES}".lstrip()
+        results = work.view(work.in_order(work.results))
+        synthesis = Synthesis(input, instructions, results, work.in_order(work.failed), contradictions)
+        output = await ctx.child(self.synthesizer, synthesis, origin=input, finishing=True)
+        listed = with_opinions(contradictions, output)
+        if len(listed) > len(contradictions):
+            ctx.report(contradictions=listed)
+        return output
 
-    async def _plan(self, ctx: RunContext[Any], goal: Any, feedback: str | None) -> Plan:
+    async def _rounds(self, ctx: RunContext[Any], goal: Any, work: Work) -> tuple[str, tuple[Contradiction, ...]]:
+        """Plan and work until nothing failed and nothing new contradicts, or the rounds are used up."""
+        plan = await self._plan(ctx, goal, None, work)
+        instructions = plan.synthesis_instructions
+        shown: set[str] = set()
+        while True:
+            await work.do(plan)
+            contradictions = contradictions_of(work.in_order(work.results), work.worker_of)
+            news = [one for one in contradictions if one.about not in shown]
+            if not (work.failed or news) or work.stop is not None or work.rounds == self.max_rounds:
+                return instructions, contradictions
+            shown.update(one.about for one in news)
+            replan = Replan(
+                goal,
+                plan,
+                setbacks(work.failed, contradictions, list(work.results)),
+                dict(work.failed),
+                contradictions,
+                tuple(work.results),
+            )
+            try:
+                plan = await self._plan(ctx, goal, replan, work)
+            except Stopped as stop:
+                work.stop = stop
+                return instructions, contradictions
+            except NOT_A_FAILURE:
+                raise
+            except Exception as error:  # what is done is paid for: it is put together without another round
+                ctx.skip(self.planner.name, "no further plan", error)
+                return instructions, contradictions
+            instructions = plan.synthesis_instructions or instructions
+            if not plan.subtasks:  # the planner is content with what is there
+                return instructions, contradictions
+
+    async def _plan(self, ctx: RunContext[Any], goal: Any, again: Replan | None, work: Work) -> Plan:
         """A plan that can be run. Raises PlanInvalid after one correction."""
-        plan = await self._ask(ctx, goal, None, feedback)
-        problems = problems_of(plan, self.by_name.keys(), self.max_subtasks)
+
+        def problems_with(plan: Plan) -> list[str]:
+            return problems_of(plan, self.by_name.keys(), self.max_subtasks, may_be_empty=bool(work.results))
+
+        plan = await self._ask(ctx, goal, again)
+        problems = problems_with(plan)
         if problems:
             ctx.decide("plan_refused", problems=problems)
-            plan = await self._ask(ctx, goal, plan, "This plan cannot be run: " + "; ".join(problems))
-            problems = problems_of(plan, self.by_name.keys(), self.max_subtasks)
+            plan = await self._ask(ctx, goal, Revision(goal, plan, "This plan cannot be run: " + "; ".join(problems)))
+            problems = problems_with(plan)
         if problems:
             raise PlanInvalid(
                 f"{ctx.path}: the plan cannot be run: " + "; ".join(problems),
@@ -128,152 +181,18 @@ class Supervisor(Pattern[In, Out]):
             )
         return plan
 
-    async def _ask(self, ctx: RunContext[Any], goal: Any, draft: Any, feedback: str | None) -> Plan:
+    async def _ask(self, ctx: RunContext[Any], goal: Any, again: Revision | None) -> Plan:
         planner = self.informed_planner
-        if feedback is None:
+        if again is None:
             plan = await ctx.child(planner, goal)
         elif isinstance(planner, Agent):
-            plan = await ctx.child(planner, Feedback(feedback), transcript=ctx.transcript_of(planner))
+            feedback = Feedback(again.feedback)
+            plan = await ctx.child(planner, feedback, transcript=ctx.transcript_of(planner))
         else:
-            plan = await ctx.child(planner, Revision(goal, draft, feedback))
+            plan = await ctx.child(planner, again)
         if not isinstance(plan, Plan):
             raise ConfigError(
                 f"{ctx.path}: the planner {planner.name} gave {type(plan).__name__}, not a Plan",
                 hint=f"Agent({planner.name!r}, …, output_type=Plan)",
             )
         return plan
-
-
-@dataclass(slots=True)
-class _Work:
-    """The subtasks of one goal: what is done, what failed and why."""
-
-    supervisor: Supervisor[Any, Any]
-    ctx: RunContext[Any]
-    goal: Any
-    results: dict[str, Any] = field(default_factory=dict[str, Any])
-    failed: dict[str, str] = field(default_factory=dict[str, str])
-    first_error: Exception | None = None
-    stop: Stopped | None = None
-    round: int = 0
-    #: Ids in the order in which plans named them: what finishes first must not change the synthesizer's prompt.
-    ids: dict[str, None] = field(default_factory=dict[str, None])
-
-    def in_order(self, found: Mapping[str, A]) -> dict[str, A]:
-        return {id: found[id] for id in self.ids if id in found}
-
-    async def do(self, plan: Plan) -> None:
-        """Run the subtasks that have no result yet, each as soon as its dependencies are settled."""
-        todo = [subtask for subtask in plan.subtasks if subtask.id not in self.results]
-        self.ids.update(dict.fromkeys(subtask.id for subtask in plan.subtasks))
-        self.failed.clear()
-        self.round += 1
-        settled = {subtask.id: asyncio.Event() for subtask in todo}
-
-        async def one(subtask: Subtask) -> None:
-            try:
-                for needed in subtask.depends_on:
-                    if needed in settled:
-                        await settled[needed].wait()
-                await self._run(subtask)
-            finally:
-                settled[subtask.id].set()
-
-        await self.ctx.gather(*(one(subtask) for subtask in todo))
-
-    async def _run(self, subtask: Subtask) -> None:
-        ctx = self.ctx
-        worker = self.supervisor.by_name[subtask.worker]
-        key = subtask.id if self.round == 1 else f"{subtask.id}.{self.round}"  # a new plan may use an id again
-        place = f"{worker.name}[{key}]"
-        missing = [needed for needed in subtask.depends_on if needed not in self.results]
-        if missing:
-            self._failed(subtask, place, f"needs {', '.join(missing)}, which has no result")
-            return
-        if self.stop is not None:
-            self._failed(subtask, place, f"not started: {self.stop.reason}")
-            return
-        task = Task(self.goal, subtask.task, {needed: self.results[needed] for needed in subtask.depends_on})
-        try:
-            result = await ctx.child(worker, task, key=key)
-        except TurnLimit as limit:  # one subtask's own limit says nothing of the others
-            self._lost(subtask, place, limit)
-        except Stopped as stop:
-            self.stop = self.stop or stop
-            self._failed(subtask, place, one_line(stop), stop)
-        except NOT_A_FAILURE:
-            raise
-        except Exception as error:
-            self._lost(subtask, place, error)
-        else:
-            if result is task:  # an optional worker was skipped: a task is no answer to itself
-                self.failed[subtask.id] = "the worker was skipped"
-            else:
-                self.results[subtask.id] = result
-
-    def _lost(self, subtask: Subtask, place: str, error: Exception) -> None:
-        """The worker failed."""
-        self.first_error = self.first_error or error
-        self.failed[subtask.id] = one_line(error)
-        self.ctx.skip(place, "the worker failed", error)
-
-    def _failed(self, subtask: Subtask, place: str, reason: str, error: Exception | None = None) -> None:
-        self.failed[subtask.id] = reason
-        self.ctx.skip(place, reason, error)
-
-
-def problems_of(plan: Plan, workers: typing.Collection[str], max_subtasks: int) -> list[str]:
-    """Why a plan cannot be run; empty if it can."""
-    found: list[str] = []
-    if not plan.subtasks:
-        found.append("it has no subtasks")
-    if len(plan.subtasks) > max_subtasks:
-        found.append(f"it has {len(plan.subtasks)} subtasks, at most {max_subtasks} are allowed")
-    ids = [subtask.id for subtask in plan.subtasks]
-    found += [f"the id {id!r} is used twice" for id in sorted({id for id in ids if ids.count(id) > 1})]
-    for subtask in plan.subtasks:
-        if subtask.worker not in workers:
-            found.append(f"{subtask.id} names an unknown worker {subtask.worker!r}")
-        found += [f"{subtask.id} depends on {d!r}, which is not there" for d in subtask.depends_on if d not in ids]
-    cycle = _cycle(plan)
-    if cycle:
-        found.append(f"a cycle: {' → '.join(cycle)}")
-    return found
-
-
-def _cycle(plan: Plan) -> list[str]:
-    """One cycle of dependencies, first id repeated at the end; empty if there is none."""
-    needs = {subtask.id: subtask.depends_on for subtask in plan.subtasks}
-    done: set[str] = set()
-    for start in needs:
-        trail: dict[str, None] = {}
-        stack: list[tuple[str, bool]] = [(start, False)]
-        while stack:
-            id, leaving = stack.pop()
-            if leaving:
-                trail.pop(id, None)
-                done.add(id)
-            elif id in trail:
-                names = list(trail)
-                return [*names[names.index(id) :], id]
-            elif id not in done and id in needs:
-                trail[id] = None
-                stack.append((id, True))
-                stack.extend((needed, False) for needed in needs[id])
-    return []
-
-
-def _failures(work: _Work) -> str:
-    lost = "; ".join(f"{id}: {reason}" for id, reason in work.failed.items())
-    done = ", ".join(work.results) or "none"
-    return (
-        f"Some subtasks failed: {lost}. Done already: {done}. Give a new plan for what is still missing; "
-        "it may depend on the ids that are done if it lists them again."
-    )
-
-
-def _shown_the_workers(planner: Agent[Any], workers: Sequence[Node[Any, Any]], most: int) -> Agent[Any]:
-    """The planner with its workers named in its fixed instructions, where they are part of the cached prefix."""
-    lines = [f"- {worker.name}: {getattr(worker, 'description', '') or 'no description'}" for worker in workers]
-    text = f"Plan with these workers only, at most {most} subtasks:\n" + "\n".join(lines)
-    return planner.replace(instructions=[*planner.instruction_parts, text])

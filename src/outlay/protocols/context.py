@@ -14,6 +14,7 @@ from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.protocols.race import Race
+from outlay.protocols.shared import State
 from outlay.values.content import ToolResult
 from outlay.values.label import Label
 from outlay.values.price import Price
@@ -24,6 +25,9 @@ from outlay.values.transcript import Transcript
 Deps = TypeVar("Deps", covariant=True, default=Any)
 A = PlainTypeVar("A")
 B = PlainTypeVar("B")
+
+#: How long a run waits for detached work once the answer is there. In seconds.
+GRACE_SECONDS = 2.0
 
 
 class BudgetView(Protocol):
@@ -85,18 +89,29 @@ class RunContext(Protocol[Deps]):
         ...
 
     @property
+    def finished(self) -> Sequence[tuple[str, Any]]:
+        """Path and output of the children that have finished, in order."""
+        ...
+
+    @property
     def route(self) -> Routed:
         """The nearest router's decision. Raises ConfigError outside a router."""
         ...
 
     @property
     def tool_results(self) -> tuple[ToolResult, ...]:
-        """What this agent's tools have given so far, for checkers such as citations."""
+        """What this agent's tools have given so far, for checkers such as citations. In any other node: what the tools
+        of the agents in it, and in the stages before it, gave."""
         ...
 
     @property
     def idempotency_key(self) -> str:
         """The identity of the running effect: the same on a retry or a resume, for services that take one."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """What the nodes of this run share; `ctx.state.space("team")` is shared by all runs on the store."""
         ...
 
     @property
@@ -115,6 +130,16 @@ class RunContext(Protocol[Deps]):
     async def run(self, node: Callable[..., B], input: Any, *, key: str | None = None) -> B: ...
     async def run(self, node: Any, input: Any, *, key: str | None = None) -> Any:
         """Run a child. `key` names it among its siblings; the same key twice is a ConfigError."""
+        ...
+
+    def detach(self, node: Any, input: Any, *, key: str | None = None, grace: float = GRACE_SECONDS) -> None:
+        """Run a child beside the flow that nobody waits for: analysis, logging. Returns at once; it starts now.
+
+        It is part of the run: in its budgets and in its bill, within its depth and fan-out. Its output is dropped, its
+        failure is a line in `Result.skipped`. When the answer is there it has `grace` seconds more; then it is cut
+        off, which `.skipped` says, and a call that was under way is in doubt. So the result is never later than the
+        answer plus the grace. Raises ConfigError, and BudgetExceeded where depth or fan-out would be passed.
+        """
         ...
 
     async def gather(self, *awaitables: Awaitable[A]) -> list[A]:
@@ -230,8 +255,8 @@ class RunContext(Protocol[Deps]):
         """What a deterministic checker says of a value: None, or what is wrong."""
         ...
 
-    def artifact(self, text: str) -> str:
-        """Keep a text that is too long to pass on; the name it can be found under."""
+    async def artifact(self, text: str, *, name: str = "", source: str = "") -> str:
+        """Keep a text that is too long to pass on, as an artifact of the run; the name it can be read under."""
         ...
 
     def report(self, **facts: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
+import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,6 +53,11 @@ class Node(ABC, Generic[In, Out]):
         return ()
 
     @property
+    def input_type(self) -> Any:
+        """The type of its input where the node says so, for checks and for its schema as a tool; None for anything."""
+        return parameter_type(type(self).run, 2)
+
+    @property
     def type(self) -> str:
         """What kind of node it is, in events and pictures."""
         return type(self).__name__
@@ -71,6 +78,23 @@ class Node(ABC, Generic[In, Out]):
         body = cls.__dict__.get("run")
         if body is not None and not hasattr(body, "__wrapped__"):
             cls.run = _inside_a_run(body)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def parameter_type(function: Callable[..., Any], index: int) -> Any:
+    """What a function's parameter is annotated with; None where it is not, may be anything, or only a type checker
+    can tell.
+    """
+    bare = inspect.unwrap(function)
+    try:
+        name = list(inspect.signature(bare).parameters)[index]
+        kind = typing.get_type_hints(bare, include_extras=True).get(name)
+    except Exception:  # hints that only a type checker can read
+        return None
+    return None if kind in (Any, object) or _is_open(kind) else kind
+
+
+def _is_open(kind: Any) -> bool:
+    return isinstance(kind, TypeVar) or any(_is_open(part) for part in typing.get_args(kind))
 
 
 def _inside_a_run(body: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from outlay.errors import BudgetExceeded, ConfigError, InDoubt, OutlayError
 from outlay.events.records import Answered, Asked
 from outlay.protocols.effects import ToolEffect
+from outlay.runtime.flight import is_beside
 from outlay.runtime.identity import digest
 from outlay.runtime.journaled import known, outcome
 from outlay.runtime.pending import Decided, Pending
@@ -30,6 +31,11 @@ async def answer_to(state: RunState, key: str, item: Pending, seconds: float | N
 
     Raises TimeoutError where there is no default.
     """
+    if state.on_ask is None and is_beside.get():
+        raise ConfigError(
+            f"{item.path}: nobody waits for a detached node, so it cannot wait for a human",
+            hint="give run(…, on_ask=) a function that answers, or ask outside",
+        )
     if state.recorder.store is None:
         return await _decision(state, _complete(state, key, item, seconds))
     with outcome(state, key, item.path):
@@ -82,6 +88,8 @@ async def doubt_about(state: RunState, key: str, path: str, effect: ToolEffect, 
 async def raise_of(state: RunState, path: str, stop: BudgetExceeded) -> None:
     """Park until the run suspends; it goes on under a higher budget. Returns where somebody said that it is not to
     be raised. Branches that one budget stops share one item."""
+    if is_beside.get():
+        return  # nobody waits for a detached node: it ends, and the run goes on
     about = f"{stop.scope} {stop.resource} {stop.limit}"
     item = Pending("budget", path, stop.message)
     item = _complete(state, about, item, None)

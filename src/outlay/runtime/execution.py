@@ -21,6 +21,7 @@ from outlay.protocols.clock import wall_clock
 from outlay.protocols.node import Node
 from outlay.runtime.alerts import alert_to
 from outlay.runtime.asking import close_items, forget_budgets
+from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree, accounts_for
 from outlay.runtime.context import Context
 from outlay.runtime.directory import transport
@@ -126,6 +127,7 @@ async def _work(
         host.directory,
         flight,
         parking,
+        Beside(loop),
         await transport(),
         host.deps,
         host.on_ask,
@@ -286,6 +288,10 @@ async def _flow(state: RunState, context: Context) -> _End:
             end = _End(error=error)
         if me.cancelling() > cancels:
             raise asyncio.CancelledError  # a node may catch it for its clean-up, not for the whole run
+        if state.beside:
+            await state.branches.cut_off(but_beside=True)
+            await state.beside.drain()
+            await state.flight.cut_off(only_beside=True)
         state.closed = state.closed or Stopped("the run is over")
         await state.branches.cut_off()
         await state.flight.drain()

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 A = TypeVar("A")
 P = ParamSpec("P")
 GRACE_SECONDS = 60.0
+#: This is, or stands below, work that nobody waits for (runtime/beside.py).
+is_beside: ContextVar[bool] = ContextVar("outlay_beside", default=False)
 
 
 class _Branch:
@@ -39,21 +42,24 @@ class _Branch:
 
 class Branches:
     """The tasks that nodes and effects of a run stand in, so that none outlives it: a plain `gather` leaves the
-    siblings of a branch that raised running."""
+    siblings of a branch that raised running.
+    """
 
-    __slots__ = ("_tasks",)
+    __slots__ = ("_beside", "_tasks")
 
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[Any], int] = {}
+        self._beside: dict[asyncio.Task[Any], int] = {}
 
     def here(self) -> _Branch:
         """The running task is a branch for the length of this block."""
-        return _Branch(self._tasks)
+        return _Branch(self._beside if is_beside.get() else self._tasks)
 
-    async def cut_off(self, grace: float = GRACE_SECONDS) -> None:
+    async def cut_off(self, grace: float = GRACE_SECONDS, *, but_beside: bool = False) -> None:
         """Cancel the branches that are still there, and wait for them, at most `grace` seconds."""
         me = asyncio.current_task()
-        left = [task for task in self._tasks if task is not me and not task.done()]
+        all_of_them = [*self._tasks, *(() if but_beside else self._beside)]
+        left = [task for task in all_of_them if task is not me and not task.done()]
         for task in left:
             task.cancel()
         if left:
@@ -61,10 +67,11 @@ class Branches:
 
 
 class Flight:
-    __slots__ = ("_loop", "_tasks", "on_landed")
+    __slots__ = ("_beside", "_loop", "_tasks", "on_landed")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._beside: set[asyncio.Task[None]] = set()
         self._tasks: dict[asyncio.Task[None], asyncio.Future[Any]] = {}  # a dict, for its order
         self.on_landed: Callable[[], None] | None = None
 
@@ -78,11 +85,14 @@ class Flight:
         answer: asyncio.Future[A] = self._loop.create_future()
         task = self._loop.create_task(_hand_over(answer, work, *args, **options))
         self._tasks[task] = answer
+        if is_beside.get():
+            self._beside.add(task)
         task.add_done_callback(self._landed)
         return answer
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         answer = self._tasks.pop(task)
+        self._beside.discard(task)
         if task.cancelled():
             answer.cancel()
         elif (error := task.exception()) is not None and not answer.done():
@@ -96,9 +106,9 @@ class Flight:
             await asyncio.wait(list(self._tasks), timeout=grace)
         await self.cut_off()
 
-    async def cut_off(self) -> None:
+    async def cut_off(self, *, only_beside: bool = False) -> None:
         """Cancel what is in flight, down to the socket."""
-        tasks = list(self._tasks)
+        tasks = [task for task in self._tasks if not only_beside or task in self._beside]
         for task in tasks:
             task.cancel()
         if tasks:

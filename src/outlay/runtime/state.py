@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.errors import Stopped
-from outlay.events.records import ToolFinished
+from outlay.events.records import SharedDone, ToolFinished
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.node import Node
 from outlay.protocols.stages import Stages
+from outlay.protocols.store import Store
 from outlay.protocols.transport import Transport
+from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree
 from outlay.runtime.directory import Directory
 from outlay.runtime.flight import Branches, Flight
@@ -23,6 +25,7 @@ from outlay.runtime.recall import Past
 from outlay.runtime.recorder import Recorder
 from outlay.runtime.replay import Replay
 from outlay.runtime.result import SkippedPart
+from outlay.stores.memory import MemoryStore
 from outlay.values.transcript import EMPTY, Transcript
 
 
@@ -38,6 +41,7 @@ class RunState:
     directory: Directory
     flight: Flight
     parking: Parking
+    beside: Beside
     transport: Transport
     deps: Any
     on_ask: Callable[[Pending], Any] | None
@@ -66,8 +70,19 @@ class RunState:
     #: The task that runs this run, and how often it had been cancelled before.
     task: asyncio.Task[Any] | None = None
     cancels: int = 0
+    #: Made on first use, for what the nodes of a run without a store share.
+    memory: MemoryStore | None = None
 
-    def past_value(self, event: ToolFinished) -> bytes | None:
+    @property
+    def store(self) -> Store:
+        """Where shared things are kept: the run's store, or one that lasts as long as the run."""
+        if self.recorder.store is not None:
+            return self.recorder.store
+        if self.memory is None:
+            self.memory = MemoryStore()
+        return self.memory
+
+    def past_value(self, event: ToolFinished | SharedDone) -> bytes | None:
         """The stored result of an earlier leg's effect, None where it had no JSON."""
         return None if self.past is None else self.past.value(event)
 

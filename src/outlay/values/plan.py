@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from outlay.values.claim import Contradiction
+from outlay.values.critique import Revision
+
 
 @dataclass(frozen=True)
 class Subtask:
@@ -25,9 +28,20 @@ class Plan:
     synthesis_instructions: str = ""
 
 
+class Results(dict[str, Any]):
+    """Results by subtask id, as they are shown: one over the size limit is its beginning and an artifact's name.
+
+    Nodes that compute with results rather than read them take `whole[id]`.
+    """
+
+    def __init__(self, whole: Mapping[str, Any], shown: Mapping[str, Any] | None = None) -> None:
+        super().__init__(whole if shown is None else shown)
+        self.whole: Mapping[str, Any] = dict(whole)
+
+
 @dataclass(frozen=True)
 class Task:
-    """What a worker gets: the whole goal, its own task, and the results it depends on by subtask id."""
+    """What a worker gets: the whole goal, its own task, and the results it depends on by subtask id (`Results`)."""
 
     goal: Any
     task: str
@@ -36,9 +50,25 @@ class Task:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What the synthesizer gets. `failed` maps a subtask id to the reason it has no result: never an answer."""
+    """What the synthesizer gets. `failed` maps a subtask id to the reason it has no result: never an answer.
+
+    `results` are `Results`. `contradictions` are what different subtasks' claims say of one subject, found by
+    comparing them.
+    """
 
     goal: Any
     instructions: str
     results: Mapping[str, Any]
     failed: Mapping[str, str]
+    contradictions: tuple[Contradiction, ...] = ()
+
+
+@dataclass(frozen=True)
+class Replan(Revision):
+    """What a planner that is not an agent gets for another round: the goal, the plan that was run, and as facts what
+    failed, what contradicts and which subtasks are done. Done ones are kept, and may be depended on if listed again.
+    """
+
+    failed: Mapping[str, str] = field(default_factory=dict[str, str])
+    contradictions: tuple[Contradiction, ...] = ()
+    done: tuple[str, ...] = ()
