@@ -93,16 +93,16 @@ class Work:
             elif isinstance(result, Exception):  # handed over instead of raised: it is no answer all the same
                 self._lost(subtask, place, result)
             else:
-                self._done(subtask, result)
+                await self._done(subtask, result)
 
     def view(self, ids: Mapping[str, Any] | list[str]) -> Results:
         """Results as a node is given them."""
         return Results({id: self.results[id] for id in ids}, {id: self.shown[id] for id in ids})
 
-    def _done(self, subtask: Subtask, result: Any) -> None:
+    async def _done(self, subtask: Subtask, result: Any) -> None:
         try:
             text = as_text(result)
-            shown = preview(self.ctx, text, self.max_result_tokens)
+            shown = await preview(self.ctx, text, self.max_result_tokens, subtask.worker)
         except ValueError:  # no JSON holds it: only a function can take it
             text = shown = ""
         self.results[subtask.id] = result
