@@ -408,10 +408,10 @@ def test_a_retold_conversation_has_no_blocks_of_its_provider_and_alternates():
 
 def test_a_retold_message_is_no_more_trusted_than_what_it_is_made_of():
     """Where messages become one, their labels join."""
-    talk = EMPTY.append(
-        Message("tool", (ToolResult("1", "search", "found"),), untrusted("search")), Message("user", (Text("well?"),))
-    )
-    assert [m.label for m in retold(talk)] == [untrusted("search")]
+    found = Message("tool", (ToolResult("1", "search", "found"),), untrusted("search"))
+    asked = Message("user", (Text("well?"),))
+    for talk in (EMPTY.append(found, asked), EMPTY.append(asked, found)):
+        assert [m.label for m in retold(talk)] == [untrusted("search")]
 
 
 # ── construction ──────────────────────────────────────────────────────────────────────────────────────────
