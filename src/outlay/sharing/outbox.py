@@ -1,7 +1,7 @@
 """Outbox: messages committed with the state change that causes them, sent to a bus afterwards (at least once).
 
 The order on the bus is the order of the commits. A relay that dies between sending and deleting sends again under the
-same id; consumers drop what they know. A bus carries no labels: who reads a message takes it as untrusted.
+same id; a bus drops what it knows. An outbox keeps no labels, so on the bus its messages are untrusted.
 """
 
 from __future__ import annotations
