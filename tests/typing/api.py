@@ -15,7 +15,9 @@ from outlay.patterns import (
     Conversation,
     Critique,
     Debate,
+    Detached,
     FanOut,
+    Gate,
     Handoff,
     Hearing,
     Judgement,
@@ -141,6 +143,16 @@ Pipeline(double, count)  # pyright: ignore[reportArgumentType]
 Pipeline(length, upper)  # pyright: ignore[reportArgumentType]
 assert_type(FanOut(double), FanOut[list[int], list[int]])
 assert_type(FanOut([double, double.replace(name="other")]), FanOut[int, dict[str, int]])
+
+
+def not_empty(x: str) -> str | None:
+    return None if x else "it is empty"
+
+
+assert_type(Gate(not_empty), Gate[str, str])
+assert_type(Pipeline(upper, Gate(not_empty), length), Pipeline[str, int])
+assert_type(Pipeline(count, Detached(double), double), Pipeline[Page, int])
+Pipeline(length, Gate(not_empty), upper)  # pyright: ignore[reportArgumentType]
 
 triage = Router(intent, {"billing": text, "technical": text}, default=text, escalate=["urgent"])
 refined = Refine(page, Agent("critic", HAIKU, output_type=Critique))
