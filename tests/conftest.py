@@ -1,10 +1,14 @@
 """Fixtures and settings that all tests share."""
 
+import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from postgres_server import CannotRun, PostgresServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -21,3 +25,23 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs ../shared/data beside the repository (recordings and data sets, not in the clone)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server, started by the first test that asks and shared by all."""
+    try:
+        server = PostgresServer()
+    except CannotRun as error:
+        pytest.skip(f"needs a PostgreSQL server: {error}")
+    yield server
+    server.close()
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> str:
+    """The address of a store in PostgreSQL that holds nothing yet."""
+    return postgres_server.url_of_schema(f"s{next(_numbers)}")

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from outlay.agents.agent import Agent
     from outlay.agents.function import node
-    from outlay.agents.previews import read_artifact
     from outlay.agents.tool import Tool, tool
     from outlay.protocols.context import RunContext
     from outlay.runtime.fork import fork
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from outlay.runtime.result import Result
     from outlay.runtime.run import run, run_sync
     from outlay.runtime.stream import stream
+    from outlay.sharing.tools import read_artifact
     from outlay.stores.opening import open_store
     from outlay.values.budget import Budget
     from outlay.values.content import File, Image
@@ -46,7 +46,7 @@ _WHERE = {
     "fork": "runtime.fork",
     "node": "agents.function",
     "open_store": "stores.opening",
-    "read_artifact": "agents.previews",
+    "read_artifact": "sharing.tools",
     "run": "runtime.run",
     "run_many": "runtime.many",
     "run_sync": "runtime.run",

@@ -192,14 +192,22 @@ class JournalMismatch(OutlayError):
 
 
 class Conflict(OutlayError):
-    """A write named a version that is no longer current. `mine` and `theirs` are both values."""
+    """A write named a version that is no longer current. `mine` and `theirs` are both values, `version` is theirs."""
 
     def __init__(
-        self, message: str = "", *, mine: Any = None, theirs: Any = None, path: str = "", hint: str = ""
+        self,
+        message: str = "",
+        *,
+        mine: Any = None,
+        theirs: Any = None,
+        version: int = 0,
+        path: str = "",
+        hint: str = "",
     ) -> None:
         super().__init__(message, path=path, hint=hint)
         self.mine = mine
         self.theirs = theirs
+        self.version = version
 
 
 class StoreFailed(OutlayError):

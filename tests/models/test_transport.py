@@ -123,6 +123,42 @@ async def test_a_post_and_its_answer() -> None:
     assert (headers["x-api-key"], headers["content-type"], body) == ("k", "application/json", b'{"a":1}')
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_a_body_that_does_not_fit_into_the_socket_waits_for_the_reader() -> None:
+    body = os.urandom(2**20) * 24
+    read: list[bytes] = []
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):  # the connection is whole afterwards
+            await asyncio.sleep(0.05)
+            read.append((await request(reader))[1])
+            writer.write(whole(b"{}"))
+
+    async with server(slow) as url, transport() as http:
+        for _ in range(2):
+            assert (await http.post(url, {}, body)).body == b"{}"
+    assert read == [body, body]
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_cancelling_while_the_body_waits_closes_the_socket() -> None:
+    closed = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+        await reader.read()  # until the client goes away
+        closed.set()
+
+    async with server(slow) as url, transport() as http:
+        sending = asyncio.ensure_future(http.post(url, {}, bytes(24 * 2**20)))
+        await asyncio.sleep(0.02)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        async with asyncio.timeout(5):
+            await closed.wait()
+
+
 async def test_connections_are_kept_and_cookies_are_not() -> None:
     """Ten calls in a row use one connection, after plain and streamed answers alike, and never send a cookie."""
     connections = 0

@@ -247,19 +247,19 @@ def test_the_synthesizer_can_read_on(stored, tmp_path):
     def read(request):
         results = request.messages[-1].tool_results
         if not results:
-            name = re.search(r"artifact (\w+)", json.loads(request.text)["results"]["a"])[1]
+            name = re.search(r"artifact ([^\]]+)\]", json.loads(request.text)["results"]["a"])[1]
             return Reply(tool_calls=[("read_artifact", {"name": name})])
-        pieces.append(results[0].content)
-        more = re.search(r"\n… \[.* from start=(\d+)\]$", pieces[-1])
-        pieces[-1] = pieces[-1][: more.start()] if more else pieces[-1]
+        head, _, page = results[0].content.partition("\n")
+        pieces.append(page)
+        more = re.search(r"go on with offset=(\d+)", head)
         call = request.messages[-2].tool_calls[0]
         name = json.loads(call.arguments)["name"]
-        return Reply(tool_calls=[("read_artifact", {"name": name, "start": int(more[1])})]) if more else "done"
+        return Reply(tool_calls=[("read_artifact", {"name": name, "offset": int(more[1])})]) if more else "done"
 
     last = Agent("last", ScriptedModel(read), tools=[read_artifact])
     flow = Supervisor(planner(plan(("a", "long"))), [node(name="long")(lambda task: big(50_000))], last)
     run_sync(flow, "goal").unwrap()
-    assert len(pieces) == 3
+    assert len(pieces) == 4
     assert "".join(pieces) == big(50_000)
 
 

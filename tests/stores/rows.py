@@ -3,6 +3,8 @@
 import sqlite3
 from pathlib import Path
 
+import psycopg
+
 from outlay.protocols.documents import Change
 from outlay.protocols.store import Row
 
@@ -27,3 +29,15 @@ def stored(path: Path) -> dict[str, list[int]]:
         return found
     finally:
         with_integrity.close()
+
+
+def stored_at(address: str) -> dict[str, list[int]]:
+    """The same for an address of either kind."""
+    if address.startswith("sqlite:///"):
+        return stored(Path(address.removeprefix("sqlite:///")))
+    found: dict[str, list[int]] = {}
+    query = "SELECT r.run, e.seq FROM outlay_events e JOIN outlay_runs r ON r.id = e.run ORDER BY e.run, e.seq"
+    with psycopg.connect(address) as connection:
+        for run, seq in connection.execute(query):
+            found.setdefault(run, []).append(seq)
+    return found

@@ -1,4 +1,4 @@
-"""Real processes: killed in the middle of commits, many on one file, gone without a close."""
+"""Real processes: killed in the middle of commits, many on one store, gone without a close."""
 
 import random
 import subprocess
@@ -6,21 +6,21 @@ import sys
 import time
 from pathlib import Path
 
-from stores.rows import stored
+from stores.rows import stored_at
 
 CHILD = Path(__file__).with_name("child.py")
 
 
-def start(what: str, path: Path, name: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, str(CHILD), what, str(path), name], stdout=subprocess.PIPE)
+def start(what: str, address: str, name: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, str(CHILD), what, address, name], stdout=subprocess.PIPE)
 
 
-def test_a_killed_process_keeps_every_acknowledged_row(path: Path):
-    """SIGKILL during group commit, ten times on one file: nothing acknowledged is lost, no run has a hole."""
+def test_a_killed_process_keeps_every_acknowledged_row(address: str):
+    """SIGKILL during group commit, ten times on one store: nothing acknowledged is lost, no run has a hole."""
     dice = random.Random(7)
     acknowledged: dict[str, int] = {}
     for n in range(10):
-        child = start("until_killed", path, str(n))
+        child = start("until_killed", address, str(n))
         assert child.stdout is not None
         first = child.stdout.readline()
         time.sleep(0.02 + dice.random() * 0.08)
@@ -30,24 +30,24 @@ def test_a_killed_process_keeps_every_acknowledged_row(path: Path):
             acknowledged[run.decode()] = int(seq)
         child.stdout.close()
         child.wait()
-        found = stored(path)
+        found = stored_at(address)
         for run, seq in acknowledged.items():
             assert found[run] == list(range(len(found[run])))
             assert len(found[run]) > seq
     assert len(acknowledged) >= 100
 
 
-def test_four_processes_share_a_file_without_loss(path: Path):
+def test_four_processes_share_a_store_without_loss(address: str):
     """They also race to make it."""
-    children = [start("write", path, str(n)) for n in range(4)]
+    children = [start("write", address, str(n)) for n in range(4)]
     for child in children:
         child.communicate()
         assert child.returncode == 0
-    assert stored(path) == {f"{n}.{i}": list(range(40)) for n in range(4) for i in range(5)}
+    assert stored_at(address) == {f"{n}.{i}": list(range(40)) for n in range(4) for i in range(5)}
 
 
-def test_a_process_that_forgets_to_close_loses_nothing(path: Path):
-    child = start("forget", path, "a")
+def test_a_process_that_forgets_to_close_loses_nothing(address: str):
+    child = start("forget", address, "a")
     child.communicate()
     assert child.returncode == 0
-    assert stored(path) == {"a": list(range(3_000))}
+    assert stored_at(address) == {"a": list(range(3_000))}

@@ -34,11 +34,6 @@ async def test_an_address_with_three_slashes_is_relative(tmp_path: Path, monkeyp
         assert (tmp_path / "here.db").exists()
 
 
-def test_postgresql_comes_later():
-    with pytest.raises(ConfigError, match=r"PostgreSQL store comes later, with the fleet\n.*SQLite file"):
-        store_at("postgresql://localhost/outlay")
-
-
 @pytest.mark.parametrize("name", ["mysql://localhost", "sqlite://server/file.db", ""])
 def test_other_names_are_refused(name: str):
     with pytest.raises(ConfigError, match="next: write a path"):

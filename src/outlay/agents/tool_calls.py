@@ -77,7 +77,7 @@ class ToolCalls:
             if tool.ends_turn:
                 outputs[i] = value
             text = as_text(value) if tool.ends_turn else value
-            return ToolResult(tool_call.id, tool_call.name, preview(self.ctx, text, tool.max_result_tokens))
+            return ToolResult(tool_call.id, tool_call.name, await self._fitting(tool, text))
         except (Stopped, ConfigError, PolicyViolation, InDoubt, JournalMismatch, StoreFailed):
             raise  # the run is at fault or at its end, not the tool
         except (Exception, SystemExit) as error:  # a tool that calls `sys.exit()` must not end a paid run
@@ -87,6 +87,10 @@ class ToolCalls:
             if task is None or task.cancelling():
                 raise
             return _error(tool_call, _described(error))  # nobody cancelled us: it is the tool's own
+
+    async def _fitting(self, tool: Tool, text: str) -> str:
+        reads = "read_artifact" in self.tools
+        return await preview(self.ctx, text, tool.max_result_tokens, tool.name, reads=reads)
 
 
 def _may_overlap(tool: Tool) -> bool:

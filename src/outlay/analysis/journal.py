@@ -28,6 +28,7 @@ from outlay.events.records import (
     RunFinished,
     RunResumed,
     RunStarted,
+    SharedDone,
     ToolFinished,
     ToolStarted,
 )
@@ -44,6 +45,7 @@ _Keyed: TypeAlias = (
     | EffectCancelled
     | Elapsed
     | Answered
+    | SharedDone
 )
 
 
@@ -176,7 +178,7 @@ class _Fold:
                 self._outcome(event, "finished")
             case EffectFailed():
                 self._outcome(event, "failed")
-            case Elapsed() | Answered():
+            case Elapsed() | Answered() | SharedDone():
                 self._outcome(event, "finished")
             case EffectCancelled():
                 self._record(event).cancelled = True

@@ -178,14 +178,14 @@ def _handed_over(replies: Sequence[Reply]) -> list[str]:
 def _what_next(folder: Path, setting: Setting) -> list[str]:
     return [
         "",
-        f"the flow is {folder / 'flow.py'}, every call is in {setting.store}",
+        f"the flow is {folder / 'flow.py'}, every call is in {setting.place}",
         "next: outlay runs · outlay trace last · outlay init",
     ]
 
 
 def _stopped(outcome: Outcome, answered: int, setting: Setting) -> Problem:
     spent = outcome.bill.at_least
-    kept = f"{count(answered, 'message')} answered; everything paid for is in {setting.store}"
+    kept = f"{count(answered, 'message')} answered; everything paid for is in {setting.place}"
     if outcome.interrupted:
         return Problem(f"interrupted at ${spent:,.4f}", kept, code=INTERRUPTED)
     limit = show_limit(setting.budget or Decimal(0))

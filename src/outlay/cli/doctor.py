@@ -123,6 +123,7 @@ def _address(name: str, value: str) -> Finding:
 
 def _store(store: str | None) -> list[Finding]:
     from outlay.errors import OutlayError
+    from outlay.stores.addresses import shown
     from outlay.stores.opening import open_store
 
     path = store_path(store)
@@ -145,8 +146,8 @@ def _store(store: str | None) -> list[Finding]:
         runs = asyncio.run(count())
     except OutlayError as error:
         return [Finding("store", "broken", error.message, error.hint)]
-    size = there.stat().st_size if there.is_file() else 0
-    return [Finding("store", "ok", f"{path} · {runs:,} runs · {size / 2**20:,.1f} MiB")]
+    size = f" · {there.stat().st_size / 2**20:,.1f} MiB" if there.is_file() else ""
+    return [Finding("store", "ok", f"{shown(path)} · {runs:,} runs{size}")]
 
 
 def _prices() -> list[Finding]:

@@ -22,6 +22,7 @@ from outlay.cli.tally import Tally
 from outlay.cli.words import count, money, routes, spread
 from outlay.errors import BudgetExceeded, ConfigError, OutlayError
 from outlay.runtime.directory import default_prices
+from outlay.stores.addresses import shown
 from outlay.stores.opening import open_store
 from outlay.values.money import show_limit
 
@@ -186,7 +187,7 @@ class _Again:
         deps: str | None,
     ) -> None:
         self._words = ["outlay", "map", flow, "--input", str(source), "--output", str(target)]
-        given = {"--field": field, "--store": store, "--models": models, "--deps": deps}
+        given = {"--field": field, "--store": store and shown(store), "--models": models, "--deps": deps}
         for name, value in given.items():
             if value is not None:
                 self._words += [name, value]
@@ -208,7 +209,7 @@ def _stopped(setting: Setting, outcome: Outcome, survey: Survey, target: Path, a
     """Why it stopped early, what is kept, and how to go on."""
     spent = outcome.bill.at_least
     answers = count(survey.answered + outcome.rows, "answer")
-    kept = f"kept: {answers} in {target}, everything paid for is in {setting.store}"
+    kept = f"kept: {answers} in {target}, everything paid for is in {setting.place}"
     row = "" if outcome.next_row is None else f" · row {outcome.next_row:,} of {survey.rows:,}"
     place = f"map {setting.root.name}{row}"
     if outcome.interrupted:

@@ -49,7 +49,9 @@ def flow_options(command: Command) -> Command:
 
 def store_option(command: Command) -> Command:
     return click.option(
-        "--store", metavar="PATH", help=f"Where runs are kept. Default: OUTLAY_STORE, else {DEFAULT_STORE}."
+        "--store",
+        metavar="PATH",
+        help=f"Where runs are kept: a file, or postgresql://… Default: OUTLAY_STORE, else {DEFAULT_STORE}.",
     )(command)
 
 

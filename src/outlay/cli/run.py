@@ -102,7 +102,7 @@ async def _run(setting: Setting, value: Any) -> Result[Any]:
         except asyncio.CancelledError:
             raise Problem(
                 f"interrupted after ${tally.spent:,.4f}",
-                f"run {run_id} · what was paid for is in {setting.store}" if run_id else "nothing was run",
+                f"run {run_id} · what was paid for is in {setting.place}" if run_id else "nothing was run",
                 next=f"outlay trace {run_id[:6]}" if run_id else "",
                 code=INTERRUPTED,
             ) from None
@@ -116,7 +116,7 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     """Why the run did not complete, what there is of it all the same, and what to do."""
     error = result.error
     run_id = f"run {result.run_id[:6]} · {result.flow}"
-    kept = f"kept: everything paid for is in {setting.store}"
+    kept = f"kept: everything paid for is in {setting.place}"
     look = f"outlay trace {result.run_id[:6]}"
     if isinstance(error, BudgetExceeded):
         facts = (f"{run_id} · at {error.path}" if error.path else run_id, kept)

@@ -15,6 +15,7 @@ from outlay.cli.flows import load_factory, load_flow
 from outlay.cli.lanes import Choice, choose
 from outlay.cli.options import store_path
 from outlay.protocols.node import Node
+from outlay.stores.addresses import shown
 from outlay.values.budget import Budget
 
 
@@ -32,6 +33,11 @@ class Setting:
     @property
     def limits(self) -> Budget | None:
         return None if self.budget is None else Budget(usd=self.budget)
+
+    @property
+    def place(self) -> str:
+        """The store, as it may be shown."""
+        return shown(self.store)
 
     @property
     def folder(self) -> Path:

@@ -172,7 +172,8 @@ class ToolStarted(Event, frozen=True, kw_only=True, tag="tool_started"):
 class ToolFinished(Event, frozen=True, kw_only=True, tag="tool_finished"):
     """`error` is empty on success; `size` is the result's length in characters before any cut.
 
-    `value` is the digest of the stored result, empty where it has no JSON and can never be given again.
+    `value` is the digest of the stored result, empty where it has no JSON and can never be given again. `label` is
+    that of what the tool came across, where it came across anything.
     """
 
     agent: str
@@ -181,6 +182,20 @@ class ToolFinished(Event, frozen=True, kw_only=True, tag="tool_finished"):
     seconds: float = 0.0
     error: str = ""
     size: int = 0
+    value: str = ""
+    label: dict[str, Any] | None = None
+
+
+class SharedDone(Event, frozen=True, kw_only=True, tag="shared_done"):
+    """Something that agents share was read or written: `what` (such as `state.set`), of which `name`.
+
+    `value` is the digest of the answer's JSON. There is no intent before it: a write that a crash cut off from its
+    record is done again under its key, and then found done.
+    """
+
+    key: str
+    what: str
+    name: str = ""
     value: str = ""
 
 

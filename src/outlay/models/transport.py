@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -104,6 +105,8 @@ class HttpTransport:
     async def _open(self) -> aiohttp.ClientSession:
         import aiohttp
 
+        from outlay.models.eager import EagerRequest
+
         loop = asyncio.get_running_loop()
         for other in [other for other in list(self._sessions) if other.is_closed()]:
             await self._sessions.pop(other).close()
@@ -111,6 +114,7 @@ class HttpTransport:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keepalive),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            request_class=EagerRequest if sys.version_info < (3, 12) else aiohttp.ClientRequest,
         )
         return session
 

@@ -197,16 +197,18 @@ class FanOut(Pattern[In, Out]):
         if self.merge is None:
             return found
         if isinstance(self.merge, Agent):
-            found = self._as_read(ctx, found)
+            found = await self._as_read(ctx, found)
         return await ctx.child(self.merge, found, origin=input, finishing=True)
 
-    def _as_read(self, ctx: RunContext[Any], found: Any) -> Any:
+    async def _as_read(self, ctx: RunContext[Any], found: Any) -> Any:
         """The results as an agent is to read them: long ones by their beginning."""
         if isinstance(found, dict):
             by_name = cast("dict[str, Any]", found)
-            return Results(by_name, {name: shown(ctx, one, self.max_result_tokens)[0] for name, one in by_name.items()})
+            seen = {name: await shown(ctx, one, self.max_result_tokens, name) for name, one in by_name.items()}
+            return Results(by_name, {name: one for name, (one, _) in seen.items()})
         in_order = cast("list[Any]", found)
-        return ResultList(in_order, [shown(ctx, one, self.max_result_tokens)[0] for one in in_order])
+        name = cast("Node[Any, Any]", self.worker).name
+        return ResultList(in_order, [(await shown(ctx, one, self.max_result_tokens, name))[0] for one in in_order])
 
     async def _jobs(self, ctx: RunContext[Any], input: Any) -> list[Job]:
         if isinstance(self.worker, tuple):

@@ -70,7 +70,10 @@ def ask_tool(peer: Node[Any, Any]) -> Tool:
 
 @dataclass(frozen=True, eq=False)
 class _Ask(NodeTool):
-    """A node as a tool, with words of its own around the node's run."""
+    """A node as a tool, with arguments and words of its own around the node's run."""
+
+    def validate(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
+        return Tool.validate(self, parsed)
 
     async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
         return await Tool.invoke(self, ctx, arguments)

@@ -92,14 +92,14 @@ class Work:
             elif isinstance(result, Exception):  # handed over instead of raised: it is no answer all the same
                 self._lost(subtask, place, result)
             else:
-                self._done(subtask, result)
+                await self._done(subtask, result)
 
     def view(self, ids: Mapping[str, Any] | list[str]) -> Results:
         """Results as a node is given them."""
         return Results({id: self.results[id] for id in ids}, {id: self.shown[id] for id in ids})
 
-    def _done(self, subtask: Subtask, result: Any) -> None:
-        seen, tokens = shown(self.ctx, result, self.max_result_tokens)
+    async def _done(self, subtask: Subtask, result: Any) -> None:
+        seen, tokens = await shown(self.ctx, result, self.max_result_tokens, subtask.worker)
         self.results[subtask.id] = result
         self.shown[subtask.id] = seen
         self.tokens[subtask.worker] = self.tokens.get(subtask.worker, 0) + tokens

@@ -14,6 +14,7 @@ from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.protocols.race import Race
+from outlay.protocols.shared import State
 from outlay.values.content import ToolResult
 from outlay.values.label import Label
 from outlay.values.price import Price
@@ -106,6 +107,11 @@ class RunContext(Protocol[Deps]):
     @property
     def idempotency_key(self) -> str:
         """The identity of the running effect: the same on a retry or a resume, for services that take one."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """What the nodes of this run share; `ctx.state.space("team")` is shared by all runs on the store."""
         ...
 
     @property
@@ -249,12 +255,8 @@ class RunContext(Protocol[Deps]):
         """What a deterministic checker says of a value: None, or what is wrong."""
         ...
 
-    def artifact(self, text: str) -> str:
-        """Keep a text that is too long to pass on; the name it can be found under."""
-        ...
-
-    async def read_artifact(self, name: str) -> str | None:
-        """A text that this run has kept, None where there is none of that name."""
+    async def artifact(self, text: str, *, name: str = "", source: str = "") -> str:
+        """Keep a text that is too long to pass on, as an artifact of the run; the name it can be read under."""
         ...
 
     def report(self, **facts: Any) -> None:

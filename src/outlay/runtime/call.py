@@ -263,7 +263,7 @@ class Call:
         message = response.message
         after = request.transcript.append(message)
         run.recorder.keep(after)
-        whole = "" if is_whole(message) else run.recorder.keep_content(dump(message))
+        whole = "" if run.recorder.store is None or is_whole(message) else run.recorder.keep_content(dump(message))
         run.recorder.emit(
             CallFinished,
             request.path,

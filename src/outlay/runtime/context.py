@@ -56,9 +56,12 @@ from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.journaled import drawn, known, outcome
 from outlay.runtime.race import STARTED_TOGETHER, Race
 from outlay.runtime.result import Pending, SkippedPart
+from outlay.runtime.shared_state import NodeActor
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
 from outlay.runtime.toolcall import run_tool
+from outlay.sharing.labels import label_of
+from outlay.sharing.state import State
 from outlay.values.budget import Budget
 from outlay.values.content import ToolResult
 from outlay.values.label import TRUSTED, Label, untrusted
@@ -98,6 +101,7 @@ class Context:
         "_lent",
         "_level",
         "_place",
+        "_run",
         "_running",
         "_shaped",
         "_spare",
@@ -113,11 +117,10 @@ class Context:
         "path",
         "routed",
         "source",
-        "state",
     )
 
     def __init__(self, state: RunState, node: Node[Any, Any], path: str, input: Any, parent: Context | None) -> None:
-        self.state = state
+        self._run = state
         self.node = node
         self.path = path
         self.input = input
@@ -169,11 +172,11 @@ class Context:
 
     @property
     def run_id(self) -> str:
-        return self.state.id
+        return self._run.id
 
     @property
     def deps(self) -> Any:
-        return self.state.deps
+        return self._run.deps
 
     @property
     def route(self) -> Routed:
@@ -208,18 +211,18 @@ class Context:
     @property
     def left(self) -> Left:
         """What is left at this moment."""
-        return Left(self._chain, self.deadline, self.state.loop.time)
+        return Left(self._chain, self.deadline, self._run.loop.time)
 
     @property
     def budget(self) -> BudgetView:
         """What is left, as the flow sees it: a replay sees what the first run saw, or it could take another way."""
-        return self.left if self.state.recorder.store is None else SeenLeft(self.left, self.drawn)
+        return self.left if self._run.recorder.store is None else SeenLeft(self.left, self.drawn)
 
     @property
     def transcript(self) -> Transcript:
         if self._transcript is not EMPTY:
             return self._transcript
-        state = self.state
+        state = self._run
         return state.history if self.node is state.root or getattr(self.node, "history", False) else EMPTY
 
     def transcript_of(self, child: Node[Any, Any]) -> Transcript | None:
@@ -271,13 +274,12 @@ class Context:
     def _born(self, node: Any, input: Any, key: str | None, index: int | None = None) -> Context:
         """The context of a child that is about to run. Raises what closed the run."""
         node = cast("Node[Any, Any]", node) if isinstance(node, Node) else as_node(node)
-        state = self.state
-        if state.closed is not None:
-            raise state.closed
+        if self._run.closed is not None:
+            raise self._run.closed
         path = self._child_path(node, key, index)
-        if state.changed:
-            input = state.changed.get(path, input)
-        child = Context(state, node, path, input, self)
+        if self._run.changed:
+            input = self._run.changed.get(path, input)
+        child = Context(self._run, node, path, input, self)
         child._place = f"{self._place}/{node.name}"
         if node.budget is not None:
             child._add_budgets(node)
@@ -296,15 +298,15 @@ class Context:
         scope = None if key is None else self._keyed(child._place, key)
         self._family._running += 1  # from now on, not from its first turn of the loop: ten at once are ten
         record = self._identity(digest(b"detached", child.path.encode()))
-        replay = self.state.replay
+        replay = self._run.replay
         before = replay is not None and replay.drawn(record)[0]
         late = partial(self._late, child, record, grace)
-        self.state.beside.start(self._alone(child, scope, late if before else None), grace, late)
+        self._run.beside.start(self._alone(child, scope, late if before else None), grace, late)
 
     def _late(self, child: Context, record: str, grace: float) -> None:
         """A detached child is cut off. That is recorded: a resumed run must not begin it again and wait once more."""
-        if self.state.recorder.store is not None:
-            drawn(self.state, record, child.path, "detached", lambda: "late")
+        if self._run.recorder.store is not None:
+            drawn(self._run, record, child.path, "detached", lambda: "late")
         self._skipped(child, f"detached, and not done {grace:g} s after the answer", None)
 
     async def _alone(self, child: Context, scope: Scope | None, late: Callable[[], None] | None) -> None:
@@ -319,9 +321,9 @@ class Context:
             async with asyncio.timeout_at(child._deadline):
                 await child.live()
         except (Exception, SystemExit) as error:
-            over = child._deadline is not None and self.state.loop.time() >= child._deadline
+            over = child._deadline is not None and self._run.loop.time() >= child._deadline
             self._skipped(child, "detached, and its time is up" if over else "detached, and it failed", error)
-            self.state.handled(child.path, 0)
+            self._run.handled(child.path, 0)
         finally:
             self._family._running -= 1
 
@@ -339,7 +341,7 @@ class Context:
         if used >= _SHORT_OF_MONEY:
             self._skipped(child, f"optional, and {used} % of the budget is used", None)
             return child.input
-        before = len(self.state.stops)
+        before = len(self._run.stops)
         try:
             return await child.live()
         except (DeadlineExceeded, ConfigError, InDoubt, JournalMismatch, StoreFailed):
@@ -347,12 +349,12 @@ class Context:
         except Exception as error:
             short = isinstance(error, BudgetExceeded)
             self._skipped(child, "optional, and the budget is used up" if short else "optional, and it failed", error)
-            self.state.handled(child.path, before)
+            self._run.handled(child.path, before)
         return child.input
 
     async def live(self) -> Any:
         """Run this context's node: events, deadline, watermark, and what it leaves for `.partial`."""
-        state, node = self.state, self.node
+        state, node = self._run, self.node
         state.recorder.emit(NodeStarted, self.path, name=node.name, type=node.type)
         started = state.loop.time()
         outcome, error_text = "cancelled", ""
@@ -408,7 +410,7 @@ class Context:
             async with asyncio.timeout_at(self._deadline):
                 return await work
         except TimeoutError:
-            if self.state.loop.time() < self._deadline:
+            if self._run.loop.time() < self._deadline:
                 raise  # the node's own
             seconds = min((b.seconds for b in self.node.budgets if b.seconds is not None), default=None)
             stop = deadline_exceeded(self.path, seconds)
@@ -431,7 +433,7 @@ class Context:
         """The run's own time limits, and the root node's budgets. Runs of a map share one deadline, in loop time.
         `active` seconds of the run's own were used by earlier legs."""
         self._deadline = shared_deadline
-        for account in self.state.budgets.root:
+        for account in self._run.budgets.root:
             if account.budget.seconds is not None and shared_deadline is None:
                 self.add_deadline(account.budget.seconds - active)
         if self.node.budget is not None:
@@ -439,11 +441,11 @@ class Context:
         self._shaped = any(_limits_shape(budget) for budget in self.shape_budgets())
 
     def add_deadline(self, seconds: float) -> None:
-        deadline = self.state.loop.time() + seconds
+        deadline = self._run.loop.time() + seconds
         self._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
 
     def _add_budgets(self, node: Node[Any, Any]) -> None:
-        self._chain = (*self._chain, *self.state.budgets.of(node))
+        self._chain = (*self._chain, *self._run.budgets.of(node))
         for budget in node.budgets:
             if budget.seconds is not None:
                 self.add_deadline(budget.seconds)
@@ -460,15 +462,15 @@ class Context:
             above = child._level - ancestor._level
             for budget in ancestor.shape_budgets():
                 if budget.depth is not None and above > budget.depth:
-                    raise self.state.stopped(_shape_error("depth", budget, above, ancestor, child))
+                    raise self._run.stopped(_shape_error("depth", budget, above, ancestor, child))
                 if budget.fan_out is not None and running >= budget.fan_out:
-                    raise self.state.stopped(_shape_error("fan_out", budget, running + 1, ancestor, child))
+                    raise self._run.stopped(_shape_error("fan_out", budget, running + 1, ancestor, child))
             ancestor = None if ancestor.parent is None else ancestor.parent._family
 
     def shape_budgets(self) -> Sequence[Budget]:
         """The budgets held by this node; the run's own stand at the root."""
         if self.parent is None:
-            return (*(account.budget for account in self.state.budgets.root), *self.node.budgets)
+            return (*(account.budget for account in self._run.budgets.root), *self.node.budgets)
         return self.node.budgets
 
     # ── effects ───────────────────────────────────────────────────────────────────────────────────────────
@@ -479,10 +481,10 @@ class Context:
         return call_key(self._place, scope.id, what, scope.occurrence((self._place, what)))
 
     def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
-        return self.state.directory.model(agent, choice, offline)
+        return self._run.directory.model(agent, choice, offline)
 
     def price(self, model: Model) -> Price | None:
-        return self.state.directory.price(model)
+        return self._run.directory.price(model)
 
     async def call_model(
         self,
@@ -492,7 +494,7 @@ class Context:
         least_output_tokens: int | None = None,
         max_input_tokens: int | None = None,
     ) -> ModelResponse:
-        state = self.state
+        state = self._run
         if state.stages.policy is not None:
             state.stages.policy.allow("model", self.label, self.path)
         key = self._identity(request_hash(model, request))
@@ -505,7 +507,7 @@ class Context:
             return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
 
     async def call_tool(self, effect: ToolEffect) -> Any:
-        state = self.state
+        state = self._run
         if state.stages.policy is not None:
             state.stages.policy.allow(effect.tool, self.label, self.path)
         if state.closed is not None:
@@ -519,12 +521,12 @@ class Context:
             value = await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
         else:
             value = await self._leaf(effect, inner, key)
-        self.label = self.label.join(untrusted(effect.tool))
+        self.label = self.label.join(inner.label).join(untrusted(effect.tool))
         return value
 
     async def _leaf(self, effect: ToolEffect, inner: Context, key: str) -> Any:
         """A tool's result: the recorded one, or that of running it now."""
-        state = self.state
+        state = self._run
         with outcome(state, key, inner.path):
             if state.replay is not None:
                 with state.branches.here(), state.parking.working():
@@ -534,6 +536,7 @@ class Context:
                         isinstance(before.event, ToolFinished)
                         and (stored := state.past_value(before.event)) is not None
                     ):
+                        inner._met(label_of(before.event.label))
                         return stored if effect.decode is None else effect.decode(stored)
                     lost = before.outcome == "finished"
                     if lost or (before.in_doubt and not effect.idempotent):
@@ -566,11 +569,11 @@ class Context:
 
     def _for_tool(self, tool: str, key: str) -> Context:
         """The context a tool gets: children it runs stand under its name."""
-        inner = Context(self.state, self.node, self._repeat(f"{self.path}/{segment(tool)}"), self.input, self)
+        inner = Context(self._run, self.node, self._repeat(f"{self.path}/{segment(tool)}"), self.input, self)
         inner._place = f"{self._place}/{tool}"
         inner.origin = self.origin
         inner._kin, inner._level = self._family, self._level
-        inner._idempotency_key = digest(self.state.id_bytes, key.encode()).hex()
+        inner._idempotency_key = digest(self._run.id_bytes, key.encode()).hex()
         inner._visit = _visit(inner._place)
         inner.finished = self.finished
         return inner
@@ -621,7 +624,7 @@ class Context:
         return Race(awaitables)
 
     async def sleep(self, seconds: float) -> None:
-        state = self.state
+        state = self._run
         key = self._identity(digest(b"sleep", repr(seconds).encode()))
         with state.branches.here(), state.parking.working(), outcome(state, key, self.path):
             before = await known(state, key, self.path, f"a sleep of {seconds:g} s")
@@ -631,28 +634,28 @@ class Context:
             self._elapsed(key, "sleep")
 
     def _elapsed(self, key: str, what: str) -> None:
-        if self.state.recorder.store is not None:
-            self.state.recorder.emit(Elapsed, self.path, key=key, what=what)
+        if self._run.recorder.store is not None:
+            self._run.recorder.emit(Elapsed, self.path, key=key, what=what)
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncGenerator[None]:
-        until = self.state.loop.time() + seconds
+        until = self._run.loop.time() + seconds
         outer = self.deadline
         token = _block_deadline.set(until if outer is None else min(until, outer))
-        before = len(self.state.stops)
+        before = len(self._run.stops)
         key = self._identity(digest(b"timeout", repr(seconds).encode()))
         elapsed: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout_at(until) as limit:
-                if self.state.replay is not None and (record := self.state.replay.claim(key)) is not None:
+                if self._run.replay is not None and (record := self._run.replay.claim(key)) is not None:
                     # it ran out in the first run: it does so again, in its turn and not after `seconds`
                     elapsed = asyncio.create_task(self._run_out(record, limit))
                 yield
         except (TimeoutError, DeadlineExceeded) as error:
-            now = self.state.loop.time()
+            now = self._run.loop.time()
             if (now < until and elapsed is None) or (outer is not None and now >= outer):
                 raise
-            self.state.handled(self.path, before)  # the block's own deadline is the caller's business, not the run's
+            self._run.handled(self.path, before)  # the block's own deadline is the caller's business, not the run's
             if elapsed is None:
                 self._elapsed(key, "timeout")
             raise TimeoutError(f"{self.path}: not done within {seconds:g} s") from error
@@ -662,17 +665,17 @@ class Context:
             _block_deadline.reset(token)
 
     async def _run_out(self, record: Record, limit: asyncio.Timeout) -> None:
-        assert self.state.replay is not None
-        await self.state.replay.turn(record)
-        limit.reschedule(self.state.loop.time())
+        assert self._run.replay is not None
+        await self._run.replay.turn(record)
+        limit.reschedule(self._run.loop.time())
 
     def now(self) -> float:
-        return float(self.drawn("now", self.state.wall))
+        return float(self.drawn("now", self._run.wall))
 
     def drawn(self, what: str, draw: Callable[[], Any]) -> Any:
-        if self.state.recorder.store is None:
+        if self._run.recorder.store is None:
             return draw()
-        return drawn(self.state, self._identity(digest(b"drawn", what.encode())), self.path, what, draw)
+        return drawn(self._run, self._identity(digest(b"drawn", what.encode())), self.path, what, draw)
 
     def random(self) -> float:
         return int.from_bytes(self._draw(b"random")[:8], "big") / 2**64
@@ -687,7 +690,7 @@ class Context:
     def _draw(self, what: bytes) -> bytes:
         scope = current_scope.get()
         assert scope is not None
-        return digest(self.state.seed, scope.id, what, scope.occurrence(what).to_bytes(4, "big"))
+        return digest(self._run.seed, scope.id, what, scope.occurrence(what).to_bytes(4, "big"))
 
     async def ask(
         self,
@@ -700,7 +703,7 @@ class Context:
         return await self._ask(Pending("ask", self.path, question, tuple(options or ())), default, deadline)
 
     async def _ask(self, item: Pending, default: str | None, deadline: float | None) -> str:
-        state = self.state
+        state = self._run
         if state.on_ask is None and is_beside.get():
             raise ConfigError(
                 f"{self.path}: nobody waits for a detached node, so it cannot wait for a human",
@@ -724,7 +727,7 @@ class Context:
             return answer
 
     async def _answer(self, item: Pending, default: str | None, deadline: float | None) -> str:
-        state = self.state
+        state = self._run
         if state.on_ask is None:
             with state.branches.here():
                 return await state.parking.wait(item)
@@ -749,9 +752,9 @@ class Context:
             async def work() -> Any:
                 return await call_function(checker, self, value)
 
-            replay = self.state.replay
+            replay = self._run.replay
             computing = nullcontext() if replay is None else replay.computing()
-            with self.state.branches.here(), self.state.parking.working(), computing:
+            with self._run.branches.here(), self._run.parking.working(), computing:
                 problem = await in_thread(work)
         else:
             problem = await call_function(checker, self, value)
@@ -764,40 +767,34 @@ class Context:
             hint="return None where the value is good, and a string that says what is wrong where it is not",
         )
 
-    def artifact(self, text: str) -> str:
-        data = text.encode(errors="surrogatepass")
-        name = digest(data)
-        store = self.state.recorder.store
-        if store is not None:
-            store.keep(((name, data),))
-        self.state.artifacts[name.hex()] = text if store is None else None
-        return name.hex()
+    @property
+    def state(self) -> State:
+        actor = NodeActor(self, self._run, identify=self._identity, join=self._met, jitter=self._jitter)
+        return State.of_run(self._run.store, self._run.id, actor=actor)
 
-    async def read_artifact(self, name: str) -> str | None:
-        kept, store = self.state.artifacts, self.state.recorder.store
-        if (
-            name not in kept or store is None
-        ):  # a name of another run is no key to the store: a model may have written it
-            return kept.get(name)
-        key = bytes.fromhex(name)
-        await store.flush()
-        return (await store.blobs((key,)))[key].decode(errors="surrogatepass")
+    def _met(self, label: Label) -> None:
+        self.label = self.label.join(label)
+
+    async def artifact(self, text: str, *, name: str = "", source: str = "") -> str:
+        known = digest(text.encode(errors="surrogatepass")).hex()
+        put = await self.state.artifacts.put(f"results/{segment(name or 'text')}-{known[:16]}", text, source=source)
+        return put.name
 
     def emit(self, name: str, **data: Any) -> None:
-        self.state.recorder.emit(Custom, self.path, name=name, data=data)
+        self._run.recorder.emit(Custom, self.path, name=name, data=data)
 
     def report(self, **facts: Any) -> None:
-        self.state.recorder.emit(Fact, self.path, data=facts)
+        self._run.recorder.emit(Fact, self.path, data=facts)
 
     def decide(self, about: str, **data: Any) -> None:
-        self.state.recorder.emit(Decision, self.path, about=about, data=data)
+        self._run.recorder.emit(Decision, self.path, about=about, data=data)
 
     def checked(self, checks: Sequence[str], problem: str = "") -> None:
-        self.state.recorder.emit(Checked, self.path, agent=self.node.name, checks=tuple(checks), problem=problem)
+        self._run.recorder.emit(Checked, self.path, agent=self.node.name, checks=tuple(checks), problem=problem)
 
     def retract(self, reason: str) -> None:
-        if self.state.recorder.streaming:
-            self.state.recorder.emit(Retracted, self.path, reason=reason)
+        if self._run.recorder.streaming:
+            self._run.recorder.emit(Retracted, self.path, reason=reason)
 
     def skip(self, name: str, reason: str, error: BaseException | None = None) -> None:
         self._note_skip(f"{self.path}/{item(name)}", reason, error)
@@ -806,16 +803,16 @@ class Context:
         self._note_skip(child.path, reason, error)
 
     def _note_skip(self, path: str, reason: str, error: BaseException | None) -> None:
-        self.state.skipped.append(SkippedPart(path, reason, error))
-        self.state.recorder.emit(Skipped, path, reason=reason, error="" if error is None else one_line(error))
+        self._run.skipped.append(SkippedPart(path, reason, error))
+        self._run.recorder.emit(Skipped, path, reason=reason, error="" if error is None else one_line(error))
 
     def keep(self, transcript: Transcript, tool_results: Sequence[ToolResult] = ()) -> None:
         self._transcript = transcript
         self._tool_results, self._inherited = tool_results, 0
         if self.parent is not None:
             self.parent._conversations[self.node] = transcript
-        if self.node is self.state.root or getattr(self.node, "history", False):
-            self.state.transcript = transcript
+        if self.node is self._run.root or getattr(self.node, "history", False):
+            self._run.transcript = transcript
 
     def if_stopped(self, answer: Callable[[], Any]) -> None:
         self._if_stopped = answer
@@ -828,8 +825,8 @@ class Context:
         model = self.model(node.name, model_choice, getattr(node, "offline", None))
         cap: int = getattr(node, "max_output_tokens", 0)
         input_tokens: int = getattr(node, "max_input_tokens", None) or _FINISH_INPUT_TOKENS
-        ask = Ask(self.state.directory.price(model), input_tokens, cap)
-        self._finish = self.state.budgets.ledger.set_aside(self._chain, ask)
+        ask = Ask(self._run.directory.price(model), input_tokens, cap)
+        self._finish = self._run.budgets.ledger.set_aside(self._chain, ask)
         self.decide("finishing_reserve", agent=node.name, reserved=str(self._finish.usd))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypedDict
 
 from outlay.errors import ConfigError
@@ -15,7 +15,7 @@ from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
 from outlay.runtime.recorder import Listener
 from outlay.runtime.result import Pending
-from outlay.stores.opening import store_at
+from outlay.stores.opening import connected
 from outlay.values.budget import Budget
 from outlay.values.transcript import Transcript
 
@@ -68,19 +68,20 @@ class hosting:
     A class and not a generator: it stands in the way of every run.
     """
 
-    __slots__ = ("_host", "_own")
+    __slots__ = ("_address", "_host", "_own")
 
     def __init__(
         self, options: Options, *listeners: Listener, shared: Chain = (), deadline: float | None = None
     ) -> None:
         directory = Directory(options.get("models"), default_prices())
         store, on_event = options.get("store"), options.get("on_event")
-        self._own = store_at(store) if isinstance(store, str) else None  # last: from here on it must be closed
+        self._address = store if isinstance(store, str) else None
+        self._own: Store | None = None
         self._host = Host(
             directory,
             Ledger(),
             shared,
-            self._own if isinstance(store, str) else store,
+            None if isinstance(store, str) else store,
             options.get("on_alert"),
             options.get("on_ask"),
             listeners if on_event is None else (*listeners, on_event),
@@ -89,6 +90,9 @@ class hosting:
         )
 
     async def __aenter__(self) -> Host:
+        if self._address is not None:
+            self._own = await connected(self._address)
+            self._host = replace(self._host, store=self._own)
         return self._host
 
     async def __aexit__(self, *_: object) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from outlay.analysis.journal import Journal
 from outlay.errors import JournalMismatch
 from outlay.events.codec import decode
-from outlay.events.records import CallFinished, Event, RunStarted, ToolFinished
+from outlay.events.records import CallFinished, Event, RunStarted, SharedDone, ToolFinished
 from outlay.protocols.store import Store
 from outlay.values.message import DIGEST_SIZE, Message
 from outlay.values.request import ModelResponse, StopKind
@@ -73,7 +73,7 @@ class Past:
             raw_stop=event.raw_stop,
         )
 
-    def value(self, event: ToolFinished) -> bytes | None:
+    def value(self, event: ToolFinished | SharedDone) -> bytes | None:
         """The stored result, None where it had no JSON. Raises JournalMismatch where it is gone."""
         return self._content(event.value, event) if event.value else None
 
@@ -151,7 +151,7 @@ async def _contents(store: Store, run_id: str, journal: Journal) -> dict[bytes, 
         event = record.event
         if isinstance(event, CallFinished):
             wanted.append(bytes.fromhex(event.message or event.head))
-        elif isinstance(event, ToolFinished) and event.value:
+        elif isinstance(event, ToolFinished | SharedDone) and event.value:
             wanted.append(bytes.fromhex(event.value))
     found: dict[bytes, bytes] = {}
     for start in range(0, len(wanted), _AT_ONCE):

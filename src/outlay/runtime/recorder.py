@@ -83,7 +83,7 @@ class Recorder:
         if self.sealed or (self._known is not None and self._is_known(kind, path, fields)):
             return
         event = kind(run=self.run_id, seq=next(self._seq), time=self._wall(), path=path, **fields)
-        if _is_paid(event):
+        if kind in _MAY_BE_PAID and _is_paid(event):
             self.spent_on += 1
         if kind is not TextDelta and kind is not Retracted:
             self.events.append(event)
@@ -157,6 +157,9 @@ class Recorder:
 
 #: What a replay states again, because the flow does what it did. Effects are not among them: they are not repeated.
 _RESTATED = frozenset((NodeStarted, NodeFinished, Decision, Checked, Skipped, Fact, Custom, BudgetAlert, Asked))
+
+
+_MAY_BE_PAID = (CallFinished, CallFailed)
 
 
 def _is_paid(event: Event) -> bool:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.errors import Stopped
-from outlay.events.records import ToolFinished
+from outlay.events.records import SharedDone, ToolFinished
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.node import Node
 from outlay.protocols.stages import Stages
+from outlay.protocols.store import Store
 from outlay.protocols.transport import Transport
 from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree
@@ -22,6 +23,7 @@ from outlay.runtime.recall import Past
 from outlay.runtime.recorder import Recorder
 from outlay.runtime.replay import Replay
 from outlay.runtime.result import Pending, SkippedPart
+from outlay.stores.memory import MemoryStore
 from outlay.values.transcript import EMPTY, Transcript
 
 
@@ -52,8 +54,6 @@ class RunState:
     tool_locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
     #: Output tokens of the longest answer so far, by agent.
     longest_answers: dict[str, int] = field(default_factory=dict[str, int])
-    #: Texts that were too long to pass on, by name; None where the store has them.
-    artifacts: dict[str, str | None] = field(default_factory=dict[str, str | None])
     branches: Branches = field(default_factory=Branches)
     transcript: Transcript = EMPTY
     closed: Stopped | None = None
@@ -65,8 +65,19 @@ class RunState:
     #: The task that runs this run, and how often it had been cancelled before.
     task: asyncio.Task[Any] | None = None
     cancels: int = 0
+    #: Made on first use, for what the nodes of a run without a store share.
+    memory: MemoryStore | None = None
 
-    def past_value(self, event: ToolFinished) -> bytes | None:
+    @property
+    def store(self) -> Store:
+        """Where shared things are kept: the run's store, or one that lasts as long as the run."""
+        if self.recorder.store is not None:
+            return self.recorder.store
+        if self.memory is None:
+            self.memory = MemoryStore()
+        return self.memory
+
+    def past_value(self, event: ToolFinished | SharedDone) -> bytes | None:
         """The stored result of an earlier leg's effect, None where it had no JSON."""
         return None if self.past is None else self.past.value(event)
 

@@ -14,6 +14,7 @@ from outlay.runtime.call import deadline_exceeded
 from outlay.runtime.flatten import flatten
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
+from outlay.sharing.labels import label_as_json
 
 
 async def run_tool(
@@ -44,6 +45,7 @@ async def _recorded(
     )
     started = state.loop.time()
     error_text, size, kept = "cancelled", 0, ""
+    label = inner.label
     try:
         if not effect.idempotent:
             await state.recorder.durable()  # or a crash could leave it done and unknown
@@ -72,6 +74,7 @@ async def _recorded(
             error=error_text,
             size=size,
             value=kept,
+            label=None if inner.label is label else label_as_json(inner.label),
         )
 
 

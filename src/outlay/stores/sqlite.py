@@ -2,84 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 import threading
-import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
 from outlay.errors import StoreFailed
-from outlay.protocols.documents import Change, Document
-from outlay.protocols.store import Fence, Row
+from outlay.protocols.documents import Document
+from outlay.protocols.store import Row
 from outlay.stores.batch import Batch
 from outlay.stores.database import connect, failed, open_database, unusable
 from outlay.stores.inserts import Inserts
-from outlay.stores.writer import SEQ_BITS, Writer, Written, closed
+from outlay.stores.threaded import HIGH_WATER, ThreadedStore
+from outlay.stores.writer import SEQ_BITS, Written, closed
 
-#: Bytes in the queue above which no new effect should start.
-HIGH_WATER = 16 * 2**20
 #: Digests asked for in one statement; SQLite allows 32,766 parameters since 3.32, 999 before.
 _DIGESTS = 500
 _DOCUMENT = "SELECT collection, key, version, body FROM documents WHERE body IS NOT NULL AND collection = ?"
 
 
-class SqliteStore:
-    """A `Store` in the file `path`, which is made where there is none.
-
-    Writes go through one thread with group commit, reads through a connection of their own in other threads: the
-    event loop never waits for the disk. Any number of loops may use it. What was enqueued is written even if
-    nobody calls `close` before the process ends; a killed process keeps what was flushed.
-    """
+class SqliteStore(ThreadedStore):
+    """A `Store` in the file `path`, which is made where there is none."""
 
     def __init__(self, path: str | Path, *, high_water: int = HIGH_WATER) -> None:
         self.path = Path(path).expanduser().absolute()
-        self._writer = Writer(_File(self.path), high_water)
-        self._reader = _Reader(self.path)
-        # Runs at the latest when the interpreter ends: the writer is a daemon and would be cut off.
-        self._end = weakref.finalize(self, _end, self._writer, self._reader)
+        super().__init__(_File(self.path), _Reader(self.path), high_water)
 
     def __repr__(self) -> str:
         return f"SqliteStore({str(self.path)!r})"
-
-    def append(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
-        self._writer.put_rows(rows, fence)
-
-    def keep(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
-        self._writer.put_blobs(blobs)
-
-    async def flush(self, run: str | None = None) -> None:
-        durable = self._writer.wait(asyncio.get_running_loop(), run)
-        if durable is not None:
-            await durable
-
-    async def room(self) -> None:
-        fallen = self._writer.wait_for_room(asyncio.get_running_loop())
-        if fallen is not None:
-            await fallen
-
-    async def events(self, run: str | None = None, kinds: Sequence[str] = ()) -> list[Row]:
-        return await asyncio.to_thread(self._reader.events, run, kinds)
-
-    async def blobs(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
-        return await asyncio.to_thread(self._reader.blobs, digests)
-
-    async def read(self, collection: str, key: str) -> Document | None:
-        return await asyncio.to_thread(self._reader.document, collection, key)
-
-    async def list(self, collection: str, prefix: str = "") -> list[Document]:
-        return await asyncio.to_thread(self._reader.documents, collection, prefix)
-
-    async def commit(self, changes: Sequence[Change]) -> tuple[int, ...]:
-        return await self._writer.put_changes(asyncio.get_running_loop(), changes)
-
-    async def close(self) -> None:
-        if self._end.alive:
-            await asyncio.to_thread(self._end)
-            if error := self._writer.error:
-                raise error
 
 
 class _File:
@@ -190,9 +142,3 @@ class _Reader:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
-
-
-def _end(writer: Writer, reader: _Reader) -> None:
-    # The writer last: the last connection to close empties the log into the file and removes it.
-    reader.close()
-    writer.stop()

@@ -178,16 +178,13 @@ class Writer:
             self._bell.release()
 
     def _check(self) -> None:
-        if error := self.error:
-            raise error
+        if self._error is not None:
+            raise self._database.failed(self._error)
         if self._stopping:
             raise closed(self._database.name)
         if os.getpid() != self._process:
             # Threads do not survive a fork: without this, a flush would wait for ever.
-            raise ConfigError(
-                f"the store {self._database.name} was opened before this process was forked",
-                hint="open it in each process; they may share what is in it",
-            )
+            raise forked(self._database.name)
 
     # From here on: the thread.
 
@@ -263,3 +260,10 @@ class Writer:
 
 def closed(name: str) -> ConfigError:
     return ConfigError(f"the store {name} is closed", hint="keep it open until the last run that uses it is done")
+
+
+def forked(name: str) -> ConfigError:
+    return ConfigError(
+        f"the store {name} was opened before this process was forked",
+        hint="open it in each process; they may share what is in it",
+    )

@@ -1,0 +1,29 @@
+"""What agents share over a store, from outside a run: the same things that a run reaches as `ctx.state`.
+
+    async with open_store(".outlay/outlay.db") as store:
+        team = State(store, "team")
+        await team.update("count", lambda n: n + 1, default=0)
+        await Outbox(store).relay(bus)
+
+For agents there are ready-made tools: `Agent(…, tools=[read_artifact, list_artifacts, write_artifact])`.
+"""
+
+from outlay.sharing.outbox import Outbox, Publisher, Relayed
+from outlay.sharing.state import State
+from outlay.sharing.tools import list_artifacts, read_artifact, write_artifact
+from outlay.values.shared import Artifact, Collected, Entry, LogRecord, Outgoing
+
+__all__ = [
+    "Artifact",
+    "Collected",
+    "Entry",
+    "LogRecord",
+    "Outbox",
+    "Outgoing",
+    "Publisher",
+    "Relayed",
+    "State",
+    "list_artifacts",
+    "read_artifact",
+    "write_artifact",
+]

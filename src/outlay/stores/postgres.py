@@ -1,0 +1,126 @@
+"""The store for many machines: a PostgreSQL database, with the same manners as the file (SEMANTICS 9)."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import LiteralString, TypeVar
+
+import psycopg
+
+from outlay.errors import StoreFailed
+from outlay.protocols.documents import Document
+from outlay.protocols.store import Row
+from outlay.stores.batch import Batch
+from outlay.stores.postgres_inserts import Inserts
+from outlay.stores.postgres_tables import Address
+from outlay.stores.threaded import HIGH_WATER, ThreadedStore
+from outlay.stores.writer import Written, closed, forked
+
+T = TypeVar("T")
+_EVENTS: LiteralString = """
+SELECT r.run, e.seq, e.time, e.kind, e.body FROM outlay_events e, outlay_runs r WHERE r.id = e.run
+"""
+_BLOBS: LiteralString = "SELECT digest, content FROM outlay_blobs WHERE digest = ANY(%b::bytea[])"
+_DOCUMENT: LiteralString = """
+SELECT collection, key, version, body FROM outlay_documents WHERE body IS NOT NULL AND collection = %b
+"""
+
+
+class PostgresStore(ThreadedStore):
+    """A `Store` in the database at `url`, whose tables are made where there are none. Connects at once."""
+
+    def __init__(self, url: str, *, high_water: int = HIGH_WATER) -> None:
+        self._address = Address(url)
+        super().__init__(_Writing(self._address), _Reader(self._address), high_water)
+
+    def __repr__(self) -> str:
+        return f"PostgresStore({self._address.name!r})"
+
+
+class _Writing:
+    """The writing side: one connection. It is not made anew: after a failure nobody here knows what was written."""
+
+    def __init__(self, address: Address) -> None:
+        self.name = address.name
+        self._address = address
+        self._connection = address.open()
+        self._inserts = Inserts(self._connection)
+
+    def write(self, batch: Batch) -> Written:
+        return self._inserts.write(batch)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def failed(self, error: BaseException) -> StoreFailed:
+        return self._address.failed(error)
+
+
+class _Reader:
+    """The reading side: one connection, made on first use and again where it was lost, one thread at a time."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._lock = threading.Lock()
+        self._connection: psycopg.Connection | None = None
+        self._closed = False
+        self._process = os.getpid()
+
+    def events(self, run: str | None, kinds: Sequence[str]) -> list[Row]:
+        query = _EVENTS
+        if run is not None:
+            query += " AND r.run = %(run)s"
+        if kinds:
+            query += " AND e.kind = ANY(%(kinds)s::text[])"
+        query += " ORDER BY e.run, e.seq"
+        values = {"run": run, "kinds": list(kinds)}
+        found = self._read(lambda connection: connection.execute(query, values, binary=True).fetchall())
+        return [Row(*row) for row in found]
+
+    def blobs(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        values = [list(digests)]
+        return dict(self._read(lambda connection: connection.execute(_BLOBS, values, binary=True).fetchall()))
+
+    def document(self, collection: str, key: str) -> Document | None:
+        query = _DOCUMENT + " AND key = %b"
+        found = self._read(lambda connection: connection.execute(query, [collection, key], binary=True).fetchone())
+        return Document(*found) if found else None
+
+    def documents(self, collection: str, prefix: str) -> list[Document]:
+        query = _DOCUMENT + " AND key >= %b AND starts_with(key, %b) ORDER BY key"
+        found = self._read(
+            lambda connection: connection.execute(query, [collection, prefix, prefix], binary=True).fetchall()
+        )
+        return [Document(*row) for row in found]
+
+    def _read(self, ask: Callable[[psycopg.Connection], T]) -> T:
+        with self._lock:
+            if self._closed:
+                raise closed(self._address.name)
+            if os.getpid() != self._process:
+                raise forked(self._address.name)
+            try:
+                if self._connection is None:
+                    return ask(self._connect())
+                try:
+                    return ask(self._connection)
+                except psycopg.OperationalError:
+                    if not self._connection.broken:
+                        raise
+                    # The server was started anew since: reading twice does no harm.
+                    return ask(self._connect())
+            except psycopg.Error as error:
+                raise self._address.unusable(error) from error
+
+    def _connect(self) -> psycopg.Connection:
+        self._connection = self._address.connect()
+        return self._connection
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
