@@ -22,6 +22,7 @@ from outlay.patterns import (
     Synthesis,
     Task,
 )
+from outlay.stores.memory import MemoryStore
 from outlay.testing import Reply, ScriptedModel
 
 
@@ -238,7 +239,7 @@ def test_tokens_by_worker_add_up_what_was_handed_over():
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_the_synthesizer_can_read_on(stored, tmp_path):
+def test_the_synthesizer_can_read_on(stored):
     """`tools=[read_artifact]`: piece by piece, by the name in the preview, with a store and without."""
     import re
 
@@ -258,7 +259,7 @@ def test_the_synthesizer_can_read_on(stored, tmp_path):
 
     last = Agent("last", ScriptedModel(read), tools=[read_artifact])
     flow = Supervisor(planner(plan(("a", "long"))), [node(name="long")(lambda task: big(50_000))], last)
-    run_sync(flow, "goal").unwrap()
+    run_sync(flow, "goal", store=MemoryStore() if stored else None).unwrap()
     assert len(pieces) == 4
     assert "".join(pieces) == big(50_000)
 

@@ -131,6 +131,11 @@ class Tool:
         return await result if inspect.isawaitable(result) else result
 
     @property
+    def leaf(self) -> bool:
+        """False where all its work is effects of its own, a node's: those are recorded, not this call."""
+        return True
+
+    @property
     def is_async(self) -> bool:
         function = self.function
         return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
@@ -155,11 +160,16 @@ class NodeTool(Tool):
         return NodeTool(name, node.run, description, takes.schema, node=node, takes=takes, timeout=None)
 
     def validate(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
-        return super().validate(parsed) if self.takes is None else {"input": self.takes.decode(parsed)}
+        assert self.takes is not None
+        return {"input": self.takes.decode(parsed)}
 
     async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
         assert self.node is not None
         return await ctx.run(self.node, arguments["input"])
+
+    @property
+    def leaf(self) -> bool:
+        return False
 
     @property
     def is_async(self) -> bool:
