@@ -327,3 +327,29 @@ def test_who_said_it_and_by_which_source_travels_to_the_final_answer():
         ("life", "pipeline/crew/scout[life]", "p7"),
         ("verdict", "pipeline/editor", ""),
     ]
+
+
+# ── in a run that is resumed ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_crew_that_broke_off_goes_on_with_what_it_paid_for():
+    """Two rounds over a contradiction, and an editor that fails: resumed, only the editor is asked again, and it is
+    shown the same.
+    """
+    store, shown, asked = MemoryStore(), [], []
+
+    def crew(editor):
+        boss = planner(plan(("a", "scout"), ("b", "scout")), plan(("c", "scout")))
+        worker = scout(a=[LOW], b=[HIGH], c=[LOW])
+        last = Agent("last", ScriptedModel(lambda r: (shown.append(r.text), editor)[1]))
+        asked.append((boss.model, worker.model))
+        return Supervisor(boss, [worker], last, max_rounds=2)
+
+    first = run_sync(crew(Overloaded("busy", retryable=False)), "goal", store=store, run_id="r")
+    assert isinstance(first.error, Overloaded)
+    again = run_sync(crew("both sides"), "goal", store=store, run_id="r")
+    assert again.unwrap() == "both sides"
+    assert [len(model.calls) for model in asked[1]] == [0, 0]
+    assert shown[0] == shown[-1]
+    assert again.facts["supervisor"]["rounds"] == 2
+    assert again.facts["supervisor"]["contradictions"] == first.facts["supervisor"]["contradictions"]
