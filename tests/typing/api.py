@@ -9,6 +9,7 @@ from typing import Any, Literal, assert_type
 from pydantic import BaseModel
 
 from outlay import Agent, Budget, Image, Result, RunContext, Tool, node, run, run_many, run_sync, stream, tool
+from outlay.bus import Message, open_bus
 from outlay.patterns import (
     Blackboard,
     Conversation,
@@ -239,3 +240,16 @@ async def asynchronous() -> None:
             pass
         assert_type(events.result, Result[Page])
     await run(double, "text")  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def messages() -> None:
+    async with open_bus("bus.db") as bus:
+        assert_type(await bus.publish("orders", {"item": "lamp"}, key="c-1"), str)
+        async for message in bus.consume("orders", group="billing"):
+            assert_type(message, Message)
+            async with message as same:
+                assert_type(same.attempt, int)
+        bus.consume("orders", "billing")  # pyright: ignore[reportCallIssue]

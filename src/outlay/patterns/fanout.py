@@ -202,13 +202,12 @@ class FanOut(Pattern[In, Out]):
 
     async def _as_read(self, ctx: RunContext[Any], found: Any) -> Any:
         """The results as an agent is to read them: long ones by their beginning."""
+        most = self.max_result_tokens
         if isinstance(found, dict):
             by_name = cast("dict[str, Any]", found)
-            seen = {name: await shown(ctx, one, self.max_result_tokens, name) for name, one in by_name.items()}
-            return Results(by_name, {name: one for name, (one, _) in seen.items()})
-        in_order = cast("list[Any]", found)
-        name = cast("Node[Any, Any]", self.worker).name
-        return ResultList(in_order, [(await shown(ctx, one, self.max_result_tokens, name))[0] for one in in_order])
+            return Results(by_name, {name: (await shown(ctx, one, most, name))[0] for name, one in by_name.items()})
+        in_order, worker = cast("list[Any]", found), cast("Node[Any, Any]", self.worker).name
+        return ResultList(in_order, [(await shown(ctx, one, most, worker))[0] for one in in_order])
 
     async def _jobs(self, ctx: RunContext[Any], input: Any) -> list[Job]:
         if isinstance(self.worker, tuple):
