@@ -11,7 +11,9 @@ import pytest
 from bus.conftest import Site
 from outlay.bus import Bus, Consumer, Headers, Message
 from outlay.errors import ConfigError, Conflict, MessageTooLarge
-from outlay.values.label import untrusted
+from outlay.sharing import Outbox, Outgoing, State
+from outlay.stores import open_store
+from outlay.values.label import TRUSTED, untrusted
 
 #: Seconds in which nothing must arrive: some looks of either broker.
 NOTHING = 0.06
@@ -63,6 +65,15 @@ async def test_what_is_said_about_a_message_travels_with_it(bus: Bus):
     assert (message.id, message.topic, message.key, message.attempt) == ("no 1\n", "orders", "kunde ü\r\n", 1)
     assert message.headers == headers
     assert message.published < message.leased_until
+
+
+async def test_a_body_that_nobody_labelled_is_untrusted(bus: Bus):
+    """What came over a bus is no authority unless its sender says so."""
+    await bus.publish("orders", 1)
+    await bus.publish("orders", 2, headers=Headers(label=TRUSTED))
+    messages = bus.consume("orders")
+    first, second = await take(messages), await take(messages)
+    assert (first.headers.label, second.headers.label) == (untrusted("bus"), TRUSTED)
 
 
 async def test_a_message_without_an_id_gets_one(bus: Bus):
@@ -153,6 +164,18 @@ async def test_an_id_published_twice_is_one_message(site: Site):
         assert await take_body(messages) == "much later"
 
 
+async def test_an_outbox_that_sends_again_sends_nothing_new(bus: Bus):
+    """A state change and its message are one commit; a relay that died after sending does no harm."""
+    async with open_store() as store:
+        await State(store, "team").set("order", 1, version=0, outbox=[Outgoing("orders", {"n": 1}, "c-1")])
+        (waiting,) = await Outbox(store).waiting()
+        await bus.publish(waiting.topic, waiting.body, key=waiting.key, id=waiting.id)
+        assert (await Outbox(store).publish(bus)).sent == 1
+    messages = bus.consume("orders")
+    assert await take_body(messages) == {"n": 1}
+    await nothing(messages)
+
+
 # ── order ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -215,6 +238,21 @@ async def test_what_is_not_acknowledged_in_time_comes_again(site: Site):
         await again.ack()
         await site.pass_time(0.45)
         await nothing(messages)
+
+
+async def test_what_somebody_left_behind_is_found_by_a_busy_consumer(site: Site):
+    """Although there is always something newer to do."""
+    async with site.open(visibility=0.3) as bus, site.open(visibility=0.3) as other:
+        await bus.publish("orders", "left", key="c-1")
+        await take(other.consume("orders"))
+        messages = bus.consume("orders")
+        for n in range(3):
+            await bus.publish("orders", n)
+        await take_body(messages)
+        await site.pass_time(0.35)
+        async with asyncio.timeout(5):
+            while (body := await take_body(messages)) != "left":
+                await bus.publish("orders", body)
 
 
 async def test_a_lease_can_be_extended(site: Site):

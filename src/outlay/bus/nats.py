@@ -34,9 +34,10 @@ from outlay.protocols.bus import BusLimits
 _log = logging.getLogger("outlay.bus")
 #: Seconds for the server to answer.
 _PATIENCE = 5.0
-#: Seconds between looks when nothing came of the first one and of many, and between probes of every lane.
+#: Seconds between looks when nothing came of the first one and of many, and between probes of every lane when busy.
 _FIRST_LOOK = 0.01
 _LAST_LOOK = 0.25
+_SWEEP = 1.0
 #: "At once or not at all": less than a millisecond counts as one, in nanoseconds.
 _PROBE = b'{"batch":1,"expires":1000000}'
 #: JetStream's number for "maximum messages exceeded".
@@ -166,9 +167,10 @@ class NatsBroker:
                 return None
             reader = self._readers.setdefault((topic, group), _Reader())
             loop = asyncio.get_running_loop()
-            if not reader.hot and loop.time() - reader.swept >= _LAST_LOOK:
+            # Also now and then while there is enough to do: a lane of somebody who died gives no hint.
+            if loop.time() - reader.swept >= (_SWEEP if reader.hot else _LAST_LOOK):
                 reader.swept = loop.time()
-                reader.hot = dict.fromkeys(found.lanes)
+                reader.hot |= dict.fromkeys(found.lanes)
             for lane in list(reader.hot):
                 del reader.hot[lane]
                 if reader.held.get(lane, 0) > self._now():
