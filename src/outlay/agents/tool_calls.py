@@ -10,7 +10,7 @@ from typing import Any
 from outlay.agents.content import as_text, well_formed
 from outlay.agents.previews import preview
 from outlay.agents.results import as_read, codec_of, text_of
-from outlay.agents.tool import NodeTool, Tool
+from outlay.agents.tool import Tool
 from outlay.errors import ConfigError, InDoubt, JournalMismatch, PolicyViolation, Stopped, StoreFailed, ToolError
 from outlay.protocols.context import RunContext
 from outlay.protocols.effects import ToolEffect
@@ -18,6 +18,8 @@ from outlay.values.content import ToolCall, ToolResult
 from outlay.values.message import Message
 
 FAILURES_IN_A_ROW = 3
+#: What a model is told of a call that has happened, somebody says, and whose result was lost.
+_UNKNOWN = "it has happened; its result is not known"
 
 
 @dataclass(slots=True)
@@ -113,7 +115,8 @@ def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> Too
         requires_approval=tool.requires_approval,
         encode=encode,
         decode=decode,
-        leaf=not isinstance(tool, NodeTool),
+        leaf=tool.leaf,
+        unknown=_UNKNOWN,
     )
 
 

@@ -30,12 +30,12 @@ _NAMES_SHOWN = 20
 class Artifacts:
     """`protocols.shared.Artifacts` over a store."""
 
-    __slots__ = ("_actor", "_space", "_store")
+    __slots__ = ("_actor", "_store", "space")
 
     def __init__(self, store: Store, actor: Actor, space: str) -> None:
         self._store = store
         self._actor = actor
-        self._space = space
+        self.space = space
 
     async def put(
         self,
@@ -55,7 +55,7 @@ class Artifacts:
         async def work(_: str) -> Any:
             return await self.keep(mine, data)
 
-        arguments = {"space": self._space, "name": name, "version": version, "digest": mine.digest, "source": source}
+        arguments = {"space": self.space, "name": name, "version": version, "digest": mine.digest, "source": source}
         theirs = self.met(await self._actor.effect("artifact.put", arguments, work))
         if theirs.digest == mine.digest:
             return theirs
@@ -127,7 +127,7 @@ class Artifacts:
         return (await self.read(name, version)).decode(errors="replace")
 
     async def list(self, prefix: str = "") -> builtins.list[Artifact]:
-        start = f"{self._space}/{names.quoted(names.prefix(prefix))}"
+        start = f"{self.space}/{names.quoted(names.prefix(prefix))}"
 
         async def work(_: str) -> Any:
             newest: dict[str, Document] = {}
@@ -159,7 +159,7 @@ class Artifacts:
 
     def _key(self, name: str, version: int | None) -> str:
         """Of one version, or the beginning that all versions of the name have."""
-        return f"{self._space}/{names.quoted(name)}/" + ("" if version is None else f"{version:08d}")
+        return f"{self.space}/{names.quoted(name)}/" + ("" if version is None else f"{version:08d}")
 
 
 def _checked_type(type: str) -> str:

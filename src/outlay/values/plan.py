@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,14 @@ class Results(dict[str, Any]):
     def __init__(self, whole: Mapping[str, Any], shown: Mapping[str, Any] | None = None) -> None:
         super().__init__(whole if shown is None else shown)
         self.whole: Mapping[str, Any] = dict(whole)
+
+
+class ResultList(list[Any]):
+    """The same for results in a row."""
+
+    def __init__(self, whole: Sequence[Any], shown: Sequence[Any] | None = None) -> None:
+        super().__init__(whole if shown is None else shown)
+        self.whole: Sequence[Any] = list(whole)
 
 
 @dataclass(frozen=True)
