@@ -32,9 +32,7 @@ def flow_at(source: str, run: str) -> tuple[str, str | None]:
         words = []
     if len(words) in (1, 3) and all(map(_is_address, words[::2])) and words[1:2] in ([], ["--deps"]):
         return words[0], words[2] if words[2:] else None
-    raise Problem(
-        f"run {run} says that its flow is {source[:200]!r}, which is no FLOW; nothing was imported", next=again
-    )
+    raise Problem(f"run {run} says that its flow is {source[:200]!r}, which is no FLOW", next=again)
 
 
 def _is_address(text: str) -> bool:
