@@ -100,6 +100,7 @@ class Context:
         "_lent",
         "_level",
         "_place",
+        "_purpose",
         "_run",
         "_running",
         "_shaped",
@@ -116,6 +117,7 @@ class Context:
         "path",
         "routed",
         "source",
+        "versions",
     )
 
     def __init__(self, state: RunState, node: Node[Any, Any], path: str, input: Any, parent: Context | None) -> None:
@@ -144,6 +146,9 @@ class Context:
         #: This node, or one above it, can be skipped: nobody is asked for money for it.
         self._spare: bool = node.optional or (parent is not None and parent._spare)
         self._level: int = 0 if parent is None else parent._family._level + 1
+        #: What the calls below this node are for, where a pattern said so.
+        self._purpose = "" if parent is None else parent._purpose
+        self.versions: dict[str, str] = {} if parent is None else parent.versions
         if parent is None:
             self._place = path
             self._chain: Chain = state.budgets.root
@@ -245,9 +250,11 @@ class Context:
         transcript: Transcript | None = None,
         tools: Sequence[Any] = (),
         finishing: bool = False,
+        purpose: str = "",
     ) -> Any:
         child = self._born(node, input, key, index)
         child.source = source
+        child._purpose = purpose or child._purpose
         if origin is not _UNSET:
             child.origin = origin
         if route is not None:
@@ -492,18 +499,25 @@ class Context:
         *,
         least_output_tokens: int | None = None,
         max_input_tokens: int | None = None,
+        purpose: str = "",
     ) -> ModelResponse:
         state = self._run
         if state.stages.policy is not None:
             state.stages.policy.allow("model", self.label, self.path)
-        key = self._identity(request_hash(model, request))
+        # a tier is a child effect: its place has its name (SEMANTICS 1)
+        key = self._identity(request_hash(model, request), f"{self._place}/{purpose}" if purpose else "")
         call = Call(state, model, request, key, self._chain, self.deadline, self._finish, self._spare)
+        call.purpose = purpose or self._purpose or call.purpose
         with state.branches.here(), state.parking.working(), outcome(state, key, self.path):
             if state.replay is not None and (before := await known(state, key, self.path, f"a call of {model.id}")):
                 if isinstance(before.event, CallFinished):
-                    return call.again(before.event)
+                    return self._answered(model, call.again(before.event))
                 call.resend(before)
-            return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
+            return self._answered(model, await call.answer(least_output_tokens, max_input_tokens, self._jitter))
+
+    def _answered(self, model: Model, response: ModelResponse) -> ModelResponse:
+        self.versions[model.id] = response.model
+        return response
 
     async def call_tool(self, effect: ToolEffect) -> Any:
         state = self._run
@@ -767,10 +781,10 @@ class Context:
 
     def reserve_finish(self, node: Node[Any, Any]) -> None:
         """Agents declare what they may cost; any other final step costs nothing by itself."""
-        model_choice = getattr(node, "model", None)
-        if model_choice is None or not self._chain:
+        choices = getattr(node, "models", ())
+        if not choices or not self._chain:
             return
-        model = self.model(node.name, model_choice, getattr(node, "offline", None))
+        model = self.model(node.name, choices[0], getattr(node, "offline", None))
         cap: int = getattr(node, "max_output_tokens", 0)
         input_tokens: int = getattr(node, "max_input_tokens", None) or _FINISH_INPUT_TOKENS
         ask = Ask(self._run.directory.price(model), input_tokens, cap)

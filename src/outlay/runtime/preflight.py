@@ -83,9 +83,7 @@ def _same_function(one: Node[Any, Any], other: Node[Any, Any]) -> bool:
 
 def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budget]) -> None:
     prelude = agent.fixed_prelude or agent.prelude_of(())
-    for choice in (agent.model, agent.cheaper):
-        if choice is None:
-            continue
+    for choice in agent.models:
         model = directory.model(agent.name, choice, agent.offline)
         if _suits.get(agent) is not model:
             try:
