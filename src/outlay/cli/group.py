@@ -27,6 +27,7 @@ COMMANDS = {
     "approvals": "List what runs wait for.",
     "approve": "Say yes to what a run waits for, or answer it.",
     "deny": "Say no to what a run waits for.",
+    "router": "Train a router from a table of outcomes, and measure it.",
     "emulator": "Serve the providers' protocols on this machine, to test without a key.",
     "doctor": "Check keys, store, prices and versions.",
 }
