@@ -78,7 +78,7 @@ async def test_processes_that_open_a_new_file_at_once_all_get_it(tmp_path: Path)
         async with open_bus(tmp_path / name) as bus:
             await bus.publish("orders", n)
 
-    for attempt in range(20):
+    for attempt in range(8):
         await asyncio.gather(*[one(f"{attempt}.db", n) for n in range(6)])
 
 
