@@ -2,6 +2,7 @@
 
     OutlayError
     ├── ConfigError           before anything is spent: the flow, a name, a limit or a setting is wrong
+    │   └── MessageTooLarge   a message over the limit of its bus
     ├── ModelError            one provider attempt failed
     │   ├── RateLimited       429
     │   ├── Overloaded        503, 529, or a server error (500, 502, 504) as ServerError
@@ -23,6 +24,7 @@
     ├── Conflict              a stale write
     ├── StoreFailed           the store can no longer write: nothing more may start
     │   └── RunTaken          another process goes on with this run
+    ├── BusFailed             the message bus cannot be reached, or cannot write
     └── Stopped               the run was told to end: not a failure of a worker
         ├── BudgetExceeded
         ├── DeadlineExceeded
@@ -58,6 +60,15 @@ class OutlayError(Exception):
 
 class ConfigError(OutlayError, ValueError):
     """The flow or its settings are wrong; nothing was spent."""
+
+
+class MessageTooLarge(ConfigError):
+    """A message over its bus's limit; nothing was published. `size` and `limit` in bytes, body and headers encoded."""
+
+    def __init__(self, message: str = "", *, size: int = 0, limit: int = 0, path: str = "", hint: str = "") -> None:
+        super().__init__(message, path=path, hint=hint)
+        self.size = size
+        self.limit = limit
 
 
 class ModelError(OutlayError):
@@ -216,6 +227,10 @@ class StoreFailed(OutlayError):
 
 class RunTaken(StoreFailed, Conflict):
     """Another process goes on with the run: nothing more of it may start here."""
+
+
+class BusFailed(OutlayError):
+    """A call on the message bus failed (no server, disk full). Its effect may be unknown; later calls may work."""
 
 
 class Stopped(OutlayError):

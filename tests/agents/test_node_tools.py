@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from outlay import Agent, Budget, RunContext, node, run_sync
 from outlay.errors import ConfigError
-from outlay.patterns import Claim, Detached, FanOut, Gate, Pipeline, Refine, Router, Supervisor
+from outlay.patterns import Claim, Debate, Detached, FanOut, Gate, Pipeline, Refine, Router, Supervisor, Vote
 from outlay.protocols.node import Node
 from outlay.testing import Reply, ScriptedModel
 
@@ -111,6 +111,8 @@ PATTERNS = {
     "pipeline": Pipeline(solve, lambda point: point),
     "router": Router(solve, {}, lambda ticket: "x"),
     "refine": Refine(solve, lambda point: None),
+    "vote": Vote(solve, 3),
+    "debate": Debate([solve, solve.replace(name="again")], lambda hearing: None),
     "fanout": FanOut([solve, solve.replace(name="again")]),
     "detached": Detached(solve),
     "nested": Pipeline(Pipeline(solve, name="inner"), lambda x: x),

@@ -3,8 +3,11 @@
 import json
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from outlay import Agent, Budget, RunContext, Tool, node, run_sync
 from outlay.errors import ConfigError, OutputInvalid, Overloaded, TurnLimit
@@ -12,8 +15,9 @@ from outlay.events import Decision
 from outlay.patterns import Handoff, Mesh, Pipeline, Task
 from outlay.patterns.relay import Relay
 from outlay.patterns.retold import retold, tokens_of
-from outlay.testing import Reply, ScriptedModel
+from outlay.testing import Reply, ScriptedModel, virtual_time
 from outlay.values.content import ProviderBlock, Text, ToolCall, ToolResult
+from outlay.values.label import untrusted
 from outlay.values.message import Message
 from outlay.values.transcript import EMPTY
 
@@ -402,6 +406,14 @@ def test_a_retold_conversation_has_no_blocks_of_its_provider_and_alternates():
     assert tokens_of(told) == -(-len("hi[called f with {}][f failed: no]well?") // 4)
 
 
+def test_a_retold_message_is_no_more_trusted_than_what_it_is_made_of():
+    """Where messages become one, their labels join."""
+    found = Message("tool", (ToolResult("1", "search", "found"),), untrusted("search"))
+    asked = Message("user", (Text("well?"),))
+    for talk in (EMPTY.append(found, asked), EMPTY.append(asked, found)):
+        assert [m.label for m in retold(talk)] == [untrusted("search")]
+
+
 # ── construction ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -445,6 +457,68 @@ A, B, TAKEN = agent("a"), agent("b"), agent("a", tools=[Tool("ask_b", search)])
 def test_what_cannot_work_is_refused_at_construction(agents, start, most, text):
     with pytest.raises(ConfigError, match=text):
         Mesh(agents, start, most)
+
+
+# ── laws ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@st.composite
+def meshes(draw):
+    """Who may hand off to whom, and what each does at its turns: hand off (maybe to the wrong one), answer, or fail."""
+    names = [f"n{i}" for i in range(draw(st.integers(2, 4)))]
+    graph = {
+        name: draw(st.lists(st.sampled_from([n for n in names if n != name]), min_size=1, max_size=3))
+        for name in names
+        if name == "n0" or draw(st.booleans())
+    }
+    handoffs = st.builds(
+        Handoff, st.sampled_from(names), st.sampled_from(["x", "y"]), st.sampled_from([None, "", "draft", "better"])
+    )
+    deeds = {
+        name: draw(st.lists(st.one_of(handoffs, st.sampled_from(["answer", "fail"])), max_size=6)) for name in names
+    }
+    return graph, deeds, draw(st.integers(1, 6))
+
+
+@settings(max_examples=40, deadline=None)
+@given(meshes())
+def test_every_mesh_ends_within_its_caps_with_an_answer_or_a_reason(drawn):
+    """The path is a walk in the graph, nobody works more often than the path says, and an answer is somebody's own or
+    the newest artifact.
+    """
+    graph, deeds, most = drawn
+    left = {name: list(todo) for name, todo in deeds.items()}
+    turns, newest = [], []
+
+    def member(name):
+        async def work(ctx: RunContext, given: object) -> object:
+            turns.append(name)
+            deed = left[name].pop(0) if left[name] else "answer"
+            if deed == "fail":
+                raise LookupError(name)
+            if isinstance(deed, Handoff) and deed.peer in graph.get(name, ()) and deed.artifact:
+                newest.append(deed.artifact)
+            return deed
+
+        return node(name=name)(work)
+
+    members = {name: member(name) for name in deeds}
+    flow = Mesh(
+        {members[name]: [members[peer] for peer in peers] for name, peers in graph.items()}, members["n0"], most
+    )
+    with virtual_time():
+        result = run_sync(flow, "goal")
+    path, ended = facts(result)["path"], facts(result)["ended"]
+    assert turns == path
+    assert facts(result)["handoffs"] == len(path) - 1 <= most
+    assert all(b in graph[a] for a, b in pairwise(path))
+    best = newest[-1] if newest else None
+    if ended == "answered":
+        assert (result.output, result.degraded) == ("answer", False)
+    else:
+        assert ended in ("loop", "max_handoffs", "failed")
+        assert (result.output, result.degraded) == (best, True)
+        assert result.error is not None or best is not None
 
 
 # ── the decisions by themselves ───────────────────────────────────────────────────────────────────────────

@@ -9,18 +9,29 @@ from typing import Any, Literal, assert_type
 from pydantic import BaseModel
 
 from outlay import Agent, Budget, Image, Result, RunContext, Tool, node, run, run_many, run_sync, stream, tool
+from outlay.bus import Message, open_bus
 from outlay.patterns import (
+    Blackboard,
+    Conversation,
     Critique,
     Debate,
+    Detached,
     FanOut,
+    Gate,
+    Handoff,
     Hearing,
     Judgement,
+    Mesh,
     Pipeline,
     Plan,
     Refine,
+    RoundRobin,
     Router,
+    Specialist,
     Supervisor,
     Synthesis,
+    Task,
+    Turn,
     Vote,
 )
 from outlay.protocols.node import Node
@@ -133,6 +144,16 @@ Pipeline(length, upper)  # pyright: ignore[reportArgumentType]
 assert_type(FanOut(double), FanOut[list[int], list[int]])
 assert_type(FanOut([double, double.replace(name="other")]), FanOut[int, dict[str, int]])
 
+
+def not_empty(x: str) -> str | None:
+    return None if x else "it is empty"
+
+
+assert_type(Gate(not_empty), Gate[str, str])
+assert_type(Pipeline(upper, Gate(not_empty), length), Pipeline[str, int])
+assert_type(Pipeline(count, Detached(double), double), Pipeline[Page, int])
+Pipeline(length, Gate(not_empty), upper)  # pyright: ignore[reportArgumentType]
+
 triage = Router(intent, {"billing": text, "technical": text}, default=text, escalate=["urgent"])
 refined = Refine(page, Agent("critic", HAIKU, output_type=Critique))
 voted = Vote(page, 5, key=lambda answer: answer.text.lower(), early_stop=False)
@@ -154,6 +175,32 @@ crew = Supervisor(Agent("planner", HAIKU, output_type=Plan), [text], page)
 
 
 @node
+async def hands_over(ctx: RunContext, task: Task) -> str | Handoff:
+    return Handoff("text", "go on", Page("so far"))
+
+
+@node
+async def speaks(ctx: RunContext, talk: Conversation[str]) -> str:
+    return talk.turns[-1].output
+
+
+async def enough(ctx: RunContext, turns: list[Turn[str]]) -> bool:
+    return len(turns) > 2
+
+
+assert_type(RoundRobin([text, speaks], max_turns=4), RoundRobin[Any, list[Turn[str]]])
+assert_type(RoundRobin([text, page], 4), RoundRobin[Any, list[Turn[Page | str]]])
+talk = RoundRobin([text, speaks], 4, stop=lambda turns: "DONE" in turns[-1].output)
+RoundRobin([text, speaks], 4, enough)
+RoundRobin([page], 4, enough)  # pyright: ignore[reportCallIssue, reportArgumentType]
+assert_type(Mesh({text: [hands_over], hands_over: ["text"]}, start=text, max_handoffs=3), Mesh[Any, str])
+assert_type(Mesh({text: [page], page: [text]}, start="text", max_handoffs=3), Mesh[Any, Page | str])
+assert_type(Handoff(text, "go on", Page("so far")), Handoff[Page])
+board = Blackboard([Specialist(text, ["input"], {"draft": str})], {"n": 0}, until=lambda found: found["n"] > 3)
+assert_type(board, Blackboard[Any, dict[str, Any]])
+
+
+@node
 async def put_together(ctx: RunContext, parts: Synthesis) -> Page:
     return Page(str(parts.results))
 
@@ -170,6 +217,8 @@ def synchronous() -> None:
     assert_type(run_sync(triage, "x").unwrap(), str)
     assert_type(run_sync(refined, "x").unwrap(), Page)
     assert_type(run_sync(crew, "x").unwrap(), Page)
+    assert_type(run_sync(talk, "x").unwrap()[-1].output, str)
+    assert_type(run_sync(board, "x").unwrap(), dict[str, Any])
     assert_type(run_sync(put_together, Synthesis("", "", {}, {})).unwrap(), Page)
     assert_type(run_sync(FanOut(double), [1]).unwrap(), list[int])
     run_sync(double, "text")  # pyright: ignore[reportArgumentType, reportCallIssue]
@@ -191,3 +240,16 @@ async def asynchronous() -> None:
             pass
         assert_type(events.result, Result[Page])
     await run(double, "text")  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def messages() -> None:
+    async with open_bus("bus.db") as bus:
+        assert_type(await bus.publish("orders", {"item": "lamp"}, key="c-1"), str)
+        async for message in bus.consume("orders", group="billing"):
+            assert_type(message, Message)
+            async with message as same:
+                assert_type(same.attempt, int)
+        bus.consume("orders", "billing")  # pyright: ignore[reportCallIssue]

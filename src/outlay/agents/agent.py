@@ -24,7 +24,7 @@ from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.values.claim import attribute
-from outlay.values.content import Text
+from outlay.values.content import Text, ToolResult
 from outlay.values.critique import Feedback
 from outlay.values.message import Message
 from outlay.values.request import ModelRequest, ModelResponse, Prelude
@@ -153,7 +153,7 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     if agent.prompt is not None and not isinstance(input, Feedback):
         prompt = await call(agent.prompt, ctx, input)
     transcript = ctx.transcript.append(Message("user", as_parts(prompt), ctx.label))
-    earlier = [result for message in ctx.transcript.messages for result in message.tool_results]
+    earlier = [part for message in ctx.transcript.messages for part in message.parts if isinstance(part, ToolResult)]
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
     best: Any = None

@@ -131,6 +131,11 @@ class Tool:
         return await result if inspect.isawaitable(result) else result
 
     @property
+    def leaf(self) -> bool:
+        """False where all its work is effects of its own, a node's: those are recorded, not this call."""
+        return True
+
+    @property
     def is_async(self) -> bool:
         function = self.function
         return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
@@ -144,25 +149,27 @@ class NodeTool(Tool):
     """
 
     node: Node[Any, Any] | None = field(default=None, kw_only=True)
+    takes: NodeInput | None = field(default=None, kw_only=True)
 
     @staticmethod
     def of(node: Node[Any, Any]) -> NodeTool:
         """The tool of a node. Raises ConfigError where no schema says what it takes."""
         name = re.sub(r"[^A-Za-z0-9_-]", "_", node.name)
         description = getattr(node, "description", "") or f"Hand a task to {node.name}."
-        return NodeTool(name, node.run, description, input_of(node).schema, node=node, timeout=None)
-
-    @cached_property
-    def _input(self) -> NodeInput:
-        assert self.node is not None
-        return input_of(self.node)
+        takes = input_of(node)
+        return NodeTool(name, node.run, description, takes.schema, node=node, takes=takes, timeout=None)
 
     def validate(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
-        return {"input": self._input.decode(parsed)}
+        assert self.takes is not None
+        return {"input": self.takes.decode(parsed)}
 
     async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
         assert self.node is not None
         return await ctx.run(self.node, arguments["input"])
+
+    @property
+    def leaf(self) -> bool:
+        return False
 
     @property
     def is_async(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from outlay.agents.content import as_text, well_formed
 from outlay.agents.previews import preview
 from outlay.agents.results import as_read, codec_of, text_of
-from outlay.agents.tool import NodeTool, Tool
+from outlay.agents.tool import Tool
 from outlay.errors import ConfigError, InDoubt, JournalMismatch, PolicyViolation, Stopped, StoreFailed, ToolError
 from outlay.protocols.context import RunContext
 from outlay.protocols.effects import ToolEffect
@@ -115,7 +115,7 @@ def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> Too
         requires_approval=tool.requires_approval,
         encode=encode,
         decode=decode,
-        leaf=not isinstance(tool, NodeTool),
+        leaf=tool.leaf,
         unknown=_UNKNOWN,
     )
 

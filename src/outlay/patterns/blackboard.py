@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Unpack, cast
+from typing import Any, Unpack, cast, overload
 
 from outlay.errors import ConfigError, Conflict, Stopped, TurnLimit, one_line
 from outlay.patterns.agenda import Agenda
 from outlay.patterns.board import Board
-from outlay.patterns.condition import Condition, check_condition, node_in, why_ended
+from outlay.patterns.condition import Condition, InContext, check_condition, node_in, why_ended
 from outlay.patterns.entry_types import adapter_of, is_type, problems_of, type_of
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
 from outlay.patterns.specialist import Specialist, writes_of
@@ -52,14 +52,25 @@ class Blackboard(Pattern[In, Out]):
 
     if typing.TYPE_CHECKING:
 
+        @overload
         def __init__(
             self: Blackboard[Any, dict[str, Any]],
             specialists: Sequence[Specialist],
             board: Mapping[str, Any] = ...,
-            until: Condition | None = None,
+            until: Condition[dict[str, Any]] | None = None,
             max_steps: int = 20,
             **common: Unpack[Common],
         ) -> None: ...
+        @overload
+        def __init__(
+            self: Blackboard[Any, dict[str, Any]],
+            specialists: Sequence[Specialist],
+            board: Mapping[str, Any],
+            until: InContext[dict[str, Any]],
+            max_steps: int = 20,
+            **common: Unpack[Common],
+        ) -> None: ...
+        def __init__(self, *args: Any, **options: Any) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()

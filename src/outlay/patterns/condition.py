@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from outlay.agents.agent import Agent
 from outlay.agents.signature import call
@@ -12,8 +12,11 @@ from outlay.patterns.pattern import NOT_A_FAILURE
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
 
+S = TypeVar("S")
 #: It gives a bool, an object with `done`, or a text that is the reason.
-Condition: TypeAlias = Node[Any, Any] | Callable[..., Any]
+Condition: TypeAlias = Callable[[S], Any] | Node[Any, Any]
+#: The same with the context first. Apart, because in one union no checker can tell what a lambda takes.
+InContext: TypeAlias = Callable[[RunContext[Any], S], Any]
 
 
 def check_condition(condition: Any, where: str, example: str) -> None:
@@ -32,7 +35,7 @@ def node_in(condition: Any) -> tuple[Node[Any, Any], ...]:
     return (cast("Node[Any, Any]", condition),) if isinstance(condition, Node) else ()
 
 
-async def why_ended(ctx: RunContext[Any], condition: Condition, value: Any) -> str:
+async def why_ended(ctx: RunContext[Any], condition: Condition[Any] | InContext[Any], value: Any) -> str:
     """Why the condition ends it here; empty if it does not. A node that fails does not end anything: it is skipped."""
     if not isinstance(condition, Node):
         return why_of(await call(condition, ctx, value))

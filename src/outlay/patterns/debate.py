@@ -92,6 +92,10 @@ class Debate(Pattern[In, Out]):
             raise _not_a_judgement(self.judge, kind.__name__)
 
     @property
+    def input_type(self) -> Any:
+        return self.debaters[0].input_type
+
+    @property
     def children(self) -> tuple[Node[Any, Any], ...]:
         return (*self.debaters, self.judge)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from outlay.agents.agent import Agent
 from outlay.agents.output import portable
-from outlay.agents.tool import NodeTool, Tool
+from outlay.agents.tool import Tool
 from outlay.errors import ConfigError, ToolError, TurnLimit
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
@@ -65,18 +64,16 @@ def ask_tool(peer: Node[Any, Any]) -> Tool:
         return answer
 
     description = f"Ask {peer.name} a question and go on with the answer. {_about(peer)}".strip()
-    return _Ask(_tool_name("ask_", peer), ask, description, timeout=None, node=peer)
+    return _Ask(_tool_name("ask_", peer), ask, description, timeout=None)
 
 
 @dataclass(frozen=True, eq=False)
-class _Ask(NodeTool):
-    """A node as a tool, with arguments and words of its own around the node's run."""
+class _Ask(Tool):
+    """It runs a peer, and nothing else."""
 
-    def validate(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
-        return Tool.validate(self, parsed)
-
-    async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
-        return await Tool.invoke(self, ctx, arguments)
+    @property
+    def leaf(self) -> bool:
+        return False
 
 
 def check_names(agent: Agent[Any], tools: tuple[Tool, ...]) -> None:
@@ -89,6 +86,7 @@ def check_names(agent: Agent[Any], tools: tuple[Tool, ...]) -> None:
                 hint="rename the agent's own tool, or the peer: peer.replace(name='…')",
             )
         taken.add(tool.name)
+        tool.spec  # noqa: B018 - a type no schema expresses is refused here, not after the first paid call
 
 
 def _about(peer: Node[Any, Any]) -> str:

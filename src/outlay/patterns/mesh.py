@@ -7,11 +7,11 @@ here a task and an artifact do.
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, TypeVar, Unpack, cast
+from typing import Any, TypeVar, Unpack, cast, overload
 
 from outlay.agents.agent import Agent
 from outlay.agents.tool import Tool
@@ -57,15 +57,27 @@ class Mesh(Pattern[In, Out]):
 
     if typing.TYPE_CHECKING:
 
+        @overload
         def __init__(
             self: Mesh[Any, A],
-            agents: Mapping[Node[Any, A], Sequence[Any]] | Mapping[Any, Sequence[Any]],
-            start: Node[Any, A] | Callable[..., Any] | str,
+            agents: Mapping[Node[Any, A | Handoff[Any]], Sequence[Node[Any, A | Handoff[Any]] | str]],
+            start: Node[Any, A | Handoff[Any]] | str,
             max_handoffs: int,
             *,
             history: bool = False,
             **common: Unpack[Common],
         ) -> None: ...
+        @overload
+        def __init__(
+            self: Mesh[Any, Any],
+            agents: Mapping[Any, Sequence[Any]],
+            start: Any,
+            max_handoffs: int,
+            *,
+            history: bool = False,
+            **common: Unpack[Common],
+        ) -> None: ...
+        def __init__(self, *args: Any, **options: Any) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, Unpack, cast
+from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
 from outlay.agents.content import as_text
 from outlay.agents.function import as_node
 from outlay.errors import ConfigError, Stopped, TurnLimit
-from outlay.patterns.condition import Condition, check_condition, node_in, why_ended
+from outlay.patterns.condition import Condition, InContext, check_condition, node_in, why_ended
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
@@ -70,13 +70,23 @@ class RoundRobin(Pattern[In, Out]):
 
     if typing.TYPE_CHECKING:
 
+        @overload
         def __init__(
             self: RoundRobin[Any, list[Turn[A]]],
             agents: Sequence[Node[Any, A] | Callable[..., Any]],
             max_turns: int,
-            stop: Condition | None = None,
+            stop: Condition[list[Turn[A]]] | None = None,
             **common: Unpack[Common],
         ) -> None: ...
+        @overload
+        def __init__(
+            self: RoundRobin[Any, list[Turn[A]]],
+            agents: Sequence[Node[Any, A] | Callable[..., Any]],
+            max_turns: int,
+            stop: InContext[list[Turn[A]]],
+            **common: Unpack[Common],
+        ) -> None: ...
+        def __init__(self, *args: Any, **options: Any) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -70,6 +70,10 @@ class Vote(Pattern[In, Out]):
             raise ConfigError(f"Vote: key= is a function (output) -> key, not {self.key!r}")
 
     @property
+    def input_type(self) -> Any:
+        return self.worker.input_type
+
+    @property
     def children(self) -> tuple[Node[Any, Any], ...]:
         return (self.worker,)
 

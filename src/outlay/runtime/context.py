@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
 from types import CoroutineType
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -289,25 +290,38 @@ class Context:
         child = self._born(node, input, key)
         child._spare = True
         self._limit_shape(child)
-        used = child.budget.percent_used
+        used = int(self.drawn("percent_used", lambda: child.left.percent_used))
         if used >= _SHORT_OF_MONEY:
             self._skipped(child, f"detached, and {used} % of the budget is used", None)
             return
         scope = None if key is None else self._keyed(child._place, key)
         self._family._running += 1  # from now on, not from its first turn of the loop: ten at once are ten
-        self._run.beside.start(self._alone(child, scope), grace, lambda reason: self._skipped(child, reason, None))
+        record = self._identity(digest(b"detached", child.path.encode()))
+        replay = self._run.replay
+        before = replay is not None and replay.drawn(record)[0]
+        late = partial(self._late, child, record, grace)
+        self._run.beside.start(self._alone(child, scope, late if before else None), grace, late)
 
-    async def _alone(self, child: Context, scope: Scope | None) -> None:
+    def _late(self, child: Context, record: str, grace: float) -> None:
+        """A detached child is cut off. That is recorded: a resumed run must not begin it again and wait once more."""
+        if self._run.recorder.store is not None:
+            drawn(self._run, record, child.path, "detached", lambda: "late")
+        self._skipped(child, f"detached, and not done {grace:g} s after the answer", None)
+
+    async def _alone(self, child: Context, scope: Scope | None, late: Callable[[], None] | None) -> None:
         """A child that nobody waits for: however it ends, the run goes on."""
         if scope is not None:
             current_scope.set(scope)
         _block_deadline.set(None)  # it has left the block that it was started in
         try:
+            if late is not None:  # an earlier leg of the run cut it off
+                late()
+                return
             async with asyncio.timeout_at(child._deadline):
                 await child.live()
         except (Exception, SystemExit) as error:
-            late = child._deadline is not None and self._run.loop.time() >= child._deadline
-            self._skipped(child, "detached, and its time is up" if late else "detached, and it failed", error)
+            over = child._deadline is not None and self._run.loop.time() >= child._deadline
+            self._skipped(child, "detached, and its time is up" if over else "detached, and it failed", error)
             self._run.handled(child.path, 0)
         finally:
             self._family._running -= 1
@@ -703,7 +717,7 @@ class Context:
 
     @property
     def state(self) -> State:
-        actor = NodeActor(self, self._run, identify=self._identity, join=self._met, jitter=self._jitter)
+        actor = NodeActor(self, self._run, identify=self._identity, join=self._met)
         return State.of_run(self._run.store, self._run.id, actor=actor)
 
     def _met(self, label: Label) -> None:

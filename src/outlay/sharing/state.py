@@ -12,7 +12,7 @@ from outlay.protocols.store import Store
 from outlay.sharing import names, outbox
 from outlay.sharing.actor import OUTSIDE, Actor
 from outlay.sharing.artifacts import Artifacts
-from outlay.sharing.commits import ATTEMPTS, commit, pause
+from outlay.sharing.commits import ATTEMPTS, commit
 from outlay.sharing.labels import label_of
 from outlay.sharing.log import Log
 from outlay.sharing.packing import pack, plain, unpack
@@ -78,7 +78,7 @@ class State:
         self, name: str, function: Callable[[Any], Any], *, default: Any = None, outbox: Sequence[Outgoing] = ()
     ) -> Entry:
         entry = await self.get(name)
-        for attempt in range(ATTEMPTS):
+        for _ in range(ATTEMPTS):
             before = entry.value if entry.version else default
             value = function(before)
             if value is None and before is not None:
@@ -90,7 +90,6 @@ class State:
                 return await self._write(name, value, entry.version, outbox)
             except Conflict as conflict:
                 entry = Entry(name, conflict.theirs, conflict.version)
-                await pause(self._actor, attempt)
         raise Conflict(
             f"{name!r}: others were faster {ATTEMPTS} times in a row",
             theirs=entry.value,
@@ -118,7 +117,7 @@ class State:
 
         async def work(once: str) -> Any:
             try:
-                done = await commit(self._store, self._actor, once, change, outbox.series(messages, once))
+                done = await commit(self._store, once, change, outbox.series(messages, once))
             except Conflict as conflict:
                 return {"conflict": _as_json(conflict.theirs)}
             return {"version": await self._version_before(change) if done.version is None else done.version}
