@@ -236,7 +236,8 @@ class Elapsed(Event, frozen=True, kw_only=True, tag="elapsed"):
 
 
 class Asked(Event, frozen=True, kw_only=True, tag="asked"):
-    """A question to somebody outside the run. `id` is its name in the inbox, `kind` ask, approval or in_doubt."""
+    """A question to somebody outside the run. `id` is its name in the inbox, `about` ask, approval, in_doubt or budget
+    (which is no effect, and has no key)."""
 
     key: str
     id: str
@@ -246,13 +247,15 @@ class Asked(Event, frozen=True, kw_only=True, tag="asked"):
 
 
 class Answered(Event, frozen=True, kw_only=True, tag="answered"):
-    """Who decided, what, and why."""
+    """Who decided, what, and why. `denied`: it was refused; `result` is what an effect in doubt had given."""
 
     key: str
     id: str
     answer: str
     by: str = ""
     reason: str = ""
+    denied: bool = False
+    result: str | None = None
 
 
 class Checked(Event, frozen=True, kw_only=True, tag="checked"):

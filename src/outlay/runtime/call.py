@@ -26,9 +26,9 @@ from outlay.errors import (
 from outlay.events.records import CallFailed, CallFinished, CallStarted, Decision, Overrun, Retracted, TextDelta
 from outlay.policies.ledger import Ask, Hold
 from outlay.protocols.model import Model
+from outlay.runtime.asking import raise_of
 from outlay.runtime.budgets import Chain, exhausted
 from outlay.runtime.identity import digest
-from outlay.runtime.result import Pending
 from outlay.runtime.state import RunState
 from outlay.values.content import ProviderBlock
 from outlay.values.price import Price
@@ -195,11 +195,11 @@ class Call:
         return hold, bound
 
     async def _refused(self, error: BudgetExceeded) -> Stopped:
-        """The stop to raise. Under `on_exhausted="pause"` the branch parks here until the run suspends, unless it can
-        be skipped."""
+        """The stop to raise. Under `on_exhausted="pause"` the branch first waits for a higher budget, unless it can be
+        skipped."""
         stop = self._run.stopped(error)
         if error.on_exhausted == "pause" and not self._spare:
-            await self._run.parking.wait(Pending("budget", self._request.path, error.message))
+            await raise_of(self._run, self._request.path, error)
         return stop
 
     def _open_finish(self) -> Hold | None:

@@ -29,8 +29,6 @@ from outlay.errors import (
     one_line,
 )
 from outlay.events.records import (
-    Answered,
-    Asked,
     CallFinished,
     Checked,
     Custom,
@@ -48,18 +46,19 @@ from outlay.protocols.context import GRACE_SECONDS, BudgetView
 from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.runtime.asking import HAPPENED, answer_to, approval_of, denial, doubt_about
 from outlay.runtime.budgets import Chain, Left, SeenLeft
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
 from outlay.runtime.flatten import flatten
-from outlay.runtime.flight import is_beside
 from outlay.runtime.identity import Scope, current_scope, digest, item, segment
 from outlay.runtime.journaled import drawn, known, outcome
+from outlay.runtime.pending import Pending
 from outlay.runtime.race import STARTED_TOGETHER, Race
-from outlay.runtime.result import Pending, SkippedPart
+from outlay.runtime.result import SkippedPart
 from outlay.runtime.shared_state import NodeActor
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
-from outlay.runtime.toolcall import run_tool
+from outlay.runtime.toolcall import happened, run_tool
 from outlay.sharing.labels import label_of
 from outlay.sharing.state import State
 from outlay.values.budget import Budget
@@ -475,10 +474,10 @@ class Context:
 
     # ── effects ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _identity(self, what: bytes) -> str:
-        scope = current_scope.get()
+    def _identity(self, what: bytes, place: str = "") -> str:
+        scope, place = current_scope.get(), place or self._place
         assert scope is not None, "an effect outside its run"
-        return call_key(self._place, scope.id, what, scope.occurrence((self._place, what)))
+        return call_key(place, scope.id, what, scope.occurrence((place, what)))
 
     def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
         return self._run.directory.model(agent, choice, offline)
@@ -540,32 +539,18 @@ class Context:
                         return stored if effect.decode is None else effect.decode(stored)
                     lost = before.outcome == "finished"
                     if lost or (before.in_doubt and not effect.idempotent):
-                        await self._decide_doubt(effect, key, lost=lost)
+                        # a place of its own: what is recorded of the doubt is not what stood in place of the effect
+                        asked = self._identity(digest(b"in_doubt", key.encode()), f"{self._place}?{key}")
+                        decided = await doubt_about(state, asked, self.path, effect, lost=lost)
+                        if decided.answer == HAPPENED:
+                            return happened(state, effect, inner, self.node.name, key, decided.result)
             if effect.side_effect and not effect.requires_approval and state.past is not None and state.past.parent:
                 await self._approve(effect, key.encode())  # it has changed the world once already
             return await run_tool(state, effect, inner, agent=self.node.name, key=key, deadline=self.deadline)
 
-    async def _decide_doubt(self, effect: ToolEffect, key: str, *, lost: bool) -> None:
-        """Nobody but a human knows whether to run this again. Returns where it is to be; raises InDoubt else."""
-        what = (
-            f"{effect.tool} has run, and its result has no JSON to keep it in"
-            if lost
-            else f"{effect.tool} was under way when the run broke off, and may have happened"
-        )
-        item = Pending("in_doubt", self.path, f"{what}. Run it again?", ("again", "give up"))
-        if await self._ask(item, None, None) != "again":
-            raise InDoubt(
-                f"{what}; it was given up",
-                path=self.path,
-                hint="see what it did where it did it, and start a new run if need be",
-            )
-
     async def _approve(self, effect: ToolEffect, arguments: bytes) -> None:
-        shown = arguments.decode(errors="replace")[:500]
-        question = Pending("approval", self.path, f"Allow {effect.tool}({shown})?", ("approve", "deny"))
-        answer = await self._ask(question, None, None)
-        if answer != "approve":
-            raise PermissionError(f"a human denied the call of {effect.tool}")
+        key = self._identity(digest(b"approval", effect.tool.encode(), arguments))
+        await approval_of(self._run, key, self.path, effect)
 
     def _for_tool(self, tool: str, key: str) -> Context:
         """The context a tool gets: children it runs stand under its name."""
@@ -700,49 +685,12 @@ class Context:
         default: str | None = None,
         deadline: float | None = None,
     ) -> str:
-        return await self._ask(Pending("ask", self.path, question, tuple(options or ())), default, deadline)
-
-    async def _ask(self, item: Pending, default: str | None, deadline: float | None) -> str:
-        state = self._run
-        if state.on_ask is None and is_beside.get():
-            raise ConfigError(
-                f"{self.path}: nobody waits for a detached node, so it cannot wait for a human",
-                hint="give run(…, on_ask=) a function that answers, or ask outside",
-            )
-        key = self._identity(digest(b"ask", item.kind.encode(), item.question.encode(errors="surrogatepass")))
-        if state.recorder.store is None:
-            return await self._answer(item, default, deadline)
-        with outcome(state, key, self.path):
-            if state.replay is not None:
-                with state.branches.here(), state.parking.working():
-                    before = await known(state, key, self.path, "a question")
-                if before is not None and isinstance(before.event, Answered):
-                    return before.event.answer
-            id = digest(state.id_bytes, key.encode()).hex()[:12]
-            state.recorder.emit(
-                Asked, self.path, key=key, id=id, about=item.kind, question=item.question, options=item.options
-            )
-            answer = await self._answer(item, default, deadline)
-            state.recorder.emit(Answered, self.path, key=key, id=id, answer=answer, by="on_ask")
-            return answer
-
-    async def _answer(self, item: Pending, default: str | None, deadline: float | None) -> str:
-        state = self._run
-        if state.on_ask is None:
-            with state.branches.here():
-                return await state.parking.wait(item)
-        try:
-            with state.branches.here(), state.parking.working():
-                async with asyncio.timeout(deadline):
-                    answer = state.on_ask(item)
-                    answer = await answer if inspect.isawaitable(answer) else answer
-        except TimeoutError:
-            if default is None:
-                raise
-            return default
-        if item.options and answer not in item.options:
-            raise ConfigError(f"on_ask answered {answer!r}, which is not one of {', '.join(item.options)}")
-        return str(answer)
+        item = Pending("ask", self.path, question, tuple(options or ()), default=default)
+        key = self._identity(digest(b"ask", question.encode(errors="surrogatepass"), json.dumps(options).encode()))
+        decided = await answer_to(self._run, key, item, deadline)
+        if decided.denied:
+            raise PermissionError(denial(decided, f"did not answer {question[:200]!r}"))
+        return decided.answer
 
     # ── facts ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,6 +20,7 @@ from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.node import Node
 from outlay.runtime.alerts import alert_to
+from outlay.runtime.asking import close_items, forget_budgets
 from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree, accounts_for
 from outlay.runtime.context import Context
@@ -29,6 +30,7 @@ from outlay.runtime.flatten import flatten, precedence
 from outlay.runtime.flight import Flight
 from outlay.runtime.host import Host
 from outlay.runtime.identity import Scope, current_scope, install, segment, uninstall
+from outlay.runtime.inbox import Inbox, distinct
 from outlay.runtime.ownership import ownership_in
 from outlay.runtime.parking import Parking
 from outlay.runtime.recall import Past, recall
@@ -141,8 +143,12 @@ async def _work(
         _announce_again(state, host, path, leg, shape)
     else:
         _announce(state, host, path, value, leg, shape)
+    if host.store is not None:
+        state.inbox = Inbox(host.store)
+        parking.decisions = state.inbox.decisions
     if past is not None:
         _go_on(state, past, shape, leg.strict)
+        await forget_budgets(state)
     context = Context(state, root, path, value, None)
     context.label = label
     context.add_root_budgets(host.deadline, 0.0 if past is None else past.journal.active)
@@ -151,7 +157,8 @@ async def _work(
     try:
         return await _finish(state, context, await _flow(state, context), started)
     finally:
-        flight.on_landed = parking.on_look = None  # or they would hold each other, and with them the run
+        flight.on_landed = None  # or they would hold each other, and with them the run
+        parking.let_go()
         uninstall(loop)
 
 
@@ -295,6 +302,7 @@ async def _flow(state: RunState, context: Context) -> _End:
         state.recorder.emit(RunFinished, context.path, stop_reason="cancelled", degraded=True)
         with suppress(OutlayError):  # the cancellation is what the caller waits for
             await state.recorder.durable()
+        await close_items(state)
         raise
     finally:
         state.parking.on_suspended = None  # it holds the task, and with it all of the run
@@ -308,9 +316,10 @@ def _suspension(state: RunState) -> Stopped | None:
     item = min(state.parking.parked, key=lambda item: item.kind == "budget")  # a human's answer may free money too
     if item.kind == "budget":
         return next(stop for stop in state.stops if isinstance(stop, BudgetExceeded))
-    return ApprovalPending(
-        f"waiting for a human: {item.question}", path=item.path, hint="give run(…, on_ask=) a function that answers"
-    )
+    hint = "give run(…, on_ask=) a function that answers"
+    if state.inbox is not None:
+        hint = f"decide it (`outlay approve {item.id}`, or approve({item.id!r}, store=…)), then resume run {state.id}"
+    return ApprovalPending(f"waiting for a human: {item.question}", path=item.path, hint=hint)
 
 
 async def _finish(state: RunState, context: Context, end: _End, started: float) -> Result[Any]:
@@ -344,6 +353,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         await state.recorder.durable()
     except OutlayError as failed:  # the answer is paid for: it is handed over, and what the store lost is said
         error, reason, degraded = error or failed, "error", True
+    await close_items(state)
     finished = [(context.path, output)] if error is None else context.finished
     result = Result(
         output,
@@ -354,7 +364,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         seconds,
         error,
         tuple(state.skipped),
-        tuple(state.parking.parked),
+        distinct(state.parking.parked),
         state.recorder.events,
         state.transcript,
         tuple(finished),

@@ -13,8 +13,8 @@ from outlay.protocols.store import Store
 from outlay.runtime.alerts import OnAlert
 from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
+from outlay.runtime.pending import Pending
 from outlay.runtime.recorder import Listener
-from outlay.runtime.result import Pending
 from outlay.stores.opening import connected
 from outlay.values.budget import Budget
 from outlay.values.transcript import Transcript

@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from outlay.events.records import (
     TextDelta,
 )
 from outlay.protocols.store import Row, Store
+from outlay.values.money import ZERO
 from outlay.values.request import Prelude
 from outlay.values.stored import content_digest
 from outlay.values.transcript import Transcript
@@ -50,6 +52,7 @@ class Recorder:
         "failed",
         "run_id",
         "sealed",
+        "spent",
         "spent_on",
         "store",
         "streaming",
@@ -69,6 +72,8 @@ class Recorder:
         self.events: list[Event] = list(past)
         self.streaming = streaming
         self.spent_on = sum(map(_is_paid, past))
+        #: The known cost so far, in US dollars.
+        self.spent = sum(map(_cost, past), ZERO)
         #: The run is over: nothing is added to it.
         self.sealed = False
         self.failed: OutlayError | None = None
@@ -85,6 +90,7 @@ class Recorder:
         event = kind(run=self.run_id, seq=next(self._seq), time=self._wall(), path=path, **fields)
         if kind in _MAY_BE_PAID and _is_paid(event):
             self.spent_on += 1
+            self.spent += _cost(event)
         if kind is not TextDelta and kind is not Retracted:
             self.events.append(event)
             if self.store is not None and self.failed is None:
@@ -164,6 +170,10 @@ _MAY_BE_PAID = (CallFinished, CallFailed)
 
 def _is_paid(event: Event) -> bool:
     return isinstance(event, CallFinished) or (isinstance(event, CallFailed) and event.maybe_billed)
+
+
+def _cost(event: Event) -> Decimal:
+    return (event.cost or ZERO) if isinstance(event, CallFinished) else ZERO
 
 
 def _again(past: Sequence[Event]) -> Counter[bytes]:
