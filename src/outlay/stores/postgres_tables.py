@@ -123,6 +123,7 @@ class Address:
         )
         if self._version(connection) == SCHEMA:
             return
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             # Another process may have been faster while this one waited for the lock.
