@@ -98,6 +98,29 @@ async def test_a_message_goes_to_one_member_of_each_group(bus: Bus):
     assert sorted([(await take(audit)).id for _ in ids]) == sorted(ids)
 
 
+async def test_members_side_by_side_share_the_work(bus: Bus):
+    """Each message once, however many ask at the same moment."""
+    got: list[int] = []
+    finished = asyncio.Event()
+
+    async def member() -> None:
+        async for message in bus.consume("orders"):
+            got.append(message.body)
+            await message.ack()
+            if len(got) == 60:
+                finished.set()
+
+    async with asyncio.TaskGroup() as members:
+        working = [members.create_task(member()) for _ in range(5)]
+        for n in range(60):
+            await bus.publish("orders", n, key=f"c-{n % 7}" if n % 2 else None)
+        async with asyncio.timeout(5):
+            await finished.wait()
+        for task in working:
+            task.cancel()
+    assert sorted(got) == list(range(60))
+
+
 async def test_the_first_group_gets_what_was_there_and_a_later_one_what_comes(bus: Bus):
     await bus.publish("orders", "before", key="c")
     await bus.subscribe("orders", "first")

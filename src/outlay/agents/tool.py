@@ -160,7 +160,8 @@ class NodeTool(Tool):
         return NodeTool(name, node.run, description, takes.schema, node=node, takes=takes, timeout=None)
 
     def validate(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
-        return super().validate(parsed) if self.takes is None else {"input": self.takes.decode(parsed)}
+        assert self.takes is not None
+        return {"input": self.takes.decode(parsed)}
 
     async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
         assert self.node is not None

@@ -136,8 +136,8 @@ class BusMessage:
                 await self.extend()
             except BusFailed as error:
                 _log.warning("%r was not extended: %s", self, error.message)
-            except Conflict:
-                return
+            except OutlayError:
+                return  # settled, lost or closed: whoever holds the message is told when it settles
 
     def _check(self, what: str) -> None:
         self._hold.check()
