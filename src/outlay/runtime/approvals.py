@@ -62,8 +62,8 @@ def _answer(item: Pending, answer: str | None) -> str:
     if answer is None:
         if item.kind == "approval":
             return APPROVE
-        options = f"one of {', '.join(map(repr, item.options))}" if item.options else "a text"
-        raise ConfigError(f"item {item.id} asks {item.question[:200]!r}", hint=f"give answer=, {options}")
+        options = f", one of {', '.join(map(repr, item.options))}" if item.options else ""
+        raise ConfigError(f"item {item.id} asks {item.question[:200]!r}", hint=f"give answer={options}")
     if item.options and answer not in item.options:
         raise ConfigError(
             f"{answer!r} is no answer to item {item.id}", hint=f"answer one of {', '.join(map(repr, item.options))}"
