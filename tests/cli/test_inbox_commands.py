@@ -220,16 +220,25 @@ def test_a_budget_stop_is_raised_and_goes_on(desk: Path, call: Call):
     assert sorted(lines(desk / "calls.txt")) == list("abcdef")
 
 
-def test_a_paused_budget_is_an_item(desk: Path, call: Call):
-    said = call("run", "mailroom.py:many", "--input", '["a", "b", "c", "d"]', "--models", "offline")
+def test_a_paused_budget_is_raised_and_goes_on(desk: Path, call: Call):
+    """It is the budget of a node, which --budget of the run does not reach."""
+    said = call("run", "mailroom.py:many", "--input", '["a", "b", "c", "d", "e", "f"]', "--models", "offline")
     assert said.code == 3
     (item,) = items(call)
-    assert item["kind"] == "budget"
-    listed = call("approvals").out
-    assert f"outlay resume {item['run_id'][:6]} --budget USD" in listed
-    refused = call("approve", item["id"])
-    assert refused.code == 2
-    assert f"outlay resume {item['run_id'][:6]} --budget USD" in refused.err
+    id = item["id"][:8]
+    assert (item["kind"], item["action"], item["arguments"]["limit"]) == ("budget", "usd", "0.0035")
+    assert f"  next: outlay approve {id} --answer USD\n" in said.err
+    assert f"  next: outlay approve {id} --answer USD\n" in call("approvals").out
+    assert "? waiting" in call("runs").out
+    for wrong in ("0.001", "much"):
+        refused = call("approve", id, "--answer", wrong)
+        assert refused.code == 2
+        assert refused.err.endswith(f"  next: outlay approve {id} --answer USD\n")
+    assert call("approve", id, "--answer", "0.50").code == 0
+    assert "? answered" in call("runs").out
+    done = call("resume", "last", "--json")
+    assert done.json["stop_reason"] == "completed"
+    assert sorted(lines(desk / "calls.txt")) == list("abcdef")
 
 
 def test_deps_are_remembered_too(desk: Path, call: Call):

@@ -61,8 +61,13 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     if isinstance(error, BudgetExceeded):
         facts = (f"{run_id} · at {error.path}" if error.path else run_id, kept)
         spent = bill.at_least if setting.budget is not None and error.limit == setting.budget else None
-        raised = f"{again} --budget USD{store}" if error.resource == "usd" else ""
-        return budget_stop(error, *facts, spent=spent, next=(look, raised, error.hint))
+        paused = [item for item in result.pending if item.kind == "budget"][:_NAMED]
+        hints = [f"{way}{store}" for item in paused for way in ways_to_decide(item)]
+        if paused:
+            hints.append(f"{again}{store}")
+        elif error.resource == "usd":
+            hints.append(f"{again} --budget USD{store}")
+        return budget_stop(error, *facts, spent=spent, next=(look, *hints, error.hint))
     if error is None:
         return Problem(
             f"stopped early ({result.stop_reason.replace('_', ' ')}): the output is what there was by then",

@@ -20,6 +20,8 @@ def what(item: Pending) -> str:
     """What is to be decided, in a few words."""
     if item.kind == "approval":
         return f"allow {item.action}"
+    if item.kind == "budget":
+        return f"raise {item.action} of {(item.arguments or {}).get('scope', '')}"
     return f"did {item.action} happen?" if item.kind == "in_doubt" else item.question
 
 
@@ -41,7 +43,7 @@ def ways_to_decide(item: Pending) -> tuple[str, ...]:
     if item.kind == "approval":
         return f"outlay approve {id}", f"outlay deny {id} --reason TEXT"
     if item.kind == "budget":
-        return (f"outlay resume {item.run_id[:6]} --budget USD",)
+        return (f"outlay approve {id} --answer {'USD' if item.action == 'usd' else 'LIMIT'}",)
     answers = "|".join(f'"{one_line(option, 20)}"' if " " in option else option for option in item.options[:6])
     return (f"outlay approve {id} --answer {one_line(answers, 60) or 'TEXT'}",)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -54,8 +53,10 @@ def command(limit: int, store: str | None, as_json: bool) -> None:
 
     async def read(opened: Store) -> tuple[int, list[_Run]]:
         found = summaries([decode(row.body) for row in await opened.events(None, KINDS)])
-        waiting = Counter(item.run_id for item in await Inbox(opened).list() if _to_decide(item))
-        return len(found), [_Run(run, await _state(opened, run, waiting[run.id])) for run in found[-limit:]]
+        items = await Inbox(opened).list()
+        waiting = {item.run_id for item in items if _to_decide(item)}
+        answered = {item.run_id for item in items} - waiting
+        return len(found), [_Run(run, await _state(opened, run, waiting, answered)) for run in found[-limit:]]
 
     number, shown = reading(store, read)
     if as_json:
@@ -73,9 +74,9 @@ def command(limit: int, store: str | None, as_json: bool) -> None:
         click.echo(f"  next: {run.next}        {one_line(run.summary.flow, 30)} ({state})")
 
 
-async def _state(store: Store, run: RunSummary, waiting: int) -> str:
-    if run.outcome == "approval":
-        return "waiting" if waiting else "answered"
+async def _state(store: Store, run: RunSummary, waiting: set[str], answered: set[str]) -> str:
+    if run.outcome in ("approval", "budget") and run.id in waiting | answered:
+        return "waiting" if run.id in waiting else "answered"
     if run.outcome:
         return run.outcome
     return "running" if await ownership_in(store).lease_of(run.owner, time.time) > 0 else "broken off"
