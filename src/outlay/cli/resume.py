@@ -69,12 +69,8 @@ def command(
         try:
             setting = prepare(flow, models or ("offline" if last.lane == "offline" else "live"), path, budget, deps)
         except Problem as problem:
-            raise Problem(
-                problem.message,
-                *problem.facts,
-                next=(*problem.next, f"outlay resume {short(id)} FLOW"),
-                code=problem.code,
-            ) from problem
+            hints = (*problem.next, f"outlay resume {short(id)} FLOW")
+            raise Problem(problem.message, *problem.facts, next=hints, code=problem.code) from problem
         limits = tuple(map(rebuilt, last.limits))
         if budget is not None:
             limits = _raised(limits, budget)

@@ -66,8 +66,8 @@ async def run_many(
     )
     async with hosting(options, shared=accounts_for(root.name, limits), deadline=deadline) as host:
         preflight.check(root, host.directory, limits)
-        source = aiter(_each(rows))
-        async for row in _rows(host, root, source, concurrency, seed):
+        given = aiter(_each(rows))
+        async for row in _rows(host, root, given, concurrency, seed):
             yield row
 
 
