@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -61,9 +61,15 @@ def command(
 
 
 async def go(
-    setting: Setting, value: Any, *, limits: Sequence[Budget] | None = None, run_id: str | None = None
+    setting: Setting,
+    value: Any,
+    *,
+    limits: Sequence[Budget] | None = None,
+    run_id: str | None = None,
+    start: Callable[..., Awaitable[Result[Any]]] = run,
 ) -> Result[Any]:
-    """Run, or go on with `run_id`, showing how it comes along. `limits` stand for the budget of the setting."""
+    """Run, or go on with `run_id`, showing how it comes along. `limits` stand for the budget of the setting, `start`
+    for `run`."""
     tally = Tally(setting.root)
     progress = Progress(f"{setting.root.name} · {setting.choice.says}", tally, rows=1, limit=setting.budget)
     id = run_id or ""
@@ -82,7 +88,7 @@ async def go(
             async with progress:
                 if setting.choice.notice:
                     progress.say(f"  {setting.choice.notice}")
-                return await run(
+                return await start(
                     setting.root,
                     value,
                     budget=setting.limits if limits is None else limits,
