@@ -229,7 +229,9 @@ def test_the_same_tree_does_the_same_again(tree):
 
 @pytest.mark.parametrize("limit", range(9))
 def test_every_pattern_around_a_stop_reports_it(limit):
-    """However deep the budget binds, the run ends as `budget` and keeps what was paid for."""
+    """However deep the budget binds, the run ends as `budget` and keeps what was paid for. Of six calls the last is the
+    synthesizer's: of two or more one is set aside for it, and not used by others.
+    """
     deep = Agent("deep", ScriptedModel(lambda r: "ok"))
     judge = Agent("judge", ScriptedModel(lambda r: Critique(True)), output_type=Critique)
     classifier = Agent("classifier", ScriptedModel(lambda r: "yes"))
@@ -239,5 +241,5 @@ def test_every_pattern_around_a_stop_reports_it(limit):
     flow = FanOut([Supervisor(planner, [route], last)], merge=lambda found: found["supervisor"])
     result, _ = run(flow, budget=Budget(calls=limit))
     assert (result.stop_reason == "completed") == (limit >= 6)
-    assert sum(line.calls for line in result.bill.lines) == min(limit, 6)
+    assert sum(line.calls for line in result.bill.lines) == (limit - 1 if 2 <= limit <= 5 else min(limit, 6))
     assert (result.output == "answer") == (limit >= 6)
