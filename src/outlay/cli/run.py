@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from outlay.analysis.bill import Bill
+from outlay.analysis.text import one_line
 from outlay.cli.flows import line_of
 from outlay.cli.inputs import InputType, read_input
 from outlay.cli.options import debug_option, flow_options, json_option, store_option
@@ -19,11 +20,14 @@ from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
 from outlay.cli.words import jsonable, money, shown
 from outlay.errors import BudgetExceeded
+from outlay.errors import one_line as first_line
 from outlay.events import BudgetAlert, Event, RunStarted
 from outlay.runtime.directory import default_prices
-from outlay.runtime.result import Result
+from outlay.runtime.result import Result, SkippedPart
 from outlay.runtime.run import run
 from outlay.stores.opening import open_store
+
+_LINE = 200
 
 
 @click.command("run")
@@ -66,6 +70,9 @@ def command(
         click.echo(bill.render(default_prices()))
     if result.stop_reason != "completed":
         show(_problem(setting, result, bill))
+    else:
+        for part in result.skipped:
+            click.echo(f"  {one_line(_without(part), _LINE)}", err=True)
     raise Quiet(CODES.get(result.stop_reason, 1))
 
 
@@ -125,7 +132,7 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     if error is None:
         return Problem(
             f"stopped early ({result.stop_reason.replace('_', ' ')}): the output is what there was by then",
-            *(f"without {part.path}: {part.reason}" for part in result.skipped),
+            *(_without(part) for part in result.skipped),
             run_id,
             next=look,
             code=CODES[result.stop_reason],
@@ -137,6 +144,12 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     return Problem(
         problem.message, *problem.facts, *lines, *waiting, run_id, next=hints, code=CODES[result.stop_reason]
     )
+
+
+def _without(part: SkippedPart) -> str:
+    """What the result does without, and why."""
+    why = "" if part.error is None else first_line(part.error)
+    return f"without {part.path}: {part.reason}" + (f": {why}" if why and why not in part.reason else "")
 
 
 def _document(result: Result[Any], bill: Bill) -> dict[str, Any]:
