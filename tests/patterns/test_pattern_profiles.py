@@ -162,6 +162,88 @@ def test_at_the_deadline_it_does_what_the_profile_says(pattern: type[Any]) -> No
     assert result.seconds <= 100
 
 
+#: Where the words of a profile make an exception: the flow, the limit, and what it comes to then.
+EXCEPTIONS: dict[str, tuple[Callable[[], Any], Budget | None, str]] = {
+    "an optional stage": (lambda: Pipeline(agent("first"), member("fails", optional=True)), None, "goes on"),
+    "fewer than min_success": (lambda: FanOut([agent("first"), member("fails")], min_success=2), None, "error"),
+    "a fan-out that raises": (lambda: FanOut([agent("first"), member("fails")], on_error="raise"), None, "error"),
+    "a merge at the budget": (
+        lambda: FanOut([agent("first"), member("")], merge=agent("last", "final")),
+        Budget(calls=2),
+        "answer",
+    ),
+    "a merge at the deadline": (
+        lambda: FanOut([agent("first"), member("hangs")], merge=agent("last", "final")),
+        Budget(seconds=9),
+        "no output",
+    ),
+    "a failed classifier": (lambda: Router(member("fails"), {"yes": agent("a")}, agent("other")), None, "goes on"),
+    "a router that raises": (
+        lambda: Router(agent("look", "yes"), {"yes": member("fails")}, agent("other"), on_error="raise"),
+        None,
+        "error",
+    ),
+    "a route with a best answer": (
+        lambda: Router(agent("look", "yes"), {"yes": Vote(member("", 9), 3)}, agent("other")),
+        Budget(calls=2),
+        "best so far",
+    ),
+    "a first version that fails": (lambda: Refine(member("fails"), lambda draft: "no"), None, "error"),
+    "a draft that nobody judged": (
+        lambda: Refine(agent("first"), member("", output_type=Critique)),
+        Budget(calls=1),
+        "best so far",
+    ),
+    "a judge that fails": (
+        lambda: Debate(
+            [moody("first"), moody("second")],
+            member("fails", good=1, answer=Judgement(False, "so far"), output_type=Judgement),
+        ),
+        None,
+        "goes on",
+    ),
+    "a vote without an answer": (lambda: Vote(member("fails"), 3), None, "error"),
+    "a round of failures": (lambda: RoundRobin([member("fails")], 3), None, "error"),
+    "a mesh without an artifact": (
+        lambda: Mesh({lambda task: Handoff("member", "go on"): [member("fails")]}, "<lambda>", 1),
+        None,
+        "error",
+    ),
+    "a board on which all fail": (
+        lambda: Blackboard([Specialist(member("fails"), ["input"], {"b": str})]),
+        None,
+        "error",
+    ),
+    "advice": (
+        lambda: Pipeline(agent("first"), Gate(member("fails", output_type=Critique), optional=True)),
+        None,
+        "goes on",
+    ),
+}
+
+
+def moody(name: str) -> Agent[Any]:
+    """Another answer in each round."""
+    return Agent(name, ScriptedModel(lambda request: f"answer {len(request.messages)}"))
+
+
+@pytest.mark.parametrize("case", EXCEPTIONS)
+def test_where_the_words_make_an_exception_there_is_one(case: str) -> None:
+    flow, budget, kind = EXCEPTIONS[case]
+    result = run_sync(flow(), "go", budget=budget, on_alert=lambda alert: None)
+    assert kind_of(result) == kind
+
+
+def test_what_depends_on_a_failed_subtask_is_not_run() -> None:
+    plan = Plan([Subtask("a", "member", "do it"), Subtask("b", "first", "go on", ["a"]), Subtask("c", "first", "too")])
+    flow = Supervisor(
+        agent("planner", plan, output_type=Plan), [agent("first"), member("fails")], agent("last", "final")
+    )
+    result = run_sync(flow, "go")
+    assert result.facts["supervisor"]["failed"] == {"a": "Overloaded: busy", "b": "needs a, which has no result"}
+    assert result.output == "final"
+
+
 def test_the_page_says_what_the_profiles_say() -> None:
     """`docs/patterns.md` is written from them; `make docs` writes it anew."""
     spec = importlib.util.spec_from_file_location("patterns_doc", ROOT / "scripts/patterns_doc.py")
