@@ -19,6 +19,7 @@ from outlay.events.records import RunFinished, RunResumed, RunStarted
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.node import Node
+from outlay.protocols.store import Fence
 from outlay.runtime.alerts import alert_to
 from outlay.runtime.asking import close_items, forget_budgets
 from outlay.runtime.beside import Beside
@@ -31,6 +32,7 @@ from outlay.runtime.flight import Flight
 from outlay.runtime.host import Host
 from outlay.runtime.identity import Scope, current_scope, install, segment, uninstall
 from outlay.runtime.inbox import Inbox, distinct
+from outlay.runtime.limits import recorded
 from outlay.runtime.ownership import ownership_in
 from outlay.runtime.parking import Parking
 from outlay.runtime.recall import Past, recall
@@ -82,7 +84,8 @@ async def execute(
         await ownership.check_free(leg.run_id, past.journal.owner, wall)
     owner = await ownership.begin(leg.run_id, wall)
     try:
-        return await _work(host, root, value, label, limits, replace(leg, owner=owner))
+        fence = await ownership.take_over(leg.run_id) if past is not None and past.events else None
+        return await _work(host, root, value, label, limits, replace(leg, owner=owner, fence=fence))
     finally:
         ownership.end(leg.run_id)
 
@@ -98,6 +101,7 @@ class Leg:
     strict: bool
     past: Past | None = None
     owner: str = ""
+    fence: Fence | None = None
 
     @property
     def is_over(self) -> bool:
@@ -110,7 +114,8 @@ async def _work(
     loop = asyncio.get_running_loop()
     wall = wall_clock(loop)
     past, run_id = leg.past, leg.run_id
-    recorder = Recorder(run_id, wall, host.store, host.listeners, leg.streaming, () if past is None else past.events)
+    before = () if past is None else past.events
+    recorder = Recorder(run_id, wall, host.store, host.listeners, leg.streaming, before, leg.fence)
     recorder.sealed = leg.is_over
     flight = Flight(loop)
     parking = Parking(loop, lambda: len(flight) > 0, lambda: len(recorder.events))
@@ -200,6 +205,7 @@ def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shap
         limits=_all_limits(state),
         shape=shape,
         owner=leg.owner,
+        source=host.source,
         parent="" if fork is None else fork.parent,
         at="" if fork is None else fork.at,
         changed=changed,
@@ -208,8 +214,8 @@ def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shap
 
 def _announce_again(state: RunState, host: Host, path: str, leg: Leg, shape: str) -> None:
     """The first event of a later leg."""
-    lane, limits = _lane(host), _all_limits(state)
-    state.recorder.emit(RunResumed, path, lane=lane, limits=limits, shape=shape, owner=leg.owner)
+    facts = {"lane": _lane(host), "limits": _all_limits(state), "shape": shape, "owner": leg.owner}
+    state.recorder.emit(RunResumed, path, **facts, source=host.source)
 
 
 def _lane(host: Host) -> str:
@@ -217,7 +223,7 @@ def _lane(host: Host) -> str:
 
 
 def _all_limits(state: RunState) -> tuple[dict[str, str], ...]:
-    return tuple(_limits(account.budget) for account in state.budgets.root)
+    return tuple(recorded(account.budget) for account in state.budgets.root)
 
 
 def _go_on(state: RunState, past: Past, shape: str, strict: bool) -> None:
@@ -378,11 +384,6 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
 
 def _reason_of(error: BaseException) -> str:
     return "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
-
-
-def _limits(budget: Budget) -> dict[str, str]:
-    names = ("usd", "tokens", "calls", "seconds", "depth", "fan_out")
-    return {name: str(value) for name in names if (value := getattr(budget, name)) is not None}
 
 
 def _unlabelled(input: Any) -> tuple[Any, Label]:

@@ -39,6 +39,8 @@ class Host:
     #: In loop time: what `seconds` of a budget of many runs leaves to all of them together.
     deadline: float | None = None
     stages: Stages = field(default_factory=Stages)
+    #: The flow's address, recorded for `outlay resume`.
+    source: str = ""
 
 
 class Options(TypedDict, total=False):
@@ -54,6 +56,7 @@ class Options(TypedDict, total=False):
     seed: int | None
     history: Transcript | None
     strict: bool
+    source: str
 
 
 class RunOptions(Options, total=False):
@@ -87,6 +90,7 @@ class hosting:
             listeners if on_event is None else (*listeners, on_event),
             options.get("deps"),
             deadline,
+            source=options.get("source", ""),
         )
 
     async def __aenter__(self) -> Host:

@@ -16,7 +16,7 @@ from outlay.sharing import names
 from outlay.sharing.actor import Actor
 from outlay.sharing.contents import as_bytes, digest_of
 from outlay.sharing.labels import label_of
-from outlay.sharing.packing import pack, unpack
+from outlay.sharing.packing import pack, plain, unpack
 from outlay.sharing.workspace import IGNORED, Workspace
 from outlay.values.shared import Artifact
 
@@ -85,7 +85,8 @@ class Artifacts:
                 f"the artifact {mine.name!r} has no version {mine.version - 1}",
                 hint="versions follow one another from 1",
             )
-        body = pack(asdict(mine), self._actor.label, f"what is known of {mine.name!r}")
+        what = f"what is known of {mine.name!r}"
+        body = pack(plain(asdict(mine), what), self._actor.label, what)
         self._store.keep([(bytes.fromhex(mine.digest), data)])  # the store writes in this order
         try:
             await self._store.commit([Change(ARTIFACTS, self._key(mine.name, mine.version), body, 0)])

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from outlay.errors import Conflict
 from outlay.protocols.store import Row
 from outlay.stores.batch import Batch, Commit
-from outlay.stores.changes import Held, Place, decide, holds, places
+from outlay.stores.changes import Held, Place, decide, places
 from outlay.stores.checksums import of_blob, of_document, of_row
 from outlay.stores.database import error_name
 from outlay.stores.refusals import Lost
@@ -18,7 +18,7 @@ _EVENT = "INSERT INTO events (id, time, kind, body, crc) VALUES (?, ?, ?, ?, ?)"
 _BLOB = "INSERT OR IGNORE INTO blobs (digest, content, crc) VALUES (?, ?, ?)"
 _TAKEN = "SELECT 1 FROM events e JOIN runs r ON r.id = e.run WHERE r.run = ? AND e.id = r.id << ? | ?"
 _HELD = "SELECT version, body FROM documents WHERE collection = ? AND key = ?"
-_VERSION = "SELECT version, x'' FROM documents WHERE collection = ? AND key = ? AND body IS NOT NULL"
+_HOLDS = "SELECT 1 FROM documents WHERE collection = ? AND key = ? AND version = ? AND body IS NOT NULL"
 _SET = "INSERT OR REPLACE INTO documents (collection, key, version, body, crc) VALUES (?, ?, ?, ?, ?)"
 #: Runs whose numbers are remembered.
 _KNOWN_RUNS = 10_000
@@ -58,15 +58,14 @@ class Inserts:
     def _lost_fences(self, batch: Batch) -> dict[str, Lost]:
         lost: dict[str, Lost] = {}
         for fence, runs in batch.fenced_runs().items():
-            place = (fence.collection, fence.key)
-            if not holds(fence, self._held([place], _VERSION)):
+            if self._connection.execute(_HOLDS, (fence.collection, fence.key, fence.version)).fetchone() is None:
                 lost.update(dict.fromkeys(runs, fence))
         return lost
 
-    def _held(self, wanted: Iterable[Place], query: str = _HELD) -> dict[Place, Held]:
+    def _held(self, wanted: Iterable[Place]) -> dict[Place, Held]:
         found: dict[Place, Held] = {}
         for place in wanted:
-            if row := self._connection.execute(query, place).fetchone():
+            if row := self._connection.execute(_HELD, place).fetchone():
                 found[place] = Held(*row)
         return found
 
