@@ -20,11 +20,12 @@ from weakref import WeakKeyDictionary, ref
 
 from outlay.errors import Conflict, OutlayError
 from outlay.protocols.documents import Change
-from outlay.protocols.store import Store
+from outlay.protocols.store import Fence, Store
 
 #: A process that has not renewed its lease for so long has lost its runs.
 LEASE_SECONDS = 15.0
 _COLLECTION = "owners"
+_RUNS = "runs.owner"
 
 
 class Ownership:
@@ -62,6 +63,12 @@ class Ownership:
             raise
         self._watch(wall)
         return me()
+
+    async def take_over(self, run_id: str) -> Fence:
+        """What this process's events of a run that goes on are written under: whoever takes it over next shuts it
+        out, and it is let in again where it was shut out itself before."""
+        (version,) = await self._store.commit((Change(_RUNS, run_id, json.dumps(me()).encode(), None),))
+        return Fence(_RUNS, run_id, version)
 
     def end(self, run_id: str) -> None:
         del self._live[run_id]
