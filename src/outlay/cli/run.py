@@ -19,7 +19,8 @@ from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
 from outlay.cli.words import short
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, Event
+from outlay.events import BudgetAlert, CircuitChanged, Event
+from outlay.runtime.alerts import circuit_text
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.stores.opening import open_store
@@ -79,7 +80,10 @@ async def go(
         tally.add(event)
         id = event.run
 
-    def on_alert(alert: BudgetAlert) -> None:
+    def on_alert(alert: BudgetAlert | CircuitChanged) -> None:
+        if isinstance(alert, CircuitChanged):
+            progress.say(f"  {circuit_text(alert)}")
+            return
         progress.say(f"  budget of {alert.scope} at {alert.percent} %")
 
     async with open_store(setting.store) as store:

@@ -286,6 +286,14 @@ class BudgetAlert(Event, frozen=True, kw_only=True, tag="budget_alert"):
     limit: Decimal
 
 
+class CircuitChanged(Event, frozen=True, kw_only=True, tag="circuit_changed"):
+    """A circuit breaker opened or closed. `target` is the model, `state` open or closed, `reason` the last failure."""
+
+    target: str
+    state: str
+    reason: str = ""
+
+
 class Overrun(Event, frozen=True, kw_only=True, tag="overrun"):
     """A call cost more than its reservation: the provider did not honour its cap, or a bound is wrong."""
 

@@ -10,6 +10,7 @@ from outlay.errors import ConfigError
 from outlay.policies.ledger import Ledger
 from outlay.protocols.stages import Stages
 from outlay.protocols.store import Store
+from outlay.runtime import traffic
 from outlay.runtime.alerts import OnAlert
 from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
@@ -94,6 +95,7 @@ class hosting:
         )
 
     async def __aenter__(self) -> Host:
+        self._host.stages = traffic.stages()
         if self._address is not None:
             self._own = await connected(self._address)
             self._host = replace(self._host, store=self._own)
