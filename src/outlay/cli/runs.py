@@ -12,6 +12,7 @@ from outlay.analysis.runs import KINDS, RunSummary
 from outlay.analysis.runs import runs as summaries
 from outlay.analysis.text import one_line
 from outlay.cli.options import debug_option, json_option, store_option
+from outlay.cli.prune import command as prune
 from outlay.cli.stored import reading
 from outlay.cli.words import count, money
 from outlay.events import decode
@@ -20,13 +21,23 @@ from outlay.protocols.store import Store
 _SIGNS = {"completed": "✓", "error": "✗", "cancelled": "■", "budget": "■", "deadline": "■", "turn_limit": "■"}
 
 
-@click.command("runs")
+@click.group("runs", invoke_without_command=True)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most this many, the newest.")
 @store_option
 @json_option
 @debug_option
-def command(limit: int, store: str | None, as_json: bool) -> None:
-    """List the runs in the store, newest last."""
+@click.pass_context
+def command(context: click.Context, limit: int, store: str | None, as_json: bool) -> None:
+    """List the runs in the store, newest last; or clear them away, or carry one elsewhere.
+
+    \b
+        outlay runs --limit 50
+        outlay runs prune --older-than 30d --dry-run
+        outlay runs export last --output run.outlay
+        outlay runs import run.outlay
+    """
+    if context.invoked_subcommand is not None:
+        return
 
     async def read(opened: Store) -> list[RunSummary]:
         return summaries([decode(row.body) for row in await opened.events(None, KINDS)])
@@ -81,3 +92,6 @@ def _document(run: RunSummary) -> dict[str, Any]:
         "cost": money(run.cost),
         "at_least": money(run.at_least),
     }
+
+
+command.add_command(prune)

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+import click
+
 from outlay.cli.options import existing_store
 from outlay.cli.problems import Problem
 from outlay.events import Event, decode
@@ -24,6 +26,11 @@ def reading(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
             return await read(found)
 
     return asyncio.run(opened())
+
+
+def named_store(context: click.Context, store: str | None) -> str | None:
+    """The store of a command below another: its own option, or the one before its name."""
+    return store or (context.parent.params.get("store") if context.parent is not None else None)
 
 
 async def find(store: Store, name: str) -> str:

@@ -82,6 +82,16 @@ class Ownership:
                 hint=f"wait for it; should that process be gone, the run is free in {until - wall():.0f} s",
             )
 
+    async def is_worked_on(self, run_id: str, owner: str, wall: Callable[[], float]) -> bool:
+        """Whether this process, or `owner`, who worked on it last, may still be at it."""
+        if self._live[run_id]:
+            return True
+        try:
+            await self.check_free(run_id, owner, wall)
+        except Conflict:
+            return True
+        return False
+
     async def _renew(self, wall: Callable[[], float]) -> None:
         until = wall() + LEASE_SECONDS
         body = json.dumps({"until": until}).encode()
