@@ -216,11 +216,12 @@ async def test_of_two_deciders_at_once_one_wins(tmp_path: Path) -> None:
         return await ctx.gather(*(ctx.ask(f"{i}?") for i in range(20)))
 
     waiting = await run(many, "x", store=path, run_id=RUN)
-    assert len(waiting.pending) == 20
+    asked = sorted(waiting.pending, key=lambda item: int(item.question[:-1]))  # they parked as their writes returned
+    assert len(asked) == 20
     async with open_store(path) as one, open_store(path) as two:
         work = [
             approve(item.id, store=store, by=by, answer=by)
-            for item in waiting.pending
+            for item in asked
             for by, store in (("one", one), ("two", two))
         ]
         outcomes = await asyncio.gather(*work, return_exceptions=True)
@@ -490,11 +491,50 @@ def test_a_pause_that_is_not_raised_enough_asks_anew() -> None:
     assert len(paid) == 5
 
 
-def test_a_budget_is_raised_and_not_approved() -> None:
+@pytest.mark.parametrize("answer", [None, "", "0.35", "0.20", "much", "-1", "inf"])
+def test_a_raise_needs_a_higher_limit(answer: str | None) -> None:
     store = MemoryStore()
     (item,) = paused([], store).pending
-    with pytest.raises(ConfigError, match="outlay resume r --budget USD"):
-        do(approve(item.id, store=store))
+    assert (item.action, item.arguments) == ("usd", {"scope": "many", "limit": "0.35", "needed": "0.1"})
+    with pytest.raises(ConfigError, match="give answer=, a higher limit"):
+        do(approve(item.id, store=store, answer=answer))
+
+
+def test_an_approved_raise_counts_for_all_branches_and_for_later_legs() -> None:
+    """To 55 cents: two more are paid, then it pauses anew; a crash after that forgets nothing."""
+    paid: list[str] = []
+    store = MemoryStore()
+    (item,) = paused(paid, store).pending
+    do(approve(item.id, store=store, answer="0.55", by="ada"))
+    (again,) = paused(paid, store).pending
+    assert again.id != item.id
+    assert again.spent == Decimal("0.50")
+    assert len(paid) == 5
+    do(approve(again.id, store=store, answer="$2", by="ada"))
+    done = paused(paid, store)
+    assert done.output == list("abcdefgh")
+    assert (done.stop_reason, sorted(paid), done.bill.total) == ("completed", list("abcdefgh"), Decimal("0.80"))
+
+
+def test_a_raise_while_others_work_lets_the_branch_go_on() -> None:
+    """Also the budget of a node, which the run's own does not reach."""
+    store = MemoryStore()
+    worker = Agent("w", dear([cents(10, "w")] * 2), max_output_tokens=1000, min_output_tokens=1000)
+    frugal = Pipeline(worker, worker, name="frugal", budget=Budget(calls=1, on_exhausted="pause"))
+
+    @node(children=[frugal])
+    async def two(ctx: RunContext, text: str) -> list[Any]:
+        return await ctx.gather(ctx.run(frugal, text), ctx.sleep(100))
+
+    async def main() -> Result[Any]:
+        going = asyncio.create_task(run(two, "x", store=store, run_id=RUN))
+        await asyncio.sleep(50)
+        (item,) = await Inbox(store).list()
+        await approve(item.id, store=store, answer="2")
+        return await going
+
+    result = do(main())
+    assert (result.output, result.stop_reason) == (["w", None], "completed")
 
 
 def test_a_raise_that_is_denied_ends_the_run_with_what_it_has() -> None:

@@ -64,3 +64,7 @@ def _whole(found: list[dict[str, Any]], path: str) -> int:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_killed_at_every_event_on_sqlite(tmp_path: Path, seed: int) -> None:
     check(*points(str(tmp_path / "{n}.db"), tmp_path, seed))
+
+
+def test_killed_at_every_event_on_postgresql(tmp_path: Path, postgres: str) -> None:
+    check(*points(postgres, tmp_path, 4))

@@ -27,7 +27,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     """`flow` is the root's name, `input` the digest of the input, `lane` live, offline or batch.
 
     `limits` are the run's budgets as they were given: one mapping of limit to value each. `shape` is the digest of
-    the flow's parts: another one says that the code has changed. `owner` is the process that runs it. A fork names
+    the flow's parts: another one says that the code has changed. `owner` is the process that runs it, `source` the
+    flow's address as it was typed (`outlay resume` imports it). A fork names
     the run it branched off (`parent`) and the path from which on it does not share its records (`at`); `changed` is
     the digest of the input that the node there gets instead of its own.
     """
@@ -39,6 +40,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     limits: tuple[dict[str, str], ...] = ()
     shape: str = ""
     owner: str = ""
+    source: str = ""
     parent: str = ""
     at: str = ""
     changed: str = ""
@@ -52,6 +54,7 @@ class RunResumed(Event, frozen=True, kw_only=True, tag="run_resumed"):
     limits: tuple[dict[str, str], ...] = ()
     shape: str = ""
     owner: str = ""
+    source: str = ""
 
 
 class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):

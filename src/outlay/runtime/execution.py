@@ -31,6 +31,7 @@ from outlay.runtime.flight import Flight
 from outlay.runtime.host import Host
 from outlay.runtime.identity import Scope, current_scope, install, segment, uninstall
 from outlay.runtime.inbox import Inbox, distinct
+from outlay.runtime.limits import recorded
 from outlay.runtime.ownership import ownership_in
 from outlay.runtime.parking import Parking
 from outlay.runtime.recall import Past, check_kept, recall
@@ -203,6 +204,7 @@ def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shap
         limits=_all_limits(state),
         shape=shape,
         owner=leg.owner,
+        source=host.source,
         parent="" if fork is None else fork.parent,
         at="" if fork is None else fork.at,
         changed=changed,
@@ -211,8 +213,8 @@ def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shap
 
 def _announce_again(state: RunState, host: Host, path: str, leg: Leg, shape: str) -> None:
     """The first event of a later leg."""
-    lane, limits = _lane(host), _all_limits(state)
-    state.recorder.emit(RunResumed, path, lane=lane, limits=limits, shape=shape, owner=leg.owner)
+    facts = {"lane": _lane(host), "limits": _all_limits(state), "shape": shape, "owner": leg.owner}
+    state.recorder.emit(RunResumed, path, **facts, source=host.source)
 
 
 def _lane(host: Host) -> str:
@@ -220,7 +222,7 @@ def _lane(host: Host) -> str:
 
 
 def _all_limits(state: RunState) -> tuple[dict[str, str], ...]:
-    return tuple(_limits(account.budget) for account in state.budgets.root)
+    return tuple(recorded(account.budget) for account in state.budgets.root)
 
 
 def _go_on(state: RunState, past: Past, shape: str, strict: bool) -> None:
@@ -381,11 +383,6 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
 
 def _reason_of(error: BaseException) -> str:
     return "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
-
-
-def _limits(budget: Budget) -> dict[str, str]:
-    names = ("usd", "tokens", "calls", "seconds", "depth", "fan_out")
-    return {name: str(value) for name in names if (value := getattr(budget, name)) is not None}
 
 
 def _unlabelled(input: Any) -> tuple[Any, Label]:

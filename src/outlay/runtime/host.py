@@ -40,6 +40,8 @@ class Host:
     #: In loop time: what `seconds` of a budget of many runs leaves to all of them together.
     deadline: float | None = None
     stages: Stages = field(default_factory=Stages)
+    #: The flow's address, recorded for `outlay resume`.
+    source: str = ""
 
 
 class Options(TypedDict, total=False):
@@ -55,6 +57,7 @@ class Options(TypedDict, total=False):
     seed: int | None
     history: Transcript | None
     strict: bool
+    source: str
 
 
 class RunOptions(Options, total=False):
@@ -88,6 +91,7 @@ class hosting:
             listeners if on_event is None else (*listeners, on_event),
             options.get("deps"),
             deadline,
+            source=options.get("source", ""),
         )
 
     async def __aenter__(self) -> Host:

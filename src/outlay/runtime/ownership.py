@@ -71,16 +71,20 @@ class Ownership:
 
     async def check_free(self, run_id: str, owner: str, wall: Callable[[], float]) -> None:
         """Raises Conflict where `owner`, who worked on the run last and did not finish it, may still be at it."""
-        if not owner or owner == me() or _is_dead_here(owner):
+        if owner == me() or (left := await self.lease_of(owner, wall)) <= 0:
             return
+        raise Conflict(
+            f"run {run_id} is being worked on by {owner.rpartition(':')[0]}",
+            theirs=owner,
+            hint=f"wait for it; should that process be gone, the run is free in {left:.0f} s",
+        )
+
+    async def lease_of(self, owner: str, wall: Callable[[], float]) -> float:
+        """The seconds for which `owner` may still be at work on its runs; 0 or less where it is gone."""
+        if not owner or _is_dead_here(owner):
+            return 0.0
         lease = await self._store.read(_COLLECTION, owner)
-        until = 0.0 if lease is None else float(json.loads(lease.body)["until"])
-        if until > wall():
-            raise Conflict(
-                f"run {run_id} is being worked on by {owner.rpartition(':')[0]}",
-                theirs=owner,
-                hint=f"wait for it; should that process be gone, the run is free in {until - wall():.0f} s",
-            )
+        return 0.0 if lease is None else float(json.loads(lease.body)["until"]) - wall()
 
     async def is_worked_on(self, run_id: str, owner: str, wall: Callable[[], float]) -> bool:
         """Whether this process, or `owner`, who worked on it last, may still be at it."""

@@ -122,18 +122,26 @@ def _make_writable(path: Path) -> None:
 
 def _check_length(path: Path) -> None:
     """Raises ConfigError for a file whose end is missing: SQLite would read zeros there."""
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
+    if _is_short(path):
+        # Unless another process was just writing it.
+        time.sleep(0.05)
+        if _is_short(path):
+            raise ConfigError(f"the store {path} is damaged: its end is missing", hint=_RESTORE)
+
+
+def _is_short(path: Path) -> bool:
+    for log in (f"{path}-wal", f"{path}-journal"):
         # It may hold the end, where a checkpoint was cut short.
-        return
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(log).st_size:
+                return False
     with path.open("rb") as file:
         header = file.read(100)
         length = os.fstat(file.fileno()).st_size
     # Offsets of the file format, https://www.sqlite.org/fileformat2.html#the_database_header
     page = int.from_bytes(header[16:18])
     pages = int.from_bytes(header[28:32])
-    if header.startswith(b"SQLite format 3\0") and length < pages * (65536 if page == 1 else page):
-        raise ConfigError(f"the store {path} is damaged: its end is missing", hint=_RESTORE)
+    return header.startswith(b"SQLite format 3\0") and length < pages * (65536 if page == 1 else page)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

@@ -9,7 +9,7 @@ from outlay.errors import Conflict
 from outlay.protocols.store import Row
 from outlay.protocols.upkeep import TOUCH_SECONDS
 from outlay.stores.batch import Batch, Commit, Forget, Sweep
-from outlay.stores.changes import Held, Place, decide, holds, places
+from outlay.stores.changes import Held, Place, decide, places
 from outlay.stores.checksums import of_blob, of_document, of_row
 from outlay.stores.database import error_name
 from outlay.stores.refusals import Lost
@@ -22,7 +22,7 @@ ON CONFLICT (digest) DO UPDATE SET kept = excluded.kept WHERE coalesce(kept, 0) 
 """
 _TAKEN = "SELECT 1 FROM events e JOIN runs r ON r.id = e.run WHERE r.run = ? AND e.id = r.id << ? | ?"
 _HELD = "SELECT version, body FROM documents WHERE collection = ? AND key = ?"
-_VERSION = "SELECT version, x'' FROM documents WHERE collection = ? AND key = ? AND body IS NOT NULL"
+_HOLDS = "SELECT 1 FROM documents WHERE collection = ? AND key = ? AND version = ? AND body IS NOT NULL"
 _SET = "INSERT OR REPLACE INTO documents (collection, key, version, body, crc) VALUES (?, ?, ?, ?, ?)"
 _LAST = "SELECT r.id, max(e.id) FROM runs r JOIN events e ON e.id BETWEEN r.id << ? AND (r.id << ?) + ? WHERE r.run = ?"
 _FORGET = "DELETE FROM events WHERE id BETWEEN ? AND ?"
@@ -69,15 +69,14 @@ class Inserts:
     def _lost_fences(self, batch: Batch) -> dict[str, Lost]:
         lost: dict[str, Lost] = {}
         for fence, runs in batch.fenced_runs().items():
-            place = (fence.collection, fence.key)
-            if not holds(fence, self._held([place], _VERSION)):
+            if self._connection.execute(_HOLDS, (fence.collection, fence.key, fence.version)).fetchone() is None:
                 lost.update(dict.fromkeys(runs, fence))
         return lost
 
-    def _held(self, wanted: Iterable[Place], query: str = _HELD) -> dict[Place, Held]:
+    def _held(self, wanted: Iterable[Place]) -> dict[Place, Held]:
         found: dict[Place, Held] = {}
         for place in wanted:
-            if row := self._connection.execute(query, place).fetchone():
+            if row := self._connection.execute(_HELD, place).fetchone():
                 found[place] = Held(*row)
         return found
 

@@ -105,7 +105,8 @@ class Inserts:
         return self._transaction(batch, apart=True)
 
     def _transaction(self, batch: Batch, *, apart: bool) -> Written:
-        self._connection.execute("BEGIN")
+        # Whatever the server's default: who waited for a lock must see what its holder wrote.
+        self._connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         held = self._lock(batch)
         lost: dict[str, Lost] = {}
         for fence, runs in batch.fenced_runs().items():
