@@ -13,6 +13,7 @@ import click
 from outlay.analysis.runs import KINDS, RunSummary
 from outlay.analysis.runs import runs as summaries
 from outlay.analysis.text import one_line
+from outlay.cli.archive import export, import_
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.prune import command as prune
 from outlay.cli.stored import reading
@@ -137,4 +138,5 @@ def _document(found: _Run) -> dict[str, Any]:
     }
 
 
-command.add_command(prune)
+for _command in (prune, export, import_):
+    command.add_command(_command)

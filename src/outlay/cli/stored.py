@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-from outlay.cli.options import existing_store
+from outlay.cli.options import existing_store, store_path
 from outlay.cli.problems import Problem
 from outlay.events import Event, decode
 from outlay.protocols.store import Store
@@ -17,9 +17,9 @@ from outlay.stores.opening import open_store
 T = TypeVar("T")
 
 
-def reading(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
-    """What `read` finds in the store that is meant. Raises Problem where there is none."""
-    path = existing_store(store)
+def reading(store: str | None, read: Callable[[Store], Awaitable[T]], *, make: bool = False) -> T:
+    """What `read` finds in the store that is meant. Raises Problem where there is none and `make` is not given."""
+    path = store_path(store) if make else existing_store(store)
 
     async def opened() -> T:
         async with open_store(path) as found:
