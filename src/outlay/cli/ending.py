@@ -14,7 +14,7 @@ from outlay.cli.items import item_line, ways_to_decide
 from outlay.cli.options import store_path
 from outlay.cli.problems import CODES, Problem, Quiet, as_problem, budget_stop, show
 from outlay.cli.setting import Setting
-from outlay.cli.words import jsonable, money, shown
+from outlay.cli.words import jsonable, money, short, shown
 from outlay.errors import ApprovalPending, BudgetExceeded
 from outlay.runtime.directory import default_prices
 from outlay.runtime.result import Result
@@ -46,10 +46,10 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     """Why the run did not complete, what there is of it all the same, and what to do."""
     error = result.error
     store = in_store(setting)
-    run_id = f"run {result.run_id[:6]} · {result.flow}"
+    run_id = f"run {short(result.run_id)} · {result.flow}"
     kept = f"kept: everything paid for is in {setting.place}"
-    look = f"outlay trace {result.run_id[:6]}{store}"
-    again = f"outlay resume {result.run_id[:6]}"
+    look = f"outlay trace {short(result.run_id)}{store}"
+    again = f"outlay resume {short(result.run_id)}"
     if isinstance(error, ApprovalPending):
         waiting = [item for item in result.pending if item.kind != "budget"]
         items = [item_line(item) for item in waiting[:_NAMED]]

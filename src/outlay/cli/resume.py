@@ -18,6 +18,7 @@ from outlay.cli.problems import Problem
 from outlay.cli.run import go
 from outlay.cli.setting import prepare, results_only_on_stdout
 from outlay.cli.stored import find, reading
+from outlay.cli.words import short
 from outlay.events.records import RunResumed
 from outlay.protocols.store import Store
 from outlay.runtime.limits import rebuilt
@@ -61,16 +62,15 @@ def command(
     legs = [past.started, *(event for event in past.events if isinstance(event, RunResumed))]
     id, last = past.started.run, legs[-1]
     if flow is None:
-        flow, before = flow_at(next((leg.source for leg in reversed(legs) if leg.source), ""), id[:6])
+        flow, before = flow_at(next((leg.source for leg in reversed(legs) if leg.source), ""), short(id))
         deps = before if deps is None else deps
-        click.echo(f"run {id[:6]} · {flow}{f' --deps {deps}' if deps else ''}", err=True)  # before it is imported
+        click.echo(f"run {short(id)} · {flow}{f' --deps {deps}' if deps else ''}", err=True)  # before it is imported
     with results_only_on_stdout():
         try:
             setting = prepare(flow, models or ("offline" if last.lane == "offline" else "live"), path, budget, deps)
         except Problem as problem:
-            raise Problem(
-                problem.message, *problem.facts, next=(*problem.next, f"outlay resume {id[:6]} FLOW"), code=problem.code
-            ) from problem
+            hints = (*problem.next, f"outlay resume {short(id)} FLOW")
+            raise Problem(problem.message, *problem.facts, next=hints, code=problem.code) from problem
         limits = tuple(map(rebuilt, last.limits))
         if budget is not None:
             limits = _raised(limits, budget)

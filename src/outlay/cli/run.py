@@ -17,6 +17,7 @@ from outlay.cli.problems import INTERRUPTED, Problem
 from outlay.cli.progress import Progress
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
+from outlay.cli.words import short
 from outlay.errors import BudgetExceeded
 from outlay.events import BudgetAlert, Event
 from outlay.runtime.result import Result
@@ -97,7 +98,7 @@ async def go(
             raise Problem(
                 f"interrupted after ${tally.spent:,.4f}",
                 f"run {id} · what was paid for is in {setting.place}" if id else "nothing was run",
-                next=(f"outlay trace {id[:6]}", f"outlay resume {id[:6]}{in_store(setting)}") if id else "",
+                next=(f"outlay trace {short(id)}", f"outlay resume {short(id)}{in_store(setting)}") if id else "",
                 code=INTERRUPTED,
             ) from None
         except BudgetExceeded as error:

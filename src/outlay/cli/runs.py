@@ -17,7 +17,7 @@ from outlay.cli.archive import export, import_
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.prune import command as prune
 from outlay.cli.stored import reading
-from outlay.cli.words import count, money
+from outlay.cli.words import count, money, short
 from outlay.events import decode
 from outlay.protocols.store import Store
 from outlay.runtime.inbox import Inbox
@@ -37,7 +37,7 @@ class _Run:
     @property
     def next(self) -> str:
         """What to do about it; empty where there is nothing to do."""
-        resume = f"outlay resume {self.summary.id[:6]}{'' if self.summary.source else ' FLOW'}"
+        resume = f"outlay resume {short(self.summary.id)}{'' if self.summary.source else ' FLOW'}"
         if self.state in ("broken off", "answered"):
             return resume
         if self.state == "waiting":

@@ -19,6 +19,7 @@ from outlay.events.records import RunFinished, RunResumed, RunStarted
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.node import Node
+from outlay.protocols.store import Fence
 from outlay.runtime.alerts import alert_to
 from outlay.runtime.asking import close_items, forget_budgets
 from outlay.runtime.beside import Beside
@@ -83,7 +84,8 @@ async def execute(
         await ownership.check_free(leg.run_id, past.journal.owner, wall)
     owner = await ownership.begin(leg.run_id, wall)
     try:
-        return await _work(host, root, value, label, limits, replace(leg, owner=owner))
+        fence = await ownership.take_over(leg.run_id) if past is not None and past.events else None
+        return await _work(host, root, value, label, limits, replace(leg, owner=owner, fence=fence))
     finally:
         ownership.end(leg.run_id)
 
@@ -99,6 +101,7 @@ class Leg:
     strict: bool
     past: Past | None = None
     owner: str = ""
+    fence: Fence | None = None
 
     @property
     def is_over(self) -> bool:
@@ -111,7 +114,8 @@ async def _work(
     loop = asyncio.get_running_loop()
     wall = wall_clock(loop)
     past, run_id = leg.past, leg.run_id
-    recorder = Recorder(run_id, wall, host.store, host.listeners, leg.streaming, () if past is None else past.events)
+    before = () if past is None else past.events
+    recorder = Recorder(run_id, wall, host.store, host.listeners, leg.streaming, before, leg.fence)
     recorder.sealed = leg.is_over
     flight = Flight(loop)
     parking = Parking(loop, lambda: len(flight) > 0, lambda: len(recorder.events))

@@ -64,6 +64,7 @@ async def prune(store: Store, chosen: Plan, *, keep_events: bool = False, grace:
         last = {life.run: known[life.run].last for life in marked if life.run in known and life.run not in needed}
         forgotten = set(await store.forget(last))
         gone = [life for life in marked if life.run in forgotten]
+        await ownership_in(store).forget(life.run for life in gone)
     contents = await sweep(store, grace)
     freed: int | None = 0
     if gone or contents:
