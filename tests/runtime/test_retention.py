@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from outlay.errors import JournalMismatch, RunTaken
 from outlay.events import RunFinished, RunStarted, decode
 from outlay.events.records import ContentsPruned
 from outlay.patterns import Pipeline
+from outlay.protocols.documents import Change
 from outlay.protocols.store import Store
 from outlay.protocols.upkeep import Span
 from outlay.runtime.retention import Pruned, plan_for, prune, sweep
@@ -81,6 +83,22 @@ def test_a_run_that_waits_for_a_human_stays() -> None:
     chosen = plan(known(life("asked", 10, "approval"), life("paused", 10, "budget")), 20, waiting=["paused"])
     assert chosen.go == ()
     assert chosen.kept == {"asked": "waits for a human", "paused": "waits for a human"}
+
+
+def test_a_run_whose_turn_a_session_has_not_taken_over_stays() -> None:
+    """It holds the session: it may have died between its answer and the session's document."""
+    chosen = plan(known(life("held", 10), life("free", 10)), 20, held=["held"])
+    assert [one.run for one in chosen.go] == ["free"]
+    assert chosen.kept == {"held": "a session goes on from it"}
+
+
+async def test_the_run_that_holds_a_session_is_read_from_its_document(store: Store) -> None:
+    await run(flow(), "x", store=store, run_id="r")
+    for number, holder in enumerate((None, {"owner": "o", "run": "r", "since": 0, "token": "t"})):
+        body = json.dumps({"holder": holder, "tips": {}}).encode()
+        await store.commit([Change("sessions", f"s{number}", body, 0)])
+    chosen = await plan_for(store, time.time() + 1)
+    assert (chosen.go, chosen.kept) == ((), {"r": "a session goes on from it"})
 
 
 def test_what_a_living_fork_stands_on_stays_down_to_the_first() -> None:

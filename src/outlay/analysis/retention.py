@@ -12,7 +12,9 @@ from outlay.protocols.upkeep import Span
 #: The stored kinds that this needs.
 KINDS = ("run_started", "run_resumed", "run_finished", "contents_pruned")
 #: Why a run that is old enough stays all the same.
-Reason: TypeAlias = Literal["waits for a human", "is being worked on", "a fork stands on it"]
+Reason: TypeAlias = Literal[
+    "waits for a human", "is being worked on", "a session goes on from it", "a fork stands on it"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,12 @@ def plan(
     *,
     waiting: Collection[str] = (),
     busy: Collection[str] = (),
+    held: Collection[str] = (),
     keep_events: bool = False,
 ) -> Plan:
-    """Runs that ended before `before` go, but those that wait for a human, those that somebody works on (`busy`), and
-    those that a fork which stays needs. With `keep_events` those whose contents are gone already stay as they are."""
+    """Runs that ended before `before` go, but those that wait for a human, those that somebody works on (`busy`),
+    those whose turn a session has not taken over yet (`held`), and those that a fork which stays needs. With
+    `keep_events` those whose contents are gone already stay as they are."""
     old = [life for life in known.values() if life.ended < before and not (keep_events and life.pruned)]
     kept: dict[str, Reason] = {}
     for life in old:
@@ -86,6 +90,8 @@ def plan(
             kept[life.run] = "waits for a human"
         elif life.run in busy:
             kept[life.run] = "is being worked on"
+        elif life.run in held:
+            kept[life.run] = "a session goes on from it"
     going = {life.run for life in old} - kept.keys()
     needed = needed_by_forks(known, known.keys() - going)
     kept |= dict.fromkeys((life.run for life in old if life.run in going & needed), "a fork stands on it")

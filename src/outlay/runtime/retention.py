@@ -12,6 +12,7 @@ Safe beside runs that are going, by three rules:
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from outlay.runtime.inbox import Inbox
 from outlay.runtime.ownership import ownership_in
 
 _AT_ONCE = 500
+#: The documents of sessions.
+_SESSIONS = "sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,15 @@ async def plan_for(store: Store, before: float, *, keep_events: bool = False) ->
     ownership = ownership_in(store)
     busy = [life.run for life in old if await ownership.is_worked_on(life.run, _owner(life), time.time)]
     waiting = {item.run_id for item in await Inbox(store).list()}
-    return plan(known, before, waiting=waiting, busy=busy, keep_events=keep_events)
+    held = await _held(store)
+    return plan(known, before, waiting=waiting, busy=busy, held=held, keep_events=keep_events)
+
+
+async def _held(store: Store) -> set[str]:
+    """The runs that hold a session. One that came to its end and died has its turn of the conversation in its last
+    event alone, until the session's next run looks for it there."""
+    holders = [json.loads(document.body).get("holder") for document in await store.list(_SESSIONS)]
+    return {holder["run"] for holder in holders if holder}
 
 
 async def prune(store: Store, chosen: Plan, *, keep_events: bool = False, grace: float = GRACE_SECONDS) -> Pruned:
