@@ -9,7 +9,11 @@ from outlay.events.records import (
     CallFinished,
     CallStarted,
     Checked,
+<<<<<<< HEAD
     CircuitChanged,
+=======
+    ContentsPruned,
+>>>>>>> storage
     Custom,
     Decision,
     Drawn,
@@ -41,7 +45,11 @@ __all__ = [
     "CallFinished",
     "CallStarted",
     "Checked",
+<<<<<<< HEAD
     "CircuitChanged",
+=======
+    "ContentsPruned",
+>>>>>>> storage
     "Custom",
     "Decision",
     "Drawn",

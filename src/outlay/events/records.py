@@ -72,6 +72,13 @@ class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
     output: str = ""
 
 
+class ContentsPruned(Event, frozen=True, kw_only=True, tag="contents_pruned"):
+    """Retention took the contents of a run that is over, or will in a moment: its events still tell the bill, but it
+    can no longer go on. `ended` is when the run came to its end, in seconds since the epoch."""
+
+    ended: float = 0.0
+
+
 class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
     """`type` is agent, function, or the pattern's class name."""
 

@@ -36,7 +36,7 @@ from outlay.runtime.inbox import Inbox, distinct
 from outlay.runtime.limits import recorded
 from outlay.runtime.ownership import ownership_in
 from outlay.runtime.parking import Parking
-from outlay.runtime.recall import Past, recall
+from outlay.runtime.recall import Past, check_kept, recall
 from outlay.runtime.recorder import Recorder
 from outlay.runtime.replay import Replay
 from outlay.runtime.result import Result
@@ -155,6 +155,9 @@ async def _work(
         parking.decisions = state.inbox.decisions
     if past is not None:
         _go_on(state, past, shape, leg.strict)
+        if host.store is not None and not leg.is_over:
+            await recorder.durable()
+            await check_kept(host.store, past)
         await forget_budgets(state)
     context = Context(state, root, path, value, None)
     context.label = label

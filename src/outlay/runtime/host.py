@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
 from outlay.errors import ConfigError
@@ -21,7 +22,7 @@ from outlay.values.budget import Budget
 from outlay.values.transcript import Transcript
 
 Budgets: TypeAlias = Budget | Sequence[Budget] | None
-StoreLike: TypeAlias = str | Store | None
+StoreLike: TypeAlias = str | Path | Store | None
 OnAsk: TypeAlias = Callable[[Pending], Any]
 
 
@@ -79,13 +80,13 @@ class hosting:
     ) -> None:
         directory = Directory(options.get("models"), default_prices())
         store, on_event = options.get("store"), options.get("on_event")
-        self._address = store if isinstance(store, str) else None
+        self._address = store if isinstance(store, str | Path) else None
         self._own: Store | None = None
         self._host = Host(
             directory,
             Ledger(),
             shared,
-            None if isinstance(store, str) else store,
+            None if isinstance(store, str | Path) else store,
             options.get("on_alert"),
             options.get("on_ask"),
             listeners if on_event is None else (*listeners, on_event),
