@@ -31,6 +31,7 @@ from outlay.stores.opening import open_store
 @click.option(
     "--input", "given", metavar="TEXT|@FILE|-", required=True, help="The input: a text, a file, or - for stdin."
 )
+@click.option("--session", metavar="ID", help="Go on with this conversation: the next run of it sees this one.")
 @flow_options
 @store_option
 @json_option
@@ -38,6 +39,7 @@ from outlay.stores.opening import open_store
 def command(
     flow: str,
     given: str,
+    session: str | None,
     budget: Decimal | None,
     models: str | None,
     deps: str | None,
@@ -56,7 +58,7 @@ def command(
         setting = prepare(flow, models, store, budget, deps)
         text, origin = read_input(given)
         value = InputType(setting.root).read(text, origin)
-        result = asyncio.run(_run(setting, value))
+        result = asyncio.run(_run(setting, value, session))
     bill = result.bill
     if as_json:
         click.echo(json.dumps(_document(result, bill), ensure_ascii=False, indent=2))
@@ -69,7 +71,7 @@ def command(
     raise Quiet(CODES.get(result.stop_reason, 1))
 
 
-async def _run(setting: Setting, value: Any) -> Result[Any]:
+async def _run(setting: Setting, value: Any, session: str | None) -> Result[Any]:
     tally = Tally(setting.root)
     progress = Progress(f"{setting.root.name} · {setting.choice.says}", tally, rows=1, limit=setting.budget)
     run_id = ""
@@ -95,6 +97,7 @@ async def _run(setting: Setting, value: Any) -> Result[Any]:
                     budget=setting.limits,
                     deps=deps,
                     store=store,
+                    session=session,
                     models=setting.choice.lane,
                     on_event=on_event,
                     on_alert=on_alert,

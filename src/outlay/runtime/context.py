@@ -49,6 +49,7 @@ from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.budgets import Chain, Left, SeenLeft
 from outlay.runtime.call import Call, call_key, deadline_exceeded, request_hash
+from outlay.runtime.conversations import ROOT
 from outlay.runtime.flatten import flatten
 from outlay.runtime.flight import is_beside
 from outlay.runtime.identity import Scope, current_scope, digest, item, segment
@@ -87,6 +88,7 @@ class Context:
     """RunContext for one running node (protocols/context.py says what each member means)."""
 
     __slots__ = (
+        "_began",
         "_chain",
         "_conversations",
         "_counts",
@@ -131,6 +133,8 @@ class Context:
         #: What tools gave, below this node and in what finished before it; the first `_inherited` were there before.
         self._tool_results: Sequence[ToolResult] = () if parent is None else parent._tool_results
         self._inherited = len(self._tool_results)
+        #: What the node's conversation was when it came to its first turn.
+        self._began: Transcript | None = None
         self._idempotency_key = ""
         self._if_stopped: Callable[[], Any] | None = None
         self._running = 0
@@ -222,7 +226,21 @@ class Context:
         if self._transcript is not EMPTY:
             return self._transcript
         state = self._run
-        return state.history if self.node is state.root or getattr(self.node, "history", False) else EMPTY
+        if not self._remembers:
+            return EMPTY
+        if state.conversations is None:
+            return state.history
+        self._met(state.conversations.label(self._memory))
+        return state.conversations.before(self._memory)
+
+    @property
+    def _remembers(self) -> bool:
+        return self.node is self._run.root or getattr(self.node, "history", False)
+
+    @property
+    def _memory(self) -> str:
+        """Whose conversation of the session this node goes on with."""
+        return ROOT if self.node is self._run.root else self._place
 
     def transcript_of(self, child: Node[Any, Any]) -> Transcript | None:
         return self._conversations.get(child)
@@ -381,6 +399,8 @@ class Context:
                 self.parent.finished.extend(self.finished)
             if self._finish is not None and (self.parent is None or self._finish is not self.parent._finish):
                 state.budgets.ledger.put_back(self._finish)
+        if state.conversations is not None and self._began is not None and self._remembers:
+            state.conversations.add(self._memory, self._began, self._transcript)
         if self.parent is not None:
             self.parent.finished.append((self.path, output))
             if gained := self._tool_results[self._inherited :]:
@@ -793,11 +813,13 @@ class Context:
         self._run.recorder.emit(Skipped, path, reason=reason, error="" if error is None else one_line(error))
 
     def keep(self, transcript: Transcript, tool_results: Sequence[ToolResult] = ()) -> None:
+        if self._began is None:
+            self._began = self.transcript
         self._transcript = transcript
         self._tool_results, self._inherited = tool_results, 0
         if self.parent is not None:
             self.parent._conversations[self.node] = transcript
-        if self.node is self._run.root or getattr(self.node, "history", False):
+        if self._remembers:
             self._run.transcript = transcript
 
     def if_stopped(self, answer: Callable[[], Any]) -> None:

@@ -60,6 +60,7 @@ class RunOptions(Options, total=False):
     """What `run` takes besides the flow and its input."""
 
     run_id: str | None
+    session: str | None
 
 
 class hosting:

@@ -71,16 +71,20 @@ class Ownership:
 
     async def check_free(self, run_id: str, owner: str, wall: Callable[[], float]) -> None:
         """Raises Conflict where `owner`, who worked on the run last and did not finish it, may still be at it."""
-        if not owner or owner == me() or _is_dead_here(owner):
-            return
-        lease = await self._store.read(_COLLECTION, owner)
-        until = 0.0 if lease is None else float(json.loads(lease.body)["until"])
-        if until > wall():
+        left = await self.still_at_it(owner, wall)
+        if left > 0:
             raise Conflict(
                 f"run {run_id} is being worked on by {owner.rpartition(':')[0]}",
                 theirs=owner,
-                hint=f"wait for it; should that process be gone, the run is free in {until - wall():.0f} s",
+                hint=f"wait for it; should that process be gone, the run is free in {left:.0f} s",
             )
+
+    async def still_at_it(self, owner: str, wall: Callable[[], float]) -> float:
+        """For how many more seconds another process may be at work: 0 or less for one that is gone, and for this."""
+        if not owner or owner == me() or _is_dead_here(owner):
+            return 0.0
+        lease = await self._store.read(_COLLECTION, owner)
+        return 0.0 if lease is None else float(json.loads(lease.body)["until"]) - wall()
 
     async def _renew(self, wall: Callable[[], float]) -> None:
         until = wall() + LEASE_SECONDS

@@ -69,6 +69,7 @@ async def stream(
                 input,
                 limits,
                 run_id=options.get("run_id"),
+                session=options.get("session"),
                 seed=options.get("seed"),
                 history=options.get("history"),
                 strict=options.get("strict", False),
