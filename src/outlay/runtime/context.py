@@ -834,7 +834,7 @@ class Context:
         cap: int = getattr(node, "max_output_tokens", 0)
         input_tokens: int = getattr(node, "max_input_tokens", None) or _FINISH_INPUT_TOKENS
         ask = Ask(self._run.directory.price(model), input_tokens, cap)
-        self._finish = self._run.budgets.ledger.set_aside(self._chain, ask)
+        self._finish = self._run.budgets.set_aside(self._chain, ask)
         self.decide("finishing_reserve", agent=node.name, reserved=str(self._finish.usd))
 
 

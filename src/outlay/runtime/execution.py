@@ -146,7 +146,12 @@ async def _work(
         loop,
         wall,
         recorder,
-        BudgetTree(host.ledger, host.shared + accounts_for(root.name, limits), alert_to(recorder, host.on_alert, path)),
+        BudgetTree(
+            host.ledger,
+            host.shared + accounts_for(root.name, limits, host.windows),
+            alert_to(recorder, host.on_alert, path),
+            host.windows,
+        ),
         host.directory,
         flight,
         parking,
@@ -173,6 +178,8 @@ async def _work(
     context = Context(state, root, path, value, None)
     context.label = label
     context.add_root_budgets(host.deadline, leg.waited + (0.0 if past is None else past.journal.active))
+    if not leg.is_over:
+        await state.budgets.look()
     started = loop.time()
     install(loop)
     try:
@@ -180,6 +187,7 @@ async def _work(
     finally:
         flight.on_landed = parking.on_look = None  # or they would hold each other, and with them the run
         uninstall(loop)
+        state.budgets.close()
 
 
 def _as_stored(result: Result[Any], past: Past, root: Node[Any, Any]) -> Result[Any]:
@@ -404,7 +412,7 @@ def _reason_of(error: BaseException) -> str:
 
 
 def _limits(budget: Budget) -> dict[str, str]:
-    names = ("usd", "tokens", "calls", "seconds", "depth", "fan_out")
+    names = ("usd", "tokens", "calls", "seconds", "depth", "fan_out", "scope", "per")
     return {name: str(value) for name in names if (value := getattr(budget, name)) is not None}
 
 

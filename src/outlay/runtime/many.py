@@ -56,8 +56,9 @@ async def run_many(
     options = RunOptions(
         deps=deps, store=store, models=models, on_event=on_event, on_alert=on_alert, on_ask=on_ask, seed=seed
     )
-    async with hosting(options, shared=accounts_for(root.name, limits), deadline=deadline) as host:
-        preflight.check(root, host.directory, limits)
+    async with hosting(options, deadline=deadline) as host:
+        preflight.check(root, host.directory, limits, host.store)
+        host.shared = accounts_for(root.name, limits, host.windows)
         source = aiter(_each(rows))
         async for row in _rows(host, root, source, concurrency, seed):
             yield row

@@ -67,7 +67,7 @@ async def run(
     options = RunOptions(deps=deps, store=store, models=models, on_event=on_event, on_alert=on_alert, on_ask=on_ask)
     async with hosting(options) as host:
         limits = as_budgets(budget)
-        preflight.check(root, host.directory, limits)
+        preflight.check(root, host.directory, limits, host.store)
         return await execute(
             host, root, input, limits, run_id=run_id, seed=seed, history=history, strict=strict, session=session
         )
