@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from outlay.agents.function import node
     from outlay.agents.tool import Tool, tool
     from outlay.protocols.context import RunContext
+    from outlay.runtime.approvals import approve, deny
     from outlay.runtime.fork import fork
     from outlay.runtime.many import run_many
     from outlay.runtime.result import Result
@@ -43,6 +44,8 @@ _WHERE = {
     "RunContext": "protocols.context",
     "Tool": "agents.tool",
     "Usage": "values.usage",
+    "approve": "runtime.approvals",
+    "deny": "runtime.approvals",
     "fork": "runtime.fork",
     "node": "agents.function",
     "open_store": "stores.opening",
@@ -64,6 +67,8 @@ __all__ = [
     "RunContext",
     "Tool",
     "Usage",
+    "approve",
+    "deny",
     "fork",
     "node",
     "open_store",

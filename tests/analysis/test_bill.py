@@ -215,6 +215,21 @@ def test_a_call_sent_again_after_a_crash_leaves_the_first_attempt_in_doubt():
     log.finish("reply", attempt=2)
     bill = Bill.of(log.events)
     assert (bill.in_doubt, bill.doubtful, bill.lines[0].calls, bill.lines[0].retries) == (Decimal("0.02"), 1, 1, 1)
+    assert bill.billed_twice == 1
+    assert "without an answer, outside the total · 1 possibly billed twice" in str(bill)
+
+
+def test_what_was_not_sent_again_is_not_billed_twice():
+    """Neither a call that is still open nor one whose failure the provider does not bill."""
+    log = Log()
+    log.start("reply", reserved=Decimal("0.02"))
+    log.start("other")
+    log.fail("other", maybe_billed=False)
+    log.start("other", attempt=2)
+    log.finish("other", attempt=2)
+    bill = Bill.of(log.events)
+    assert (bill.doubtful, bill.billed_twice) == (1, 0)
+    assert "billed twice" not in str(bill)
 
 
 def test_so_does_one_that_is_sent_again_under_its_old_number():
@@ -268,7 +283,7 @@ knowledge     claude-sonnet-4-6        1         0     151,020     292,140      
 reply         claude-sonnet-4-6        1         0     190,450     260,330       1,104    142,880     $2.7969
 total                                  3         1     414,590     961,270       2,588    245,524     $4.8518
 
-70 % of input read from cache · in doubt $0.0081: 1 call without an answer, outside the total
+70 % of input read from cache · in doubt $0.0081: 1 call without an answer, outside the total · 1 possibly billed twice
 2 tool calls, 1 failed · checked by: citations, length (1 output refused)"""
 
 

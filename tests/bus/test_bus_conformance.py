@@ -11,7 +11,9 @@ import pytest
 from bus.conftest import Site
 from outlay.bus import Bus, Consumer, Headers, Message
 from outlay.errors import ConfigError, Conflict, MessageTooLarge
-from outlay.values.label import untrusted
+from outlay.sharing import Outbox, Outgoing, State
+from outlay.stores import open_store
+from outlay.values.label import TRUSTED, untrusted
 
 #: Seconds in which nothing must arrive: some looks of either broker.
 NOTHING = 0.06
@@ -65,6 +67,15 @@ async def test_what_is_said_about_a_message_travels_with_it(bus: Bus):
     assert message.published < message.leased_until
 
 
+async def test_a_body_that_nobody_labelled_is_untrusted(bus: Bus):
+    """What came over a bus is no authority unless its sender says so."""
+    await bus.publish("orders", 1)
+    await bus.publish("orders", 2, headers=Headers(label=TRUSTED))
+    messages = bus.consume("orders")
+    first, second = await take(messages), await take(messages)
+    assert (first.headers.label, second.headers.label) == (untrusted("bus"), TRUSTED)
+
+
 async def test_a_message_without_an_id_gets_one(bus: Bus):
     first, second = await bus.publish("orders", 1), await bus.publish("orders", 1)
     assert first != second
@@ -87,6 +98,29 @@ async def test_a_message_goes_to_one_member_of_each_group(bus: Bus):
     assert sorted([(await take(audit)).id for _ in ids]) == sorted(ids)
 
 
+async def test_members_side_by_side_share_the_work(bus: Bus):
+    """Each message once, however many ask at the same moment."""
+    got: list[int] = []
+    finished = asyncio.Event()
+
+    async def member() -> None:
+        async for message in bus.consume("orders"):
+            got.append(message.body)
+            await message.ack()
+            if len(got) == 60:
+                finished.set()
+
+    async with asyncio.TaskGroup() as members:
+        working = [members.create_task(member()) for _ in range(5)]
+        for n in range(60):
+            await bus.publish("orders", n, key=f"c-{n % 7}" if n % 2 else None)
+        async with asyncio.timeout(5):
+            await finished.wait()
+        for task in working:
+            task.cancel()
+    assert sorted(got) == list(range(60))
+
+
 async def test_the_first_group_gets_what_was_there_and_a_later_one_what_comes(bus: Bus):
     await bus.publish("orders", "before", key="c")
     await bus.subscribe("orders", "first")
@@ -96,6 +130,20 @@ async def test_the_first_group_gets_what_was_there_and_a_later_one_what_comes(bu
     assert [await take_body(first), await take_body(first)] == ["before", "after"]
     assert await take_body(second) == "after"
     await nothing(second)
+
+
+async def test_a_topic_may_meet_its_first_group_at_any_moment(site: Site):
+    """Whoever makes it first: nothing is lost, and nothing that is done is kept (it would fill the topic)."""
+    async with site.open(high_water=2) as one, site.open(high_water=2) as other, asyncio.timeout(10):
+        for n in range(6):
+            messages = other.consume(f"orders-{n}")
+            first = asyncio.create_task(take_body(messages))
+            await asyncio.sleep(0.002 * n)
+            await asyncio.gather(one.publish(f"orders-{n}", 0), other.subscribe(f"orders-{n}", "default"))
+            assert await first == 0
+            for m in range(1, 4):
+                await one.publish(f"orders-{n}", m)
+                assert await take_body(messages) == m
 
 
 async def test_topics_are_apart(bus: Bus):
@@ -151,6 +199,18 @@ async def test_an_id_published_twice_is_one_message(site: Site):
         await site.pass_time(0.5)
         await bus.publish("orders", "much later", id="a")
         assert await take_body(messages) == "much later"
+
+
+async def test_an_outbox_that_sends_again_sends_nothing_new(bus: Bus):
+    """A state change and its message are one commit; a relay that died after sending does no harm."""
+    async with open_store() as store:
+        await State(store, "team").set("order", 1, version=0, outbox=[Outgoing("orders", {"n": 1}, "c-1")])
+        (waiting,) = await Outbox(store).waiting()
+        await bus.publish(waiting.topic, waiting.body, key=waiting.key, id=waiting.id)
+        assert (await Outbox(store).publish(bus)).sent == 1
+    messages = bus.consume("orders")
+    assert await take_body(messages) == {"n": 1}
+    await nothing(messages)
 
 
 # ── order ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -215,6 +275,21 @@ async def test_what_is_not_acknowledged_in_time_comes_again(site: Site):
         await again.ack()
         await site.pass_time(0.45)
         await nothing(messages)
+
+
+async def test_what_somebody_left_behind_is_found_by_a_busy_consumer(site: Site):
+    """Although there is always something newer to do."""
+    async with site.open(visibility=0.3) as bus, site.open(visibility=0.3) as other:
+        await bus.publish("orders", "left", key="c-1")
+        await take(other.consume("orders"))
+        messages = bus.consume("orders")
+        for n in range(3):
+            await bus.publish("orders", n)
+        await take_body(messages)
+        await site.pass_time(0.35)
+        async with asyncio.timeout(5):
+            while (body := await take_body(messages)) != "left":
+                await bus.publish("orders", body)
 
 
 async def test_a_lease_can_be_extended(site: Site):

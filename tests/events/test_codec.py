@@ -26,6 +26,7 @@ json_values = st.recursive(
 st.register_type_strategy(Decimal, st.decimals(0, 10**12, places=8))
 OF_FIELD: dict[Any, st.SearchStrategy[Any]] = {
     str: text,
+    str | None: st.none() | text,
     int: st.integers(0, 2**53),
     float: st.floats(0, 1e12),
     bool: st.booleans(),

@@ -411,7 +411,7 @@ def test_what_an_output_writes():
         writes_of(one, {"x": 1}, {"counts": dict[str, int]})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_at_quiescence_everybody_has_seen_the_last_of_what_it_reads(data):
     """For random dependencies: each ran on the versions that stand there now, in parallel or not, and the history

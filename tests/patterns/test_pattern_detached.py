@@ -11,6 +11,7 @@ from outlay import Agent, Budget, RunContext, Usage, node, run, run_sync
 from outlay.errors import BudgetExceeded, ConfigError, Overloaded
 from outlay.events import CallFailed, NodeFinished
 from outlay.patterns import Detached, FanOut, Pipeline
+from outlay.stores.memory import MemoryStore
 from outlay.testing import Reply, ScriptedModel, virtual_time
 
 
@@ -261,3 +262,67 @@ def test_a_grace_is_finite_and_not_negative(grace):
 
     with pytest.raises(ConfigError):
         run_sync(asks, "x")
+
+
+# ── in a run that is resumed ──────────────────────────────────────────────────────────────────────────────
+
+
+def stored_run(flow, store, **options):
+    from outlay.sim import VirtualLoop
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        result = await run(flow, "go", store=store, run_id="r", **options)
+        return result, loop.time() - begun
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main())
+
+
+@pytest.mark.parametrize("seconds", [1, 100])
+def test_a_run_that_is_over_gives_its_result_again_for_nothing(seconds):
+    """What was done beside it is not done again, and what was cut off is not waited for."""
+    calls = []
+
+    def flow():
+        log = agent("log", seconds)
+        calls.append(log.model)
+        return Pipeline(agent("draft", 1), Detached(log), agent("publish", 1))
+
+    store = MemoryStore()
+    first, _ = stored_run(flow(), store)
+    again, elapsed = stored_run(flow(), store)
+    assert (again.unwrap(), again.degraded, paths_skipped(again)) == ("ok", first.degraded, paths_skipped(first))
+    assert elapsed == 0
+    assert calls[1].calls == []
+    assert again.bill.total == first.bill.total
+    assert again.bill.in_doubt == first.bill.in_doubt
+
+
+def test_a_run_that_broke_off_pays_for_nothing_twice():
+    """Neither for the flow nor for what was done beside it."""
+    done = []
+
+    def flow():
+        logs = [agent(f"log{i}", 1) for i in range(2)]
+        draft = agent("draft", 1)
+        done.append([model.model for model in (*logs, draft)])
+        fails = not done[1:]
+
+        @node
+        async def publish(ctx: RunContext, text: str) -> str:
+            await ctx.sleep(5)
+            if fails:
+                raise LookupError("down")
+            return "published"
+
+        return Pipeline(draft, Detached(logs[0], name="first"), Detached(logs[1], name="second"), publish)
+
+    store = MemoryStore()
+    first, _ = stored_run(flow(), store)
+    assert isinstance(first.error, LookupError)
+    again, _ = stored_run(flow(), store)
+    assert again.unwrap() == "published"
+    assert [len(model.calls) for model in done[1]] == [0, 0, 0]
+    assert again.bill.total == Decimal("0.03")

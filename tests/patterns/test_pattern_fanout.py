@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from outlay import Agent, Budget, RunContext, node, run_sync
 from outlay.errors import BudgetExceeded, ConfigError, DeadlineExceeded, Overloaded
-from outlay.patterns import FanOut, Pipeline
+from outlay.patterns import Claim, FanOut, Pipeline
 from outlay.testing import Reply, ScriptedModel, virtual_time
 
 
@@ -286,3 +286,36 @@ def test_one_workers_turn_limit_does_not_stop_the_others() -> None:
     assert result.output == ["done"] * 3
     assert (result.stop_reason, result.degraded) == ("turn_limit", True)
     assert [type(part.error).__name__ for part in result.skipped] == ["TurnLimit"]
+
+
+# ── long results ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def long(size):
+    return node(name=f"long{size}")(lambda x: "word " * size)
+
+
+def test_an_agent_that_merges_reads_long_results_by_their_beginning():
+    """Of a list and of a dict; short ones as they are."""
+    for worker in ([long(20_000), long(2)], long(20_000)):
+        last = Agent("last", ScriptedModel(["merged"]))
+        flow = FanOut(worker, merge=last)
+        assert run_sync(flow, "go" if isinstance(worker, list) else ["go"]).unwrap() == "merged"
+        text = last.model.calls[0].text
+        assert "100,000 characters in all" in text
+        assert len(text) < 2_500
+        assert isinstance(worker, list) == ('"word word "' in text)
+
+
+def test_a_function_that_merges_gets_the_results_as_they_are():
+    """It computes with values, whatever their size."""
+    assert run_sync(FanOut(long(20_000), merge=lambda found: len(found[0])), ["go"]).unwrap() == 100_000
+
+
+def test_what_long_results_claim_keeps_its_speaker_in_a_merge():
+    """By the whole, not by what is shown of it."""
+    claims = [Claim(f"s{i}", i, source="x" * 80) for i in range(500)]
+    scout = Agent("scout", ScriptedModel([claims]), output_type=list[Claim], max_output_tokens=100_000)
+    last = Agent("last", ScriptedModel([[Claim("s7", 7)]]), output_type=list[Claim])
+    (claim,) = run_sync(FanOut(scout, merge=last), ["go"]).unwrap()
+    assert (claim.by, claim.source) == ("fanout/scout[0]", "x" * 80)

@@ -17,6 +17,7 @@ from outlay.patterns.relay import Relay
 from outlay.patterns.retold import retold, tokens_of
 from outlay.testing import Reply, ScriptedModel, virtual_time
 from outlay.values.content import ProviderBlock, Text, ToolCall, ToolResult
+from outlay.values.label import untrusted
 from outlay.values.message import Message
 from outlay.values.transcript import EMPTY
 
@@ -405,6 +406,14 @@ def test_a_retold_conversation_has_no_blocks_of_its_provider_and_alternates():
     assert tokens_of(told) == -(-len("hi[called f with {}][f failed: no]well?") // 4)
 
 
+def test_a_retold_message_is_no_more_trusted_than_what_it_is_made_of():
+    """Where messages become one, their labels join."""
+    found = Message("tool", (ToolResult("1", "search", "found"),), untrusted("search"))
+    asked = Message("user", (Text("well?"),))
+    for talk in (EMPTY.append(found, asked), EMPTY.append(asked, found)):
+        assert [m.label for m in retold(talk)] == [untrusted("search")]
+
+
 # ── construction ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -471,7 +480,7 @@ def meshes(draw):
     return graph, deeds, draw(st.integers(1, 6))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(meshes())
 def test_every_mesh_ends_within_its_caps_with_an_answer_or_a_reason(drawn):
     """The path is a walk in the graph, nobody works more often than the path says, and an answer is somebody's own or

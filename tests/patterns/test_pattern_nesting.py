@@ -13,7 +13,9 @@ from outlay.patterns import (
     Blackboard,
     Critique,
     Debate,
+    Detached,
     FanOut,
+    Gate,
     Judgement,
     Mesh,
     Pipeline,
@@ -75,7 +77,8 @@ class Builder:
 
     def tree(self, depth):
         kinds = ["agent", "pipeline", "fanout", "items", "router", "supervisor", "refine", "vote", "debate"]
-        kind = self.draw(st.sampled_from([*kinds, "roundrobin", "mesh", "blackboard"]))
+        kinds += ["roundrobin", "mesh", "blackboard", "gate"]
+        kind = self.draw(st.sampled_from(kinds if self.failures == ["none"] else [*kinds, "detached"]))
         return self.agent(**self.options()) if depth == 0 or kind == "agent" else getattr(self, kind)(depth - 1)
 
     def trees(self, depth):
@@ -123,6 +126,17 @@ class Builder:
         part, critic = self.tree(depth), self.agent(Critique(True), output_type=Critique)
         flow = Refine(part.flow, critic.flow, max_rounds=2, name=self.name("refine"), **self.options())
         return Tree(flow, part.seconds + critic.seconds, part.calls + critic.calls)
+
+    def gate(self, depth):
+        part, critic = self.tree(depth), self.agent(Critique(True), output_type=Critique)
+        gate = Gate(critic.flow, name=self.name("gate"), **self.options())
+        flow = Pipeline(part.flow, gate, name=self.name("gated"))
+        return Tree(flow, part.seconds + critic.seconds, part.calls + critic.calls)
+
+    def detached(self, depth):
+        part, beside = self.tree(depth), self.tree(depth)
+        flow = Pipeline(Detached(beside.flow, name=self.name("beside")), part.flow, name=self.name("pipeline"))
+        return Tree(flow, part.seconds, part.calls)
 
     def vote(self, depth):
         part, n, early_stop = self.tree(depth), self.draw(st.integers(1, 4)), self.draw(st.booleans())

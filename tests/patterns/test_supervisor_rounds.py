@@ -22,6 +22,7 @@ from outlay.patterns import (
     Synthesis,
     Task,
 )
+from outlay.stores.memory import MemoryStore
 from outlay.testing import Reply, ScriptedModel
 
 
@@ -238,7 +239,7 @@ def test_tokens_by_worker_add_up_what_was_handed_over():
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_the_synthesizer_can_read_on(stored, tmp_path):
+def test_the_synthesizer_can_read_on(stored):
     """`tools=[read_artifact]`: piece by piece, by the name in the preview, with a store and without."""
     import re
 
@@ -258,7 +259,7 @@ def test_the_synthesizer_can_read_on(stored, tmp_path):
 
     last = Agent("last", ScriptedModel(read), tools=[read_artifact])
     flow = Supervisor(planner(plan(("a", "long"))), [node(name="long")(lambda task: big(50_000))], last)
-    run_sync(flow, "goal").unwrap()
+    run_sync(flow, "goal", store=MemoryStore() if stored else None).unwrap()
     assert len(pieces) == 4
     assert "".join(pieces) == big(50_000)
 
@@ -326,3 +327,29 @@ def test_who_said_it_and_by_which_source_travels_to_the_final_answer():
         ("life", "pipeline/crew/scout[life]", "p7"),
         ("verdict", "pipeline/editor", ""),
     ]
+
+
+# ── in a run that is resumed ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_crew_that_broke_off_goes_on_with_what_it_paid_for():
+    """Two rounds over a contradiction, and an editor that fails: resumed, only the editor is asked again, and it is
+    shown the same.
+    """
+    store, shown, asked = MemoryStore(), [], []
+
+    def crew(editor):
+        boss = planner(plan(("a", "scout"), ("b", "scout")), plan(("c", "scout")))
+        worker = scout(a=[LOW], b=[HIGH], c=[LOW])
+        last = Agent("last", ScriptedModel(lambda r: (shown.append(r.text), editor)[1]))
+        asked.append((boss.model, worker.model))
+        return Supervisor(boss, [worker], last, max_rounds=2)
+
+    first = run_sync(crew(Overloaded("busy", retryable=False)), "goal", store=store, run_id="r")
+    assert isinstance(first.error, Overloaded)
+    again = run_sync(crew("both sides"), "goal", store=store, run_id="r")
+    assert again.unwrap() == "both sides"
+    assert [len(model.calls) for model in asked[1]] == [0, 0]
+    assert shown[0] == shown[-1]
+    assert again.facts["supervisor"]["rounds"] == 2
+    assert again.facts["supervisor"]["contradictions"] == first.facts["supervisor"]["contradictions"]

@@ -58,7 +58,7 @@ trees = st.recursive(
     leaves,
     lambda inner: st.builds(
         Branch,
-        st.sampled_from(["pipeline", "fan", "merge", "group", "gather", "timeout", "catch", "tools", "ask"]),
+        st.sampled_from(["pipeline", "fan", "merge", "group", "gather", "timeout", "catch", "tools", "ask", "detach"]),
         st.lists(inner, min_size=1, max_size=4).map(tuple),
         limits,
         st.booleans(),
@@ -116,7 +116,10 @@ def build(tree: Any, numbers: Counter[str]) -> Node[Any, Any]:
     async def any_node(ctx: RunContext, value: Any) -> Any:
         if tree.kind == "ask":
             value = await ctx.ask("What now?")
-        branches = [ctx.run(part, value) for part in parts]
+        if tree.kind == "detach":
+            for part in parts[1:]:
+                ctx.detach(part, value, grace=float(len(parts)))
+        branches = [ctx.run(part, value) for part in (parts[:1] if tree.kind == "detach" else parts)]
         if tree.kind == "group":
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(branch) for branch in branches]

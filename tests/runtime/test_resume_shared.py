@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from crash import RUN, go, journal
 
-from outlay import Agent, RunContext, node, tool
+from outlay import Agent, RunContext, fork, node, tool
 from outlay.errors import Conflict
 from outlay.events import NodeStarted, SharedDone
 from outlay.protocols.documents import Change, Document
 from outlay.protocols.store import Fence, Row
 from outlay.sharing import Outbox, Outgoing, State
+from outlay.sim import VirtualLoop
 from outlay.stores import MemoryStore
 from outlay.testing import Reply, ScriptedModel
 from outlay.values.label import Label, Labelled, untrusted
@@ -90,8 +91,7 @@ def test_a_crash_after_any_event_changes_no_answer_and_repeats_no_write() -> Non
     wanted = shared(store)
     assert wanted[0] == [(3, 3), (3, 3)]
     length = len(store.before)
-    assert length > 40
-    assert sum(isinstance(event, SharedDone) and event.what == "state.set" for event in journal(store)) > 6, "no race"
+    assert length > 30
     for cut in range(1, length):
         left = store.crashed(cut)
         second = go(flow, "x", left)
@@ -175,7 +175,7 @@ def test_what_was_shared_is_among_the_events() -> None:
     go(flow, "x", store)
     done = [event for event in journal(store) if isinstance(event, SharedDone)]
     assert {event.what for event in done} == {
-        *("state.get", "state.set", "state.list", "log.append", "log.read", "artifact.put", "artifact.get")
+        *("state.update", "state.list", "log.append", "log.read", "artifact.put", "artifact.get")
     }
     assert {event.name for event in done if event.what == "log.append"} == {"team/steps"}
     assert {event.path for event in done} == {f"flow/step[{name}]" for name in "abc"}
@@ -188,3 +188,20 @@ def test_a_strict_resume_finds_everything_in_its_place(strict: bool) -> None:
     store = Witnessed()
     go(flow, "x", store)
     assert go(flow, "x", store.crashed(len(store.before) - 1), strict=strict).stop_reason == "completed"
+
+
+def test_a_fork_has_a_space_of_its_own_and_shares_what_was_shared_once() -> None:
+    """Its own space is filled again as the parent's was; what the parent wrote for all is not written twice."""
+    store = MemoryStore()
+    first = go(flow, "x", store).unwrap()
+
+    async def branch() -> Any:
+        forked = await fork(RUN, flow, store=store, at="flow/step[b]", fork_id="f")
+        own = State.of_run(store, "f")
+        return forked.unwrap(), [entry.value for entry in await own.list()], len(await own.artifacts.list())
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        again, mine, artifacts = runner.run(branch())
+    assert (mine, artifacts) == ([3], 3)
+    assert sorted(one[0] for one in again) == sorted(one[0] for one in first)
+    assert shared(store)[0][1] == (4, 4)  # b was done again, a and c were not

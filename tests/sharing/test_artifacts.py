@@ -96,6 +96,12 @@ async def test_an_artifact_is_written_once(artifacts: Artifacts):
     assert await artifacts.text("plan") == "one"
 
 
+async def test_a_source_is_text(artifacts: Artifacts):
+    with pytest.raises(ConfigError, match="surrogate"):
+        await artifacts.put("plan", "x", source="half \ud800")
+    assert await artifacts.get("plan") is None
+
+
 async def test_versions_follow_one_another_and_stay(artifacts: Artifacts):
     await artifacts.put("plan", "one")
     second = await artifacts.put("plan", "two", version=2)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from outlay import RunContext, node, run
+from outlay.bus import BusLimits, Headers, open_bus
 from outlay.errors import ConfigError, Conflict
 from outlay.protocols.store import Store
 from outlay.sharing import Outbox, Outgoing, State
+from outlay.values.label import Labelled, untrusted
+
+NONE = Headers()
 
 
 class Bus:
@@ -21,7 +27,9 @@ class Bus:
         self.news = asyncio.Event()
         self.sent: list[tuple[str, Any, str | None, str]] = []
 
-    async def publish(self, topic: str, body: Any, *, key: str | None = None, id: str | None = None) -> None:
+    async def publish(
+        self, topic: str, body: Any, *, key: str | None = None, id: str | None = None, headers: Headers = NONE
+    ) -> None:
         await asyncio.sleep(0)
         if topic in self.down:
             raise ConnectionError(f"{topic} is down")
@@ -136,3 +144,48 @@ async def test_what_cannot_be_sent_is_refused_before_anything_is_written(store: 
         await team.overwrite("x", 1, outbox=[order(1), message])
     assert (await team.get("x")).version == 0
     assert await Outbox(store).waiting() == []
+
+
+# ── on a real bus ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_repeat_is_one_message_on_the_bus(store: Store, tmp_path: Path):
+    """Two relays at once send everything twice; a consumer gets everything once, in order."""
+    team = State(store, "team")
+    async with open_bus(tmp_path / "bus.db") as bus:
+        await bus.subscribe("orders", "billing")
+        for n in range(5):
+            await team.overwrite("x", n, outbox=[order(n, key="k")])
+        await asyncio.gather(Outbox(store).publish(bus), Outbox(store).publish(bus))
+        found: list[int] = []
+        async with bus.consume("orders", group="billing") as messages:
+            async for message in messages:
+                async with message:
+                    found.append(message.body["n"])
+                if found[-1] == 4:
+                    break
+        assert found == [0, 1, 2, 3, 4]
+
+
+async def test_sender_and_label_travel_with_a_message(store: Store, tmp_path: Path):
+    @node
+    async def clerk(ctx: RunContext, text: str) -> None:
+        await ctx.state.overwrite("order", text, outbox=[Outgoing("orders", text)])
+
+    assert (await run(clerk, Labelled("lamp", untrusted("web", "pii")), store=store)).error is None
+    async with open_bus(tmp_path / "bus.db") as bus:
+        assert (await Outbox(store).publish(bus)).sent == 1
+        async with bus.consume("orders") as messages, await anext(messages) as message:
+            assert (message.body, message.headers) == ("lamp", Headers("clerk", untrusted("web", "pii")))
+
+
+async def test_a_message_that_the_bus_never_takes_can_be_dropped(store: Store, tmp_path: Path):
+    await State(store, "team").overwrite("x", 1, outbox=[Outgoing("t", "x" * 1_000, id="big"), Outgoing("t", "small")])
+    outbox = Outbox(store)
+    async with open_bus(tmp_path / "bus.db", limits=BusLimits(max_bytes=500)) as bus:
+        done = await outbox.publish(bus)
+        assert done.sent == 0
+        assert done.waiting["big"].startswith("MessageTooLarge")
+        assert await outbox.drop("big")
+        assert not await outbox.drop("big")
+        assert (await outbox.publish(bus)).sent == 1

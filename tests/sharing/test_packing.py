@@ -20,7 +20,7 @@ from outlay.sharing.packing import pack, plain, unpack
 from outlay.stores import MemoryStore
 from outlay.values.label import TRUSTED, Integrity, Label
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import resource
+import signal
 import sys
 
-from outlay.errors import Conflict
+from outlay.errors import Conflict, OutlayError
 from outlay.protocols.documents import Change
 from outlay.protocols.store import Row
 from outlay.stores import open_store, store_at
@@ -69,6 +71,26 @@ async def count(address: str, times: str) -> None:
     print(conflicts)
 
 
+async def until_full(address: str, name: str) -> None:
+    """Write until the file may not grow; say how much was acknowledged, and what everybody else is told."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    store = store_at(address)
+    seq = 0
+    try:
+        while True:
+            store.append([Row(name, seq, 1.5, "fact", b"x" * 1_000)])
+            waiters = [asyncio.create_task(store.flush()) for _ in range(10)]
+            await asyncio.gather(*waiters)
+            seq += 1
+    except OutlayError:
+        results = await asyncio.gather(*waiters, store.commit([]), store.flush(), return_exceptions=True)
+    print(seq, flush=True)
+    for result in results:
+        print(type(result).__name__, flush=True)
+    os._exit(0)
+
+
 if __name__ == "__main__":
     what, path, name = sys.argv[1:]
-    asyncio.run({"until_killed": until_killed, "write": write, "forget": forget, "count": count}[what](path, name))
+    asyncio.run(globals()[what](path, name))

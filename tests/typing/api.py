@@ -8,13 +8,30 @@ from typing import Any, Literal, assert_type
 
 from pydantic import BaseModel
 
-from outlay import Agent, Budget, Image, Result, RunContext, Tool, node, run, run_many, run_sync, stream, tool
+from outlay import (
+    Agent,
+    Budget,
+    Image,
+    Result,
+    RunContext,
+    Tool,
+    node,
+    open_store,
+    run,
+    run_many,
+    run_sync,
+    stream,
+    tool,
+)
+from outlay.bus import Message, open_bus
 from outlay.patterns import (
     Blackboard,
     Conversation,
     Critique,
     Debate,
+    Detached,
     FanOut,
+    Gate,
     Handoff,
     Hearing,
     Judgement,
@@ -32,6 +49,7 @@ from outlay.patterns import (
     Vote,
 )
 from outlay.protocols.node import Node
+from outlay.sharing import Artifact, Entry, Outbox, Outgoing, State
 from outlay.testing import Reply, ScriptedModel, virtual_time
 
 
@@ -141,6 +159,16 @@ Pipeline(length, upper)  # pyright: ignore[reportArgumentType]
 assert_type(FanOut(double), FanOut[list[int], list[int]])
 assert_type(FanOut([double, double.replace(name="other")]), FanOut[int, dict[str, int]])
 
+
+def not_empty(x: str) -> str | None:
+    return None if x else "it is empty"
+
+
+assert_type(Gate(not_empty), Gate[str, str])
+assert_type(Pipeline(upper, Gate(not_empty), length), Pipeline[str, int])
+assert_type(Pipeline(count, Detached(double), double), Pipeline[Page, int])
+Pipeline(length, Gate(not_empty), upper)  # pyright: ignore[reportArgumentType]
+
 triage = Router(intent, {"billing": text, "technical": text}, default=text, escalate=["urgent"])
 refined = Refine(page, Agent("critic", HAIKU, output_type=Critique))
 voted = Vote(page, 5, key=lambda answer: answer.text.lower(), early_stop=False)
@@ -227,3 +255,36 @@ async def asynchronous() -> None:
             pass
         assert_type(events.result, Result[Page])
     await run(double, "text")  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def messages() -> None:
+    async with open_bus("bus.db") as bus:
+        assert_type(await bus.publish("orders", {"item": "lamp"}, key="c-1"), str)
+        async for message in bus.consume("orders", group="billing"):
+            assert_type(message, Message)
+            async with message as same:
+                assert_type(same.attempt, int)
+        bus.consume("orders", "billing")  # pyright: ignore[reportCallIssue]
+
+
+# ── what agents share ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@node
+async def sharing(ctx: RunContext, name: str) -> Entry:
+    entry = await ctx.state.space("team").get(name)
+    assert_type(entry, Entry)
+    assert_type(await ctx.state.log("steps").append({"name": name}), int)
+    assert_type(await ctx.state.artifacts.put("plan.md", "# Plan"), Artifact)
+    assert_type((await ctx.state.artifacts.folder("work").collect()).artifacts, tuple[Artifact, ...])
+    await ctx.state.set(name, 1)  # pyright: ignore[reportCallIssue]
+    return await ctx.state.set(name, 1, version=entry.version, outbox=[Outgoing("t", name)])
+
+
+async def relayed() -> None:
+    async with open_store("outlay.db") as store, open_bus("bus.db") as bus:
+        assert_type(await State(store, "team").update("n", lambda n: n + 1), Entry)
+        await Outbox(store).relay(bus)

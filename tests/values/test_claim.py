@@ -1,6 +1,6 @@
 """Claims: what counts as the same value, who said it first, and what no model can write."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from outlay.patterns import Claim, Contradiction
 from outlay.values.claim import attribute, comparable, found_in
-from outlay.values.plan import Results
+from outlay.values.plan import Results, Synthesis
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,11 @@ def test_a_function_says_who_speaks():
     """And may name the source where the claim has none."""
     claim = Claim("x", 1).said_by("crew/lookup", source="table 3")
     assert (claim.by, claim.source, claim.said_by("y", source="z").source) == ("crew/lookup", "table 3", "table 3")
+
+
+def test_results_can_be_copied_like_any_mapping():
+    """`dataclasses.asdict` builds them of pairs; `whole` comes along."""
+    synthesis = Synthesis("goal", "", Results({"a": 1}), {})
+    copied = asdict(synthesis)["results"]
+    assert (copied, copied.whole) == ({"a": 1}, {"a": 1})
+    assert Results({"a": "long"}, {"a": "l…"}) == {"a": "l…"}

@@ -195,3 +195,17 @@ def test_the_prelude_is_told_apart_by_all_that_it_holds() -> None:
     ]
     assert len({p.digest for p in variants}) == len(variants)
     assert Prelude(("a",), (tool,)).digest == Prelude(("a",), (ToolSpec("a", "b", "c"),)).digest
+
+
+def test_a_total_is_not_counted_again_by_another_turn_of_the_same_past() -> None:
+    counted: list[str] = []
+
+    def length(message: Message) -> int:
+        counted.append(message.text)
+        return len(message.text)
+
+    past = Transcript().append(user("one"), user("three"))
+    assert past.append(user("first")).total("bytes", length) == 13
+    counted.clear()
+    assert past.append(user("second")).total("bytes", length) == 14
+    assert set(counted) == {"second"}

@@ -24,7 +24,7 @@ from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.values.claim import attribute
-from outlay.values.content import Text
+from outlay.values.content import Text, ToolResult
 from outlay.values.critique import Feedback
 from outlay.values.message import Message
 from outlay.values.request import ModelRequest, ModelResponse, Prelude
@@ -154,7 +154,7 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
         prompt = await call(agent.prompt, ctx, input)
     question = Message("user", as_parts(prompt), ctx.label)  # labelled by the input alone, not by what was said before
     transcript = ctx.transcript.append(question)
-    earlier = [result for message in ctx.transcript.messages for result in message.tool_results]
+    earlier = [part for message in ctx.transcript.messages for part in message.parts if isinstance(part, ToolResult)]
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
     best: Any = None

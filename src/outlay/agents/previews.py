@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from outlay.agents.content import as_text
 from outlay.protocols.context import RunContext
 
 #: About what a model reads in a minute; longer results become an artifact with a preview.
@@ -27,3 +30,13 @@ async def preview(ctx: RunContext[object], text: str, max_tokens: int, source: s
     shown = text[: min(_PREVIEW_CHARS, most)]
     how = f", read on with read_artifact from offset {len(shown)}" if reads else ""
     return f"{shown}\n… [{len(text):,} characters in all; this is the beginning, the whole is artifact {name}{how}]"
+
+
+async def shown(ctx: RunContext[object], value: Any, max_tokens: int, source: str) -> tuple[Any, int]:
+    """A result as it is passed on, and about how many tokens that is: as it is, or its `preview` as text."""
+    try:
+        text = as_text(value)
+    except ValueError:  # no JSON holds it: only a function can take it
+        return value, 0
+    seen = await preview(ctx, text, max_tokens, source)
+    return value if seen == text else seen, about_tokens(seen)

@@ -149,21 +149,19 @@ class NodeTool(Tool):
     """
 
     node: Node[Any, Any] | None = field(default=None, kw_only=True)
+    takes: NodeInput | None = field(default=None, kw_only=True)
 
     @staticmethod
     def of(node: Node[Any, Any]) -> NodeTool:
         """The tool of a node. Raises ConfigError where no schema says what it takes."""
         name = re.sub(r"[^A-Za-z0-9_-]", "_", node.name)
         description = getattr(node, "description", "") or f"Hand a task to {node.name}."
-        return NodeTool(name, node.run, description, input_of(node).schema, node=node, timeout=None)
-
-    @cached_property
-    def _input(self) -> NodeInput:
-        assert self.node is not None
-        return input_of(self.node)
+        takes = input_of(node)
+        return NodeTool(name, node.run, description, takes.schema, node=node, takes=takes, timeout=None)
 
     def validate(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
-        return {"input": self._input.decode(parsed)}
+        assert self.takes is not None
+        return {"input": self.takes.decode(parsed)}
 
     async def invoke(self, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Any:
         assert self.node is not None

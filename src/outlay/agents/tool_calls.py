@@ -18,6 +18,8 @@ from outlay.values.content import ToolCall, ToolResult
 from outlay.values.message import Message
 
 FAILURES_IN_A_ROW = 3
+#: What a model is told of a call that has happened, somebody says, and whose result was lost.
+_UNKNOWN = "it has happened; its result is not known"
 
 
 @dataclass(slots=True)
@@ -114,6 +116,7 @@ def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> Too
         encode=encode,
         decode=decode,
         leaf=tool.leaf,
+        unknown=_UNKNOWN,
     )
 
 

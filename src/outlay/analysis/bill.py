@@ -18,6 +18,7 @@ from outlay.events import (
     Checked,
     Event,
     RunFinished,
+    RunResumed,
     RunStarted,
     ToolFinished,
 )
@@ -32,7 +33,8 @@ class Bill:
     """Money in US dollars, exact; tokens in four disjoint buckets.
 
     `in_doubt` is held for the `doubtful` attempts whose fate is unknown (sent, and no answer seen): it is outside
-    `total`, and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). `checks` are the names
+    `total`, and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). `billed_twice` of
+    them were sent again, so that the provider may bill the call twice. `checks` are the names
     of the checkers that outputs met, `refused` how many outputs they refused.
     """
 
@@ -45,6 +47,7 @@ class Bill:
     refused: int = 0
     tools: int = 0
     failed_tools: int = 0
+    billed_twice: int = 0
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -69,6 +72,7 @@ class Bill:
             sum(bill.refused for bill in all_bills),
             sum(bill.tools for bill in all_bills),
             sum(bill.failed_tools for bill in all_bills),
+            sum(bill.billed_twice for bill in all_bills),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -132,6 +136,7 @@ class Bill:
             refused=self.refused,
             tools=self.tools,
             failed_tools=self.failed_tools,
+            billed_twice=self.billed_twice,
         )
 
 
@@ -164,6 +169,9 @@ class BillFold:
         self._calls: dict[tuple[str, str, str], _Line] = {}
         #: What is reserved for each attempt that has not ended.
         self._open: dict[tuple[str, str, str, int], Decimal | None] = {}
+        #: Logical calls whose last attempt has no answer, and may be billed.
+        self._unsettled: set[tuple[str, str, str]] = set()
+        self._twice = 0
         self._runs: dict[str, tuple[float, RunHead]] = {}
         self._checks: set[str] = set()
         self._in_doubt = ZERO
@@ -176,7 +184,10 @@ class BillFold:
     def add(self, event: Event) -> None:
         if isinstance(event, CallStarted):
             self._attempt(event)
-            attempt = (event.run, event.path, event.key, event.attempt)
+            call = (event.run, event.path, event.key)
+            attempt = (*call, event.attempt)
+            self._twice += call in self._unsettled
+            self._unsettled.add(call)
             if attempt in self._open:
                 # Sent again under its old number, after a crash: no end of the first will ever be seen.
                 self._doubt(self._open[attempt])
@@ -186,6 +197,8 @@ class BillFold:
         elif isinstance(event, CallFailed):
             line = self._end(event)
             line.seconds.append(event.seconds)
+            if not event.maybe_billed and event.in_doubt is None:
+                self._unsettled.discard((event.run, event.path, event.key))
             if event.maybe_billed or event.in_doubt is not None:
                 self._doubt(event.in_doubt)
         elif isinstance(event, ToolFinished):
@@ -195,8 +208,9 @@ class BillFold:
             self._checks.update(event.checks)
             self._refused += bool(event.problem)
         elif isinstance(event, RunStarted):
-            # A resumed run has no outcome until it ends again.
             self._head(event, flow=event.flow, outcome="", seconds=None, degraded=False)
+        elif isinstance(event, RunResumed):
+            self._head(event, outcome="", seconds=None, degraded=False)
         elif isinstance(event, RunFinished):
             self._head(event, outcome=event.stop_reason, seconds=event.seconds, degraded=event.degraded)
 
@@ -214,6 +228,7 @@ class BillFold:
             self._refused,
             self._tools,
             self._failed_tools,
+            self._twice,
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:
@@ -242,6 +257,7 @@ class BillFold:
 
     def _finish(self, event: CallFinished) -> None:
         line = self._end(event)
+        self._unsettled.discard((event.run, event.path, event.key))
         call = (event.run, event.path, event.key)
         before = self._calls[call]
         if before is not line:

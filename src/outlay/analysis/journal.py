@@ -181,7 +181,8 @@ class _Fold:
             case EffectFailed():
                 self._outcome(event, "failed")
             case Elapsed() | Answered() | SharedDone():
-                self._outcome(event, "finished")
+                if event.key:  # a budget is no effect
+                    self._outcome(event, "finished")
             case EffectCancelled():
                 self._record(event).cancelled = True
             case Drawn():

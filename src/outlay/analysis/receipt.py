@@ -41,6 +41,7 @@ class _Notes:
     refused: int = 0
     tools: int = 0
     failed_tools: int = 0
+    billed_twice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,10 @@ def _notes(shown: Receipt) -> list[str]:
 
 def _doubt(shown: Receipt) -> str:
     calls = f"{_count(shown.doubtful, 'call')} without an answer, outside the total"
+    if shown.billed_twice:
+        calls += f" · {shown.billed_twice:,} possibly billed twice"  # sent again
     if shown.doubtful == shown.doubtful_unpriced:
-        return f"in doubt: {calls}, unpriced"
+        return f"in doubt, unpriced: {calls}"
     least = "≥ " if shown.doubtful_unpriced else ""
     return f"in doubt {least}${shown.in_doubt:,.4f}: {calls}"
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from outlay.analysis.bill import BillFold
-from outlay.events import Event, RunStarted
+from outlay.events import Event, RunResumed, RunStarted
 
 #: The stored kinds that `runs` needs; reading only these is several times faster than reading all.
-KINDS = ("run_started", "run_finished", "call_started", "call_finished", "call_failed")
+KINDS = ("run_started", "run_resumed", "run_finished", "call_started", "call_finished", "call_failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,38 +30,51 @@ class RunSummary:
     calls: int
     degraded: bool = False
     lane: str = "live"
+    #: The process that worked on it last, and the flow's address as it was typed.
+    owner: str = ""
+    source: str = ""
 
 
 def runs(events: Iterable[Event]) -> list[RunSummary]:
     """The runs in these events, in the order in which they started."""
     folds: dict[str, BillFold] = {}
-    starts: dict[str, tuple[float, str]] = {}
+    begins: dict[str, _Begin] = {}
     for event in events:
         fold = folds.get(event.run)
         if fold is None:
             fold = folds[event.run] = BillFold()
+            begins[event.run] = _Begin(event.time)
         fold.add(event)
-        if event.run not in starts:
-            starts[event.run] = (event.time, "live")
-        if isinstance(event, RunStarted):
+        if isinstance(event, RunStarted | RunResumed):
             # A resumed run keeps its first start.
-            starts[event.run] = (starts[event.run][0], event.lane)
-    found = [_summary(run, fold, *starts[run]) for run, fold in folds.items()]
+            first = begins[event.run]
+            begins[event.run] = _Begin(first.time, event.lane, event.owner, event.source or first.source)
+    found = [_summary(run, fold, begins[run]) for run, fold in folds.items()]
     return sorted(found, key=lambda run: (run.started, run.id))
 
 
-def _summary(run: str, fold: BillFold, started: float, lane: str) -> RunSummary:
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    time: float
+    lane: str = "live"
+    owner: str = ""
+    source: str = ""
+
+
+def _summary(run: str, fold: BillFold, begin: _Begin) -> RunSummary:
     bill = fold.bill()
     head = next((head for head in bill.runs if head.run == run), None)
     return RunSummary(
         run,
         head.flow if head else "",
-        started,
+        begin.time,
         head.outcome if head else "",
         head.seconds if head else None,
         bill.total,
         bill.at_least,
         sum(line.calls for line in bill.lines),
         head.degraded if head else False,
-        lane,
+        begin.lane,
+        begin.owner,
+        begin.source,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from outlay.bus.broker import Broker, Lease
 from outlay.bus.envelope import Content
-from outlay.errors import BusFailed, Conflict, one_line
+from outlay.errors import BusFailed, Conflict, OutlayError, one_line
 from outlay.protocols.bus import BusLimits, Headers
 
 _log = logging.getLogger("outlay.bus")
@@ -126,7 +126,7 @@ class BusMessage:
         # The error of the block is what its caller should see, whatever becomes of the message.
         try:
             await self.nack(one_line(error))
-        except (Conflict, BusFailed) as lost:
+        except OutlayError as lost:
             _log.warning("%r was not refused: %s", self, lost.message)
 
     async def _keep(self) -> None:
@@ -136,8 +136,8 @@ class BusMessage:
                 await self.extend()
             except BusFailed as error:
                 _log.warning("%r was not extended: %s", self, error.message)
-            except Conflict:
-                return
+            except OutlayError:
+                return  # settled, lost or closed: whoever holds the message is told when it settles
 
     def _check(self, what: str) -> None:
         self._hold.check()

@@ -20,9 +20,9 @@ import msgspec
 import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error
+from nats.errors import Error, NoRespondersError
 from nats.errors import TimeoutError as NoAnswer
-from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
 
 from outlay.bus.bells import Bells
 from outlay.bus.broker import Buried, Envelope, Lease, Put
@@ -34,9 +34,10 @@ from outlay.protocols.bus import BusLimits
 _log = logging.getLogger("outlay.bus")
 #: Seconds for the server to answer.
 _PATIENCE = 5.0
-#: Seconds between looks when nothing came of the first one and of many, and between probes of every lane.
+#: Seconds between looks when nothing came of the first one and of many, and between probes of every lane when busy.
 _FIRST_LOOK = 0.01
 _LAST_LOOK = 0.25
+_SWEEP = 1.0
 #: "At once or not at all": less than a millisecond counts as one, in nanoseconds.
 _PROBE = b'{"batch":1,"expires":1000000}'
 #: JetStream's number for "maximum messages exceeded".
@@ -58,9 +59,10 @@ class _Grave(msgspec.Struct):
 class _Reader:
     """What this process knows of one group: lanes that may have something, in turn, and those it holds itself."""
 
-    hot: dict[int, None] = field(default_factory=dict[int, None])
+    hot: dict[int, bool] = field(default_factory=dict[int, bool])
     held: dict[int, float] = field(default_factory=dict[int, float])
     swept: float = float("-inf")
+    warned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +150,10 @@ class NatsBroker:
             try:
                 done = await self._js.publish(subject, payload, headers={"Nats-Msg-Id": id})
                 return bool(done.duplicate)
-            except NoAnswer:
+            except (NoAnswer, NoStreamResponseError):
                 if last:
                     raise
+                await asyncio.sleep(_LAST_LOOK)  # it may be starting
         raise AssertionError
 
     async def subscribe(self, topic: str, group: str) -> None:
@@ -166,11 +169,14 @@ class NatsBroker:
                 return None
             reader = self._readers.setdefault((topic, group), _Reader())
             loop = asyncio.get_running_loop()
-            if not reader.hot and loop.time() - reader.swept >= _LAST_LOOK:
+            # Also now and then while there is enough to do: a lane of somebody who died gives no hint.
+            if loop.time() - reader.swept >= (_SWEEP if reader.hot else _LAST_LOOK):
                 reader.swept = loop.time()
-                reader.hot = dict.fromkeys(found.lanes)
+                reader.hot |= dict.fromkeys(found.lanes, True)
             for lane in list(reader.hot):
-                del reader.hot[lane]
+                # Another consumer of this process may have looked there meanwhile.
+                if not reader.hot.pop(lane, False):
+                    continue
                 if reader.held.get(lane, 0) > self._now():
                     continue
                 if lease := await self._probe(found, group, reader, lane):
@@ -185,12 +191,19 @@ class NatsBroker:
             message = await self._client.request(pull, _PROBE, timeout=_PATIENCE, old_style=True)
         except NoAnswer:
             return None
+        except NoRespondersError:
+            # A server that is just starting, or a consumer that somebody removed there.
+            if not reader.warned:
+                _log.warning("%s: nobody answers for group %s of %s", self._address.shown, group, topic.name)
+            reader.warned = True
+            return None
+        reader.warned = False
         if not message.reply:
             return None
         if lane != topic.loose:
             reader.held[lane] = until
         if message.metadata.num_pending:
-            reader.hot[lane] = None
+            reader.hot[lane] = True
         place = _Place(message, lane)
         return Lease(topic.name, group, message.data, message.metadata.num_delivered, until, place)
 
@@ -220,7 +233,7 @@ class NatsBroker:
             await self._client.request(place.message.reply, word, timeout=_PATIENCE)
         reader = self._readers[lease.topic, lease.group]
         reader.held.pop(place.lane, None)
-        reader.hot[place.lane] = None
+        reader.hot[place.lane] = True
         self.ring(lease.topic)
         return True
 
@@ -268,7 +281,7 @@ class NatsBroker:
             lane = int(message.data)
             for (name, _), reader in self._readers.items():
                 if name == topic.name and 0 <= lane <= topic.loose:
-                    reader.hot[lane] = None
+                    reader.hot[lane] = True
             self.ring(topic.name)
 
         await self._client.subscribe(topic.hint, cb=hear)

@@ -54,6 +54,7 @@ def _document(bill: Bill) -> dict[str, Any]:
         "total": money(bill.total),
         "at_least": money(bill.at_least),
         "in_doubt": money(bill.in_doubt),
+        "billed_twice": bill.billed_twice,
         "lines": [_line(line) for line in bill.lines],
     }
 

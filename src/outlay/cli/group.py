@@ -23,6 +23,10 @@ COMMANDS = {
     "runs": "List the runs in the store.",
     "bill": "Show what a run cost, agent by agent.",
     "trace": "Show what a run did, call by call.",
+    "resume": "Go on with a run that waited, was stopped or broke off.",
+    "approvals": "List what runs wait for.",
+    "approve": "Say yes to what a run waits for, or answer it.",
+    "deny": "Say no to what a run waits for.",
     "emulator": "Serve the providers' protocols on this machine, to test without a key.",
     "doctor": "Check keys, store, prices and versions.",
 }

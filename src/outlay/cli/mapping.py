@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.analysis.bill import Bill
+from outlay.cli.addresses import address_of
 from outlay.cli.answers import AnswerFile, Finished
 from outlay.cli.inputs import InputType
 from outlay.cli.problems import Problem
@@ -173,6 +174,7 @@ class Mapping:
             models=self.setting.choice.lane,
             on_event=self._see,
             on_alert=self._alert,
+            source=address_of(self.setting.flow, self.setting.deps),
         )
         try:
             async with self.progress, aclosing(results):

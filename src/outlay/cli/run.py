@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import click
 
-from outlay.analysis.bill import Bill
-from outlay.cli.flows import line_of
+from outlay.cli.addresses import address_of
+from outlay.cli.ending import in_store, report
 from outlay.cli.inputs import InputType, read_input
 from outlay.cli.options import debug_option, flow_options, json_option, store_option
-from outlay.cli.problems import CODES, INTERRUPTED, Problem, Quiet, as_problem, budget_stop, show
+from outlay.cli.problems import INTERRUPTED, Problem
 from outlay.cli.progress import Progress
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
-from outlay.cli.words import jsonable, money, shown
+from outlay.cli.words import short
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, Event, RunStarted
-from outlay.runtime.directory import default_prices
+from outlay.events import BudgetAlert, Event
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.stores.opening import open_store
+from outlay.values.budget import Budget
 
 
 @click.command("run")
@@ -58,29 +58,27 @@ def command(
         setting = prepare(flow, models, store, budget, deps)
         text, origin = read_input(given)
         value = InputType(setting.root).read(text, origin)
-        result = asyncio.run(_run(setting, value, session))
-    bill = result.bill
-    if as_json:
-        click.echo(json.dumps(_document(result, bill), ensure_ascii=False, indent=2))
-    else:
-        if result.output is not None:
-            click.echo(shown(result.output) + "\n")
-        click.echo(bill.render(default_prices()))
-    if result.stop_reason != "completed":
-        show(_problem(setting, result, bill))
-    raise Quiet(CODES.get(result.stop_reason, 1))
+        result = asyncio.run(go(setting, value, session=session))
+    report(setting, result, as_json=as_json)
 
 
-async def _run(setting: Setting, value: Any, session: str | None) -> Result[Any]:
+async def go(
+    setting: Setting,
+    value: Any,
+    *,
+    limits: Sequence[Budget] | None = None,
+    run_id: str | None = None,
+    session: str | None = None,
+) -> Result[Any]:
+    """Run, or go on with `run_id`, showing how it comes along. `limits` stand for the budget of the setting."""
     tally = Tally(setting.root)
     progress = Progress(f"{setting.root.name} · {setting.choice.says}", tally, rows=1, limit=setting.budget)
-    run_id = ""
+    id = run_id or ""
 
     def on_event(event: Event) -> None:
-        nonlocal run_id
+        nonlocal id
         tally.add(event)
-        if isinstance(event, RunStarted):
-            run_id = event.run
+        id = event.run
 
     def on_alert(alert: BudgetAlert) -> None:
         progress.say(f"  budget of {alert.scope} at {alert.percent} %")
@@ -94,10 +92,12 @@ async def _run(setting: Setting, value: Any, session: str | None) -> Result[Any]
                 return await run(
                     setting.root,
                     value,
-                    budget=setting.limits,
+                    budget=setting.limits if limits is None else limits,
                     deps=deps,
                     store=store,
+                    run_id=run_id,
                     session=session,
+                    source=address_of(setting.flow, setting.deps),
                     models=setting.choice.lane,
                     on_event=on_event,
                     on_alert=on_alert,
@@ -105,56 +105,11 @@ async def _run(setting: Setting, value: Any, session: str | None) -> Result[Any]
         except asyncio.CancelledError:
             raise Problem(
                 f"interrupted after ${tally.spent:,.4f}",
-                f"run {run_id} · what was paid for is in {setting.place}" if run_id else "nothing was run",
-                next=f"outlay trace {run_id[:6]}" if run_id else "",
+                f"run {id} · what was paid for is in {setting.place}" if id else "nothing was run",
+                next=(f"outlay trace {short(id)}", f"outlay resume {short(id)}{in_store(setting)}") if id else "",
                 code=INTERRUPTED,
             ) from None
         except BudgetExceeded as error:
             if error.result is None:
                 raise
             return error.result
-
-
-def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
-    """Why the run did not complete, what there is of it all the same, and what to do."""
-    error = result.error
-    run_id = f"run {result.run_id[:6]} · {result.flow}"
-    kept = f"kept: everything paid for is in {setting.place}"
-    look = f"outlay trace {result.run_id[:6]}"
-    if isinstance(error, BudgetExceeded):
-        facts = (f"{run_id} · at {error.path}" if error.path else run_id, kept)
-        spent = bill.at_least if setting.budget is not None and error.limit == setting.budget else None
-        return budget_stop(error, *facts, spent=spent, next=(look, error.hint))
-    if error is None:
-        return Problem(
-            f"stopped early ({result.stop_reason.replace('_', ' ')}): the output is what there was by then",
-            *(f"without {part.path}: {part.reason}" for part in result.skipped),
-            run_id,
-            next=look,
-            code=CODES[result.stop_reason],
-        )
-    problem = as_problem(error)
-    lines = line_of(error, setting.folder)
-    waiting = (f"waiting: {item.question}" for item in result.pending)
-    hints = (*problem.next, look)
-    return Problem(
-        problem.message, *problem.facts, *lines, *waiting, run_id, next=hints, code=CODES[result.stop_reason]
-    )
-
-
-def _document(result: Result[Any], bill: Bill) -> dict[str, Any]:
-    error = result.error
-    return {
-        "run_id": result.run_id,
-        "flow": result.flow,
-        "output": jsonable(result.output),
-        "stop_reason": result.stop_reason,
-        "degraded": result.degraded,
-        "cost": money(bill.total),
-        "at_least": money(bill.at_least),
-        "in_doubt": money(bill.in_doubt),
-        "seconds": round(result.seconds, 3),
-        "error": None if error is None else f"{type(error).__name__}: {getattr(error, 'message', error)}",
-        "skipped": [{"path": part.path, "reason": part.reason} for part in result.skipped],
-        "agents": {name: money(line.cost) for name, line in bill.by("agent").items()},
-    }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,11 +15,32 @@ from outlay.analysis.runs import runs as summaries
 from outlay.analysis.text import one_line
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.stored import reading
-from outlay.cli.words import count, money
+from outlay.cli.words import count, money, short
 from outlay.events import decode
 from outlay.protocols.store import Store
+from outlay.runtime.inbox import Inbox
+from outlay.runtime.ownership import ownership_in
+from outlay.runtime.pending import Pending
 
-_SIGNS = {"completed": "✓", "error": "✗", "cancelled": "■", "budget": "■", "deadline": "■", "turn_limit": "■"}
+_SIGNS = {"completed": "✓", "error": "✗", "broken off": "✗", "waiting": "?", "answered": "?", "running": "…"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run, and what has become of it: its stop reason, or running, broken off, waiting, answered."""
+
+    summary: RunSummary
+    state: str
+
+    @property
+    def next(self) -> str:
+        """What to do about it; empty where there is nothing to do."""
+        resume = f"outlay resume {short(self.summary.id)}{'' if self.summary.source else ' FLOW'}"
+        if self.state in ("broken off", "answered"):
+            return resume
+        if self.state == "waiting":
+            return "outlay approvals"
+        return f"{resume} --budget USD" if self.state == "budget" else ""
 
 
 @click.command("runs")
@@ -28,11 +51,14 @@ _SIGNS = {"completed": "✓", "error": "✗", "cancelled": "■", "budget": "■
 def command(limit: int, store: str | None, as_json: bool) -> None:
     """List the runs in the store, newest last."""
 
-    async def read(opened: Store) -> list[RunSummary]:
-        return summaries([decode(row.body) for row in await opened.events(None, KINDS)])
+    async def read(opened: Store) -> tuple[int, list[_Run]]:
+        found = summaries([decode(row.body) for row in await opened.events(None, KINDS)])
+        items = await Inbox(opened).list()
+        waiting = {item.run_id for item in items if _to_decide(item)}
+        answered = {item.run_id for item in items} - waiting
+        return len(found), [_Run(run, await _state(opened, run, waiting, answered)) for run in found[-limit:]]
 
-    found = reading(store, read)
-    shown = found[-limit:]
+    number, shown = reading(store, read)
     if as_json:
         click.echo(json.dumps([_document(run) for run in shown], ensure_ascii=False, indent=2))
         return
@@ -42,12 +68,26 @@ def command(limit: int, store: str | None, as_json: bool) -> None:
         names = [cell.ljust(width) for cell, width in zip(row[:4], widths[:4], strict=True)]
         figures = [cell.rjust(width) for cell, width in zip(row[4:], widths[4:], strict=True)]
         click.echo("  ".join(names + figures).rstrip())
-    rest = f", the newest {len(shown):,} shown" if len(shown) < len(found) else ""
-    click.echo(f"\n{count(len(found), 'run')}{rest}")
+    rest = f", the newest {len(shown):,} shown" if len(shown) < number else ""
+    click.echo(f"\n{count(number, 'run')}{rest}")
+    for state, run in {run.state: run for run in shown if run.next}.items():  # the newest of each kind
+        click.echo(f"  next: {run.next}        {one_line(run.summary.flow, 30)} ({state})")
 
 
-def _row(run: RunSummary) -> tuple[str, ...]:
-    outcome = run.outcome.replace("_", " ") or "not finished"
+async def _state(store: Store, run: RunSummary, waiting: set[str], answered: set[str]) -> str:
+    if run.outcome in ("approval", "budget") and run.id in waiting | answered:
+        return "waiting" if run.id in waiting else "answered"
+    if run.outcome:
+        return run.outcome
+    return "running" if await ownership_in(store).lease_of(run.owner, time.time) > 0 else "broken off"
+
+
+def _to_decide(item: Pending) -> bool:
+    return item.decision is None and not item.is_expired(time.time())
+
+
+def _row(found: _Run) -> tuple[str, ...]:
+    run, outcome = found.summary, found.state.replace("_", " ")
     lane = "" if run.lane == "live" else f" · {run.lane}"
     degraded = " · degraded" if run.degraded and run.outcome == "completed" else ""
     started = datetime.fromtimestamp(run.started, UTC).astimezone()
@@ -55,7 +95,7 @@ def _row(run: RunSummary) -> tuple[str, ...]:
         one_line(run.id, 12),
         f"{started:%Y-%m-%d %H:%M:%S}",
         one_line(run.flow, 30),
-        f"{_SIGNS.get(run.outcome, '…')} {one_line(outcome, 20)}{degraded}{lane}",
+        f"{_SIGNS.get(found.state, '■')} {one_line(outcome, 20)}{degraded}{lane}",
         f"{run.calls:,}",
         "" if run.seconds is None else f"{run.seconds:,.1f}",
         _cost(run),
@@ -68,12 +108,15 @@ def _cost(run: RunSummary) -> str:
     return f"≥ ${run.at_least:,.6f}" if run.at_least else "unpriced"
 
 
-def _document(run: RunSummary) -> dict[str, Any]:
+def _document(found: _Run) -> dict[str, Any]:
+    run = found.summary
     return {
         "run_id": run.id,
         "flow": run.flow,
         "started": datetime.fromtimestamp(run.started, UTC).isoformat(),
         "stop_reason": run.outcome or None,
+        "state": found.state,
+        "next": found.next or None,
         "degraded": run.degraded,
         "lane": run.lane,
         "calls": run.calls,

@@ -27,7 +27,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     """`flow` is the root's name, `input` the digest of the input, `lane` live, offline or batch.
 
     `limits` are the run's budgets as they were given: one mapping of limit to value each. `shape` is the digest of
-    the flow's parts: another one says that the code has changed. `owner` is the process that runs it. A fork names
+    the flow's parts: another one says that the code has changed. `owner` is the process that runs it, `source` the
+    flow's address as it was typed (`outlay resume` imports it). A fork names
     the run it branched off (`parent`) and the path from which on it does not share its records (`at`); `changed` is
     the digest of the input that the node there gets instead of its own. `session` is the conversation it is a turn
     of, and `conversation` the newest page of each of its parts as they were when the run began, by place.
@@ -40,6 +41,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     limits: tuple[dict[str, str], ...] = ()
     shape: str = ""
     owner: str = ""
+    source: str = ""
     parent: str = ""
     at: str = ""
     changed: str = ""
@@ -55,6 +57,7 @@ class RunResumed(Event, frozen=True, kw_only=True, tag="run_resumed"):
     limits: tuple[dict[str, str], ...] = ()
     shape: str = ""
     owner: str = ""
+    source: str = ""
 
 
 class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
@@ -241,7 +244,8 @@ class Elapsed(Event, frozen=True, kw_only=True, tag="elapsed"):
 
 
 class Asked(Event, frozen=True, kw_only=True, tag="asked"):
-    """A question to somebody outside the run. `id` is its name in the inbox, `kind` ask, approval or in_doubt."""
+    """A question to somebody outside the run. `id` is its name in the inbox, `about` ask, approval, in_doubt or budget
+    (which is no effect, and has no key)."""
 
     key: str
     id: str
@@ -251,13 +255,15 @@ class Asked(Event, frozen=True, kw_only=True, tag="asked"):
 
 
 class Answered(Event, frozen=True, kw_only=True, tag="answered"):
-    """Who decided, what, and why."""
+    """Who decided, what, and why. `denied`: it was refused; `result` is what an effect in doubt had given."""
 
     key: str
     id: str
     answer: str
     by: str = ""
     reason: str = ""
+    denied: bool = False
+    result: str | None = None
 
 
 class Checked(Event, frozen=True, kw_only=True, tag="checked"):

@@ -32,7 +32,7 @@ class Detached(Pattern[In, Out]):
 
         def __init__(
             self: Detached[A, A],
-            node: Node[A, Any] | Callable[..., Any],
+            node: Node[A, Any] | Callable[[A], Any],
             grace: float = GRACE_SECONDS,
             **common: Unpack[Common],
         ) -> None: ...

@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
+from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
 from outlay.agents.function import as_node
+from outlay.agents.previews import MAX_RESULT_TOKENS, shown
 from outlay.agents.signature import call
 from outlay.errors import ConfigError, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Budgets, Common, Pattern, Step
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
+from outlay.values.plan import ResultList, Results
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -30,6 +33,7 @@ class Limits(Common, total=False):
     max_parallel: int | None
     min_success: int
     on_error: OnError
+    max_result_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,8 @@ class FanOut(Pattern[In, Out]):
     One worker runs over a list, or over what `split` makes of the input, and gives a list in input order. A list of
     workers each gets the same input and gives a dict by name. Failures are left out and stand in
     `Result.skipped`; fewer than `min_success` raise the first error. `merge` turns the list or dict into the output;
-    what its one call may cost is set aside from the start, so that a budget stop still ends with an answer.
+    what its one call may cost is set aside from the start, so that a budget stop still ends with an answer. A `merge`
+    that is an agent reads a result over `max_result_tokens` by its beginning; the whole is an artifact.
     """
 
     worker: Node[Any, Any] | tuple[Node[Any, Any], ...] = field(default=())
@@ -76,6 +81,7 @@ class FanOut(Pattern[In, Out]):
     max_parallel: int | None = None
     min_success: int = 1
     on_error: OnError = "skip"
+    max_result_tokens: int = MAX_RESULT_TOKENS
 
     @overload
     def __init__(self: FanOut[list[A], list[B]], worker: Node[A, B], **limits: Unpack[Limits]) -> None: ...
@@ -103,6 +109,7 @@ class FanOut(Pattern[In, Out]):
         max_parallel: int | None = ...,
         min_success: int = ...,
         on_error: OnError = ...,
+        max_result_tokens: int = ...,
         **common: Unpack[Common],
     ) -> None: ...
     def __init__(
@@ -113,6 +120,7 @@ class FanOut(Pattern[In, Out]):
         max_parallel: int | None = None,
         min_success: int = 1,
         on_error: OnError = "skip",
+        max_result_tokens: int = MAX_RESULT_TOKENS,
         *,
         name: str = "",
         description: str = "",
@@ -138,7 +146,10 @@ class FanOut(Pattern[In, Out]):
             raise ConfigError(f"FanOut: min_success must not be negative: {min_success}")
         if on_error not in ("skip", "raise"):
             raise ConfigError(f"FanOut: on_error is 'skip' or 'raise', not {on_error!r}")
+        if max_result_tokens < 1:
+            raise ConfigError(f"FanOut: max_result_tokens must be at least 1, not {max_result_tokens}")
         fields = {
+            "max_result_tokens": max_result_tokens,
             "worker": tuple(as_node(one) for one in workers) if several else as_node(worker),
             "split": split,
             "merge": None if merge is None else as_node(merge),
@@ -185,7 +196,18 @@ class FanOut(Pattern[In, Out]):
             raise outcomes.errors[min(outcomes.errors)]
         if self.merge is None:
             return found
+        if isinstance(self.merge, Agent):
+            found = await self._as_read(ctx, found)
         return await ctx.child(self.merge, found, origin=input, finishing=True)
+
+    async def _as_read(self, ctx: RunContext[Any], found: Any) -> Any:
+        """The results as an agent is to read them: long ones by their beginning."""
+        most = self.max_result_tokens
+        if isinstance(found, dict):
+            by_name = cast("dict[str, Any]", found)
+            return Results(by_name, {name: (await shown(ctx, one, most, name))[0] for name, one in by_name.items()})
+        in_order, worker = cast("list[Any]", found), cast("Node[Any, Any]", self.worker).name
+        return ResultList(in_order, [(await shown(ctx, one, most, worker))[0] for one in in_order])
 
     async def _jobs(self, ctx: RunContext[Any], input: Any) -> list[Job]:
         if isinstance(self.worker, tuple):

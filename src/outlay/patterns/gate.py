@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, Unpack, cast
+from typing import Any, TypeVar, Unpack, cast, overload
 
 from outlay.agents.agent import name_of
 from outlay.agents.content import as_text
@@ -36,11 +36,11 @@ class Gate(Pattern[In, Out]):
 
     if typing.TYPE_CHECKING:
 
-        def __init__(
-            self: Gate[A, A],
-            check: Callable[..., Any] | Node[Any, Any] | Sequence[Any],
-            **common: Unpack[Common],
-        ) -> None: ...
+        @overload
+        def __init__(self: Gate[A, A], check: Callable[[A], str | None], **common: Unpack[Common]) -> None: ...
+        @overload
+        def __init__(self: Gate[Any, Any], check: Any, **common: Unpack[Common]) -> None: ...
+        def __init__(self, check: Any, **common: Any) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from outlay.agents.content import as_text
-from outlay.agents.previews import about_tokens, preview
+from outlay.agents.previews import shown
 from outlay.errors import Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE
 from outlay.protocols.context import RunContext
@@ -100,14 +99,10 @@ class Work:
         return Results({id: self.results[id] for id in ids}, {id: self.shown[id] for id in ids})
 
     async def _done(self, subtask: Subtask, result: Any) -> None:
-        try:
-            text = as_text(result)
-            shown = await preview(self.ctx, text, self.max_result_tokens, subtask.worker)
-        except ValueError:  # no JSON holds it: only a function can take it
-            text = shown = ""
+        seen, tokens = await shown(self.ctx, result, self.max_result_tokens, subtask.worker)
         self.results[subtask.id] = result
-        self.shown[subtask.id] = result if shown == text else shown
-        self.tokens[subtask.worker] = self.tokens.get(subtask.worker, 0) + about_tokens(shown)
+        self.shown[subtask.id] = seen
+        self.tokens[subtask.worker] = self.tokens.get(subtask.worker, 0) + tokens
 
     def _lost(self, subtask: Subtask, place: str, error: Exception) -> None:
         """The worker failed."""

@@ -109,10 +109,26 @@ class Account:
         self.tokens += tokens
         self.calls += calls
         self.unpriced = self.unpriced or unpriced
+        self._skip_alerts()
+
+    def _skip_alerts(self) -> None:
+        """Those below what is used were given before."""
         for resource, (mark, percents) in tuple(self.alerts.items()):
             used = Decimal(self.used(resource))
             if used >= mark:
                 _crossed(self, resource, used, percents)
+
+    def raise_to(self, resource: Resource, limit: Decimal | int) -> None:
+        """A higher limit from here on; what is used counts."""
+        if resource == "usd":
+            self.usd_limit = Decimal(limit)
+        elif resource == "tokens":
+            self.tokens_limit = int(limit)
+        else:
+            self.calls_limit = int(limit)
+        self.refused = False
+        self.alerts[resource] = (limit * ALERTS[0] / Decimal(100), ALERTS)
+        self._skip_alerts()
 
     def limit(self, resource: Resource) -> Decimal | int | None:
         if resource == "usd":

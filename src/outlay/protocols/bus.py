@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol
 
-from outlay.values.label import TRUSTED, Label
+from outlay.values.label import Label, untrusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,19 @@ class BusLimits:
                 raise ValueError(f"BusLimits.{name} must be above 0 seconds, not {getattr(self, name)!r}")
 
 
+_NOBODYS = untrusted("bus")
+
+
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """What travels beside a body: the sender's path in its flow, the label of the body, and words of your own."""
+    """What travels beside a body: the sender's path in its flow, the label of the body, and words of your own.
+
+    A body that nobody labelled is untrusted. All of it is the sender's word: whoever may write to the bus can claim
+    any path and any label.
+    """
 
     sender: str = ""
-    label: Label = TRUSTED
+    label: Label = _NOBODYS
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

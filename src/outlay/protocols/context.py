@@ -191,7 +191,12 @@ class RunContext(Protocol[Deps]):
         default: str | None = None,
         deadline: float | None = None,
     ) -> str:
-        """Ask a human. Without anybody to ask, the branch parks and the run ends as `approval`."""
+        """Ask a human: `on_ask` of the run, or whoever decides the item in the inbox of its store; until then the
+        branch parks, and the run suspends as `approval` when nothing else is left to do.
+
+        After `deadline` seconds of real time, parked or not, the answer is `default`. Raises TimeoutError where there
+        is none, and PermissionError where the question was denied.
+        """
         ...
 
     def emit(self, name: str, **data: Any) -> None:

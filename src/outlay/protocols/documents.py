@@ -14,7 +14,8 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`version` is 1 when it is new and grows by one with each change; it goes on after a deletion."""
+    """`version` is 1 when it is new and grows by one with each change. A deletion is a change too, and the version
+    goes on after it: 1, 2, deleted, 4. Collection and key are text of up to 1,000 bytes each, without NUL."""
 
     collection: str
     key: str
@@ -43,9 +44,11 @@ class Documents(Protocol):
         ...
 
     async def commit(self, changes: Sequence[Change]) -> tuple[int, ...]:
-        """All changes at once, durable on return: the new version of each, 0 for a deletion.
+        """All changes at once, durable on return: the new version of each, 0 for a deletion. A change sees those
+        before it. What was appended before is durable then, too.
 
         Raises Conflict where a version is no longer the expected one, and then nothing is changed: `.mine` is the
-        refused Change and `.theirs` the Document that is there, or None. Raises StoreFailed as an append does.
+        refused Change and `.theirs` the Document that is there, or None. Raises StoreFailed as an append does,
+        ValueError for a name that cannot be kept.
         """
         ...

@@ -20,7 +20,7 @@ class ToolEffect:
 
     `encode` makes of the result what is stored (None: it cannot be), `decode` makes the result of that, on the first
     run too. `leaf` is False where all its work is effects of its own (an agent as a tool): those are recorded, not
-    this one.
+    this one. `unknown` is what it gives where all that is known is that it has happened.
     """
 
     tool: str
@@ -36,3 +36,4 @@ class ToolEffect:
     encode: Callable[[Any], bytes | None] | None = None
     decode: Callable[[bytes], Any] | None = None
     leaf: bool = True
+    unknown: Any = None

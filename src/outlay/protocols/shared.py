@@ -42,7 +42,7 @@ class State(Protocol):
     ) -> Entry:
         """Write what `function` makes of the value (of `default` where there is none), again where somebody was
         faster. The function may run several times: it has no effects, and returns the new value. Raises Conflict
-        after a hundred attempts.
+        after a thousand attempts.
         """
         ...
 

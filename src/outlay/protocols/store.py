@@ -38,7 +38,8 @@ class Store(Documents, Protocol):
 
     def append(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
         """Enqueue events, in order. With `fence` they are dropped like rows whose place is taken (see `flush`) once
-        that document has another version: a paused process that wakes up cannot write."""
+        that document has another version or is deleted: a paused process that wakes up cannot write. A run that
+        was lost so may come back to the same process: a later fence of the same document writes again."""
         ...
 
     def keep(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:

@@ -14,7 +14,7 @@ from outlay.runtime.flight import GRACE_SECONDS, is_beside
 @dataclass(slots=True)
 class _Beside:
     grace: float
-    late: Callable[[str], None]
+    late: Callable[[], None]
 
 
 class Beside:
@@ -29,7 +29,7 @@ class Beside:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def start(self, work: Coroutine[Any, Any, None], grace: float, late: Callable[[str], None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None], grace: float, late: Callable[[], None]) -> None:
         """Do the work, which raises nothing. `late` is told where it is cut off `grace` seconds after the answer."""
         variables = copy_context()
         variables.run(is_beside.set, True)
@@ -44,7 +44,7 @@ class Beside:
             task, work = min(self._tasks.items(), key=lambda item: item[1].grace)
             await asyncio.wait([task], timeout=max(0.0, answered + work.grace - self._loop.time()))
             if not task.done():
-                work.late(f"detached, and not done {work.grace:g} s after the answer")
+                work.late()
                 task.cancel()
                 await asyncio.wait([task], timeout=GRACE_SECONDS)
             self._tasks.pop(task, None)

@@ -24,11 +24,11 @@ from outlay.errors import (
     Stopped,
 )
 from outlay.events.records import CallFailed, CallFinished, CallStarted, Decision, Overrun, Retracted, TextDelta
-from outlay.policies.ledger import Ask, Hold
+from outlay.policies.ledger import RESOURCES, Ask, Hold
 from outlay.protocols.model import Model
+from outlay.runtime.asking import raise_of
 from outlay.runtime.budgets import Chain, exhausted
 from outlay.runtime.identity import digest
-from outlay.runtime.result import Pending
 from outlay.runtime.state import RunState
 from outlay.values.content import ProviderBlock
 from outlay.values.price import Price
@@ -178,13 +178,15 @@ class Call:
             if refused.resource in ("usd", "tokens"):
                 exact = await self._model.count(self._request, self._run.transport)
             if exact is None or exact >= bound:
-                raise await self._refused(refused) from None
+                await self._refused(refused)
+                return await self._reserve(price, bound, declared)
             bound = exact
             ask = Ask(price, bound, cap, least)
             try:
                 hold = await self._run.budgets.reserve(self._chain, ask, self._request.path, self._model.id)
             except BudgetExceeded as still:
-                raise await self._refused(still) from None
+                await self._refused(still)
+                return await self._reserve(price, bound, declared)
         if hold.output_tokens < cap:
             self._run.recorder.emit(
                 Decision,
@@ -194,13 +196,21 @@ class Call:
             )
         return hold, bound
 
-    async def _refused(self, error: BudgetExceeded) -> Stopped:
-        """The stop to raise. Under `on_exhausted="pause"` the branch parks here until the run suspends, unless it can
-        be skipped."""
+    async def _refused(self, error: BudgetExceeded) -> None:
+        """Raises the stop. Under `on_exhausted="pause"` the branch first waits for a higher budget, unless it can be
+        skipped; returns where it was given."""
         stop = self._run.stopped(error)
+        limit = None
         if error.on_exhausted == "pause" and not self._spare:
-            await self._run.parking.wait(Pending("budget", self._request.path, error.message))
-        return stop
+            limit = await raise_of(self._run, self._request.path, error)
+        if limit is None:
+            raise stop from None
+        for resource in RESOURCES:
+            for account in self._chain:
+                same = account.name == error.scope and resource == error.resource
+                if same and account.limit(resource) == error.limit:  # else another branch has raised it
+                    account.raise_to(resource, limit)
+        self._run.stops.remove(stop)
 
     def _open_finish(self) -> Hold | None:
         return self._finish if self._finish is not None and self._finish.open else None

@@ -19,7 +19,9 @@ from outlay.events.records import RunFinished, RunResumed, RunStarted
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.node import Node
+from outlay.protocols.store import Fence
 from outlay.runtime.alerts import alert_to
+from outlay.runtime.asking import close_items, forget_budgets
 from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree, accounts_for
 from outlay.runtime.context import Context
@@ -31,6 +33,8 @@ from outlay.runtime.flatten import flatten, precedence
 from outlay.runtime.flight import Flight
 from outlay.runtime.host import Host
 from outlay.runtime.identity import Scope, current_scope, install, segment, uninstall
+from outlay.runtime.inbox import Inbox, distinct
+from outlay.runtime.limits import recorded
 from outlay.runtime.ownership import ownership_in
 from outlay.runtime.parking import Parking
 from outlay.runtime.recall import Past, recall
@@ -90,14 +94,15 @@ async def execute(
     if past is not None and past.journal.finished is None:
         await ownership.check_free(leg.run_id, past.journal.owner, wall)
     owner = await ownership.begin(leg.run_id, wall)
-    leg = replace(leg, owner=owner)
     try:
+        fence = await ownership.take_over(leg.run_id) if past is not None and past.events else None
+        own = replace(leg, owner=owner, fence=fence)
         if session is None:
-            return await _work(host, root, value, label, limits, leg)
+            return await _work(host, root, value, label, limits, own)
 
         async def turn(hold: Session, conversations: Conversations, waited: float) -> Result[Any]:
-            own = replace(leg, session=hold, conversations=conversations, waited=waited)
-            return await _work(host, root, value, label, limits, own)
+            at_it = replace(own, session=hold, conversations=conversations, waited=waited)
+            return await _work(host, root, value, label, limits, at_it)
 
         budgets = (*limits, *root.budgets)
         return await in_session(host.store, session, leg.run_id, root.name, past, budgets, host.deadline, turn)
@@ -116,6 +121,7 @@ class Leg:
     strict: bool
     past: Past | None = None
     owner: str = ""
+    fence: Fence | None = None
     #: What agents remember from before the run, None outside a session; the hold on it while the run goes.
     conversations: Conversations | None = None
     session: Session | None = None
@@ -133,7 +139,8 @@ async def _work(
     loop = asyncio.get_running_loop()
     wall = wall_clock(loop)
     past, run_id = leg.past, leg.run_id
-    recorder = Recorder(run_id, wall, host.store, host.listeners, leg.streaming, () if past is None else past.events)
+    before = () if past is None else past.events
+    recorder = Recorder(run_id, wall, host.store, host.listeners, leg.streaming, before, leg.fence)
     recorder.sealed = leg.is_over
     flight = Flight(loop)
     parking = Parking(loop, lambda: len(flight) > 0, lambda: len(recorder.events))
@@ -173,8 +180,12 @@ async def _work(
         _announce_again(state, host, path, leg, shape)
     else:
         _announce(state, host, path, value, leg, shape)
+    if host.store is not None:
+        state.inbox = Inbox(host.store)
+        parking.decisions = state.inbox.decisions
     if past is not None:
         _go_on(state, past, shape, leg.strict)
+        await forget_budgets(state)
     context = Context(state, root, path, value, None)
     context.label = label
     context.add_root_budgets(host.deadline, leg.waited + (0.0 if past is None else past.journal.active))
@@ -185,7 +196,8 @@ async def _work(
     try:
         return await _finish(state, context, await _flow(state, context), started)
     finally:
-        flight.on_landed = parking.on_look = None  # or they would hold each other, and with them the run
+        flight.on_landed = None  # or they would hold each other, and with them the run
+        parking.let_go()
         uninstall(loop)
         state.budgets.close()
 
@@ -228,6 +240,7 @@ def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shap
         limits=_all_limits(state),
         shape=shape,
         owner=leg.owner,
+        source=host.source,
         parent="" if fork is None else fork.parent,
         at="" if fork is None else fork.at,
         changed=changed,
@@ -238,8 +251,8 @@ def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shap
 
 def _announce_again(state: RunState, host: Host, path: str, leg: Leg, shape: str) -> None:
     """The first event of a later leg."""
-    lane, limits = _lane(host), _all_limits(state)
-    state.recorder.emit(RunResumed, path, lane=lane, limits=limits, shape=shape, owner=leg.owner)
+    facts = {"lane": _lane(host), "limits": _all_limits(state), "shape": shape, "owner": leg.owner}
+    state.recorder.emit(RunResumed, path, **facts, source=host.source)
 
 
 def _lane(host: Host) -> str:
@@ -247,7 +260,7 @@ def _lane(host: Host) -> str:
 
 
 def _all_limits(state: RunState) -> tuple[dict[str, str], ...]:
-    return tuple(_limits(account.budget) for account in state.budgets.root)
+    return tuple(recorded(account.budget) for account in state.budgets.root)
 
 
 def _go_on(state: RunState, past: Past, shape: str, strict: bool) -> None:
@@ -332,6 +345,7 @@ async def _flow(state: RunState, context: Context) -> _End:
         state.recorder.emit(RunFinished, context.path, stop_reason="cancelled", degraded=True)
         with suppress(OutlayError):  # the cancellation is what the caller waits for
             await state.recorder.durable()
+        await close_items(state)
         raise
     finally:
         state.parking.on_suspended = None  # it holds the task, and with it all of the run
@@ -345,9 +359,10 @@ def _suspension(state: RunState) -> Stopped | None:
     item = min(state.parking.parked, key=lambda item: item.kind == "budget")  # a human's answer may free money too
     if item.kind == "budget":
         return next(stop for stop in state.stops if isinstance(stop, BudgetExceeded))
-    return ApprovalPending(
-        f"waiting for a human: {item.question}", path=item.path, hint="give run(…, on_ask=) a function that answers"
-    )
+    hint = "give run(…, on_ask=) a function that answers"
+    if state.inbox is not None:
+        hint = f"decide it (`outlay approve {item.id}`, or approve({item.id!r}, store=…)), then resume run {state.id}"
+    return ApprovalPending(f"waiting for a human: {item.question}", path=item.path, hint=hint)
 
 
 async def _finish(state: RunState, context: Context, end: _End, started: float) -> Result[Any]:
@@ -360,7 +375,8 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
     elif state.stops:
         reason = min(state.stops, key=precedence).reason
     seconds = state.loop.time() - started
-    conversation = {} if error is not None else turn_of(state.session, state.conversations, state.past, state.recorder)
+    no_turn = error is not None or state.session is None
+    conversation = {} if no_turn else turn_of(state.session, state.conversations, state.past, state.recorder)
     degraded = bool(state.skipped) or reason != "completed"
     state.recorder.emit(
         RunFinished,
@@ -385,6 +401,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
             state.session.told(conversation)
     except OutlayError as failed:  # the answer is paid for: it is handed over, and what the store lost is said
         error, reason, degraded = error or failed, "error", True
+    await close_items(state)
     finished = [(context.path, output)] if error is None else context.finished
     result = Result(
         output,
@@ -395,7 +412,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         seconds,
         error,
         tuple(state.skipped),
-        tuple(state.parking.parked),
+        distinct(state.parking.parked),
         state.recorder.events,
         state.transcript,
         tuple(finished),
@@ -409,11 +426,6 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
 
 def _reason_of(error: BaseException) -> str:
     return "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
-
-
-def _limits(budget: Budget) -> dict[str, str]:
-    names = ("usd", "tokens", "calls", "seconds", "depth", "fan_out", "scope", "per")
-    return {name: str(value) for name in names if (value := getattr(budget, name)) is not None}
 
 
 def _unlabelled(input: Any) -> tuple[Any, Label]:

@@ -13,8 +13,8 @@ from outlay.protocols.store import Store
 from outlay.runtime.alerts import OnAlert
 from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
+from outlay.runtime.pending import Pending
 from outlay.runtime.recorder import Listener
-from outlay.runtime.result import Pending
 from outlay.runtime.windows import Windows
 from outlay.stores.opening import connected
 from outlay.values.budget import Budget
@@ -40,6 +40,8 @@ class Host:
     #: In loop time: what `seconds` of a budget of many runs leaves to all of them together.
     deadline: float | None = None
     stages: Stages = field(default_factory=Stages)
+    #: The flow's address, recorded for `outlay resume`.
+    source: str = ""
     #: What budgets across runs are counted in, None without a store.
     windows: Windows | None = None
 
@@ -57,6 +59,7 @@ class Options(TypedDict, total=False):
     seed: int | None
     history: Transcript | None
     strict: bool
+    source: str
 
 
 class RunOptions(Options, total=False):
@@ -89,6 +92,7 @@ class hosting:
             listeners if on_event is None else (*listeners, on_event),
             options.get("deps"),
             deadline,
+            source=options.get("source", ""),
         )
 
     async def __aenter__(self) -> Host:

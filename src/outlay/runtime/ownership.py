@@ -20,11 +20,12 @@ from weakref import WeakKeyDictionary, ref
 
 from outlay.errors import Conflict, OutlayError
 from outlay.protocols.documents import Change
-from outlay.protocols.store import Store
+from outlay.protocols.store import Fence, Store
 
 #: A process that has not renewed its lease for so long has lost its runs.
 LEASE_SECONDS = 15.0
 _COLLECTION = "owners"
+_RUNS = "runs.owner"
 
 
 class Ownership:
@@ -63,6 +64,12 @@ class Ownership:
         self._watch(wall)
         return me()
 
+    async def take_over(self, run_id: str) -> Fence:
+        """What this process's events of a run that goes on are written under: whoever takes it over next shuts it
+        out, and it is let in again where it was shut out itself before."""
+        (version,) = await self._store.commit((Change(_RUNS, run_id, json.dumps(me()).encode(), None),))
+        return Fence(_RUNS, run_id, version)
+
     def end(self, run_id: str) -> None:
         del self._live[run_id]
         if not self._live and self._timer is not None:
@@ -71,17 +78,17 @@ class Ownership:
 
     async def check_free(self, run_id: str, owner: str, wall: Callable[[], float]) -> None:
         """Raises Conflict where `owner`, who worked on the run last and did not finish it, may still be at it."""
-        left = await self.still_at_it(owner, wall)
-        if left > 0:
-            raise Conflict(
-                f"run {run_id} is being worked on by {owner.rpartition(':')[0]}",
-                theirs=owner,
-                hint=f"wait for it; should that process be gone, the run is free in {left:.0f} s",
-            )
+        if owner == me() or (left := await self.lease_of(owner, wall)) <= 0:
+            return
+        raise Conflict(
+            f"run {run_id} is being worked on by {owner.rpartition(':')[0]}",
+            theirs=owner,
+            hint=f"wait for it; should that process be gone, the run is free in {left:.0f} s",
+        )
 
-    async def still_at_it(self, owner: str, wall: Callable[[], float]) -> float:
-        """For how many more seconds another process may be at work: 0 or less for one that is gone, and for this."""
-        if not owner or owner == me() or _is_dead_here(owner):
+    async def lease_of(self, owner: str, wall: Callable[[], float]) -> float:
+        """The seconds for which `owner` may still be at work on its runs; 0 or less where it is gone."""
+        if not owner or _is_dead_here(owner):
             return 0.0
         lease = await self._store.read(_COLLECTION, owner)
         return 0.0 if lease is None else float(json.loads(lease.body)["until"]) - wall()

@@ -7,12 +7,12 @@ suspends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import Context, ContextVar
 
-from outlay.runtime.result import Pending
+from outlay.errors import OutlayError
+from outlay.runtime.pending import Decided, Pending
 
 #: Turns of the loop without a sign of life before a run counts as idle; a wake-up takes two or three to travel.
 _QUIET_TURNS = 12
@@ -44,7 +44,18 @@ _work: ContextVar[_Work | None] = ContextVar("outlay_work", default=None)
 
 
 class Parking:
-    __slots__ = ("_activity", "_busy", "_flying", "_loop", "on_look", "on_suspended", "parked", "suspended")
+    __slots__ = (
+        "_activity",
+        "_branches",
+        "_busy",
+        "_flying",
+        "_loop",
+        "_reading",
+        "decisions",
+        "on_look",
+        "on_suspended",
+        "suspended",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, busy: Callable[[], bool], activity: Callable[[], int]) -> None:
         self._loop = loop
@@ -52,8 +63,11 @@ class Parking:
         #: Calls, tools, sleeps and questions under way and not waiting for a parked branch of their own.
         self._busy = 0
         self._activity = activity
-        self.parked: list[Pending] = []
+        self._branches: list[tuple[Pending, asyncio.Future[Decided]]] = []
+        self._reading: asyncio.Task[None] | None = None
         self.suspended = False
+        #: What was decided of these items meanwhile, by id: asked once more before the run suspends.
+        self.decisions: Callable[[Sequence[Pending]], Awaitable[Mapping[str, Decided]]] | None = None
         self.on_suspended: Callable[[], object] | None = None
         #: Told when something landed or parked: a replay waits for that too.
         self.on_look: Callable[[], None] | None = None
@@ -87,17 +101,31 @@ class Parking:
     def _idle(self) -> bool:
         return self._busy == 0 and not self._flying()
 
-    async def wait(self, item: Pending) -> Any:
-        """Park until the run suspends, which cancels this branch."""
-        self.parked.append(item)
+    @property
+    def parked(self) -> tuple[Pending, ...]:
+        """What the branches wait for; after the run was suspended, what it waits for."""
+        return tuple(item for item, _ in self._branches)
+
+    async def wait(self, item: Pending) -> Decided:
+        """Park until it is decided, or the run suspends, which cancels this branch."""
+        branch = (item, self._loop.create_future())
+        self._branches.append(branch)
         self._count(1)
         self.look()
         try:
-            return await self._loop.create_future()
+            return await branch[1]
         finally:
             self._count(-1)
             if not self.suspended:
-                self.parked.remove(item)  # it gave up waiting: nobody needs to answer any more
+                # by identity: equal items may be waited for by several
+                self._branches = [one for one in self._branches if one is not branch]
+                self.look()  # it may go on to its end without another sign: the others still wait
+
+    def let_go(self) -> None:
+        """The run is over: hold nothing of it."""
+        self.on_look = self.on_suspended = self.decisions = None
+        if self._reading is not None:
+            self._reading.cancel()
 
     def _count(self, change: int) -> None:
         """One parked branch more or less below each effect that this branch stands in."""
@@ -112,17 +140,37 @@ class Parking:
         """Something landed or parked: is the run idle now?"""
         if self.on_look is not None:
             self.on_look()
-        if self.parked and self._idle():
+        if self._branches and self._idle():
             self._loop.call_soon(self._settle, _QUIET_TURNS, self._activity())
 
     def _settle(self, turns: int, activity: int) -> None:
-        if not self.parked or not self._idle() or self.suspended:
+        if not self._branches or not self._idle() or self.suspended or self._reading is not None:
             return  # whoever is busy will look again when it lands
         if self._activity() != activity:
             self._loop.call_soon(self._settle, _QUIET_TURNS, self._activity())
         elif turns:
             self._loop.call_soon(self._settle, turns - 1, activity)
+        elif self.decisions is None:
+            self._suspend()
         else:
-            self.suspended = True
-            if self.on_suspended is not None:
-                self.on_suspended()
+            # in a context of its own: this is no branch of the run
+            self._reading = asyncio.Task(self._read_again(), loop=self._loop, context=Context())
+
+    async def _read_again(self) -> None:
+        """Whoever has been answered goes on; if nobody has, the run suspends."""
+        assert self.decisions is not None
+        found: Mapping[str, Decided] = {}
+        with suppress(OutlayError):  # the run ends, and says what its store failed with
+            found = await self.decisions(self.parked)
+        self._reading = None
+        answered = [branch for branch in self._branches if branch[0].id in found]
+        for item, future in answered:
+            if not future.done():
+                future.set_result(found[item.id])
+        if not answered and self._branches and self._idle():
+            self._suspend()
+
+    def _suspend(self) -> None:
+        self.suspended = True
+        if self.on_suspended is not None:
+            self.on_suspended()

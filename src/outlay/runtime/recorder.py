@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -28,7 +29,8 @@ from outlay.events.records import (
     Skipped,
     TextDelta,
 )
-from outlay.protocols.store import Row, Store
+from outlay.protocols.store import Fence, Row, Store
+from outlay.values.money import ZERO
 from outlay.values.request import Prelude
 from outlay.values.stored import content_digest
 from outlay.values.transcript import Transcript
@@ -41,6 +43,7 @@ class Recorder:
     """The one writer of a run's events."""
 
     __slots__ = (
+        "_fence",
         "_kept",
         "_known",
         "_listeners",
@@ -50,6 +53,7 @@ class Recorder:
         "failed",
         "run_id",
         "sealed",
+        "spent",
         "spent_on",
         "store",
         "streaming",
@@ -63,12 +67,15 @@ class Recorder:
         listeners: Iterable[Listener],
         streaming: bool,
         past: Sequence[Event] = (),
+        fence: Fence | None = None,
     ) -> None:
         self.run_id = run_id
         self.store = store
         self.events: list[Event] = list(past)
         self.streaming = streaming
         self.spent_on = sum(map(_is_paid, past))
+        #: The known cost so far, in US dollars.
+        self.spent = sum(map(_cost, past), ZERO)
         #: The run is over: nothing is added to it.
         self.sealed = False
         self.failed: OutlayError | None = None
@@ -77,6 +84,8 @@ class Recorder:
         #: Facts of an earlier leg that a replay will state again; None where there is no such leg.
         self._known = _again(past) if past else None
         self._wall = wall
+        #: Of a run that was taken over: what its owner is known by.
+        self._fence = fence
         self._kept: set[bytes] = set()
 
     def emit(self, kind: type[Event], path: str, **fields: Any) -> None:
@@ -85,11 +94,13 @@ class Recorder:
         event = kind(run=self.run_id, seq=next(self._seq), time=self._wall(), path=path, **fields)
         if kind in _MAY_BE_PAID and _is_paid(event):
             self.spent_on += 1
+            self.spent += _cost(event)
         if kind is not TextDelta and kind is not Retracted:
             self.events.append(event)
             if self.store is not None and self.failed is None:
                 try:
-                    self.store.append((Row(self.run_id, event.seq, event.time, kind_of(event), encode(event)),))
+                    row = Row(self.run_id, event.seq, event.time, kind_of(event), encode(event))
+                    self.store.append((row,), self._fence)
                 except OutlayError as error:  # told at the next call: what happened meanwhile is kept in memory
                     self.failed = error
         for listener in self._listeners:
@@ -164,6 +175,10 @@ _MAY_BE_PAID = (CallFinished, CallFailed)
 
 def _is_paid(event: Event) -> bool:
     return isinstance(event, CallFinished) or (isinstance(event, CallFailed) and event.maybe_billed)
+
+
+def _cost(event: Event) -> Decimal:
+    return (event.cost or ZERO) if isinstance(event, CallFinished) else ZERO
 
 
 def _again(past: Sequence[Event]) -> Counter[bytes]:

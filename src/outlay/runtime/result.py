@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 from outlay.analysis.bill import Bill
 from outlay.errors import Stopped
 from outlay.events.records import Event, Fact
+from outlay.runtime.pending import Pending
 from outlay.values.transcript import EMPTY, Transcript
 
 Out = TypeVar("Out", covariant=True)
@@ -32,16 +33,6 @@ class SkippedPart:
     path: str
     reason: str
     error: BaseException | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """What a run waits for: an answer of a human, or a budget to be raised. `kind` is ask, approval or budget."""
-
-    kind: str
-    path: str
-    question: str
-    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,13 +43,14 @@ async def run(
     seed: int | None = None,
     history: Transcript | None = None,
     strict: bool = False,
+    source: str = "",
 ) -> Result[Any]:
     """Run a flow on one input.
 
     `budget` is one or several, and all hold. `store` is None (memory), a path (SQLite) or an open store. `models`
     replaces models by agent name, then model string, then `"*"`; `"offline"` uses the agents' stand-ins. `history` is
     a conversation to go on with. `on_event` sees every event, `on_alert` budget alerts (by default a line on stderr),
-    `on_ask` answers questions.
+    `on_ask` answers questions; without it they wait in the inbox of the store (`outlay.approve`).
 
     `session` names a conversation in the store: the root agent goes on with it, or each agent with `history=True` at
     its place in the flow. One run at a time is at a session, the next waits (which counts against `seconds`). A run
@@ -59,12 +60,16 @@ async def run(
     broke off is in doubt. One that is over gives its stored result for nothing. `strict` refuses a flow that has
     changed since.
 
+    `source` is the flow's address, such as `triage.py:triage`: recorded, so that `outlay resume` can find it.
+
     Raises ConfigError before anything is spent, JournalMismatch for another input (or, if strict, another flow) than
     the run was begun with, Conflict where another process works on it, BudgetExceeded under `on_exhausted="raise"`
     (with `.result`), and CancelledError. Everything else is in the result.
     """
     root = as_node(node)
-    options = RunOptions(deps=deps, store=store, models=models, on_event=on_event, on_alert=on_alert, on_ask=on_ask)
+    options = RunOptions(
+        deps=deps, store=store, models=models, on_event=on_event, on_alert=on_alert, on_ask=on_ask, source=source
+    )
     async with hosting(options) as host:
         limits = as_budgets(budget)
         preflight.check(root, host.directory, limits, host.store)

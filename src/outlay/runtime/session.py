@@ -240,7 +240,7 @@ class Session:
         tips: dict[str, str] = state.get("tips", {})
         holder: dict[str, Any] | None = state.get("holder")
         if holder is not None:
-            if holder["token"] in _held or await ownership_in(self._store).still_at_it(holder["owner"], wall) > 0:
+            if holder["token"] in _held or await self._is_alive(holder["owner"], wall):
                 return False
             tips = await self._left_by(holder) or tips
         token = secrets.token_hex(8)
@@ -262,6 +262,9 @@ class Session:
             raise
         self._token, self.tips = token, tips
         return True
+
+    async def _is_alive(self, owner: str, wall: Callable[[], float]) -> bool:
+        return owner != me() and await ownership_in(self._store).lease_of(owner, wall) > 0
 
     async def _left_by(self, holder: Mapping[str, Any]) -> dict[str, str]:
         """The tips of a holder that died after its run had come to its end."""

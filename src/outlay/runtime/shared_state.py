@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -25,7 +24,7 @@ class NodeActor:
     `effect` is the one place where shared reads and writes pass: they are recorded here, and given again on a resume.
     """
 
-    __slots__ = ("_ctx", "_identify", "_jitter", "_join", "_run")
+    __slots__ = ("_ctx", "_identify", "_join", "_run")
 
     def __init__(
         self,
@@ -34,13 +33,11 @@ class NodeActor:
         *,
         identify: Callable[[bytes], str],
         join: Callable[[Label], None],
-        jitter: Callable[[], float],
     ) -> None:
         self._ctx = ctx
         self._run = run
         self._identify = identify
         self._join = join
-        self._jitter = jitter
 
     @property
     def path(self) -> str:
@@ -84,14 +81,6 @@ class NodeActor:
             value = run.recorder.keep_content(json.dumps(answer, ensure_ascii=False).encode())
             run.recorder.emit(SharedDone, path, key=key, what=name, name=_subject(arguments), value=value)
             return answer
-
-    async def pause(self, seconds: float) -> None:
-        """Not recorded: a replay meets nobody that it would have to make way for."""
-        with self._run.branches.here(), self._run.parking.working():
-            await asyncio.sleep(seconds)
-
-    def jitter(self) -> float:
-        return self._jitter()
 
     async def in_thread(self, function: Callable[[], A]) -> A:
         async def work() -> A:

@@ -19,11 +19,13 @@ from outlay.runtime.budgets import BudgetTree
 from outlay.runtime.conversations import Conversations
 from outlay.runtime.directory import Directory
 from outlay.runtime.flight import Branches, Flight
+from outlay.runtime.inbox import Inbox
 from outlay.runtime.parking import Parking
+from outlay.runtime.pending import Pending
 from outlay.runtime.recall import Past
 from outlay.runtime.recorder import Recorder
 from outlay.runtime.replay import Replay
-from outlay.runtime.result import Pending, SkippedPart
+from outlay.runtime.result import SkippedPart
 from outlay.runtime.session import Session
 from outlay.stores.memory import MemoryStore
 from outlay.values.transcript import EMPTY, Transcript
@@ -64,6 +66,9 @@ class RunState:
     replay: Replay | None = None
     #: The input that a node of a fork gets instead of its own, by path.
     changed: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: Where questions wait for an answer, None without a store; and the ids of all that this run has asked.
+    inbox: Inbox | None = None
+    asked: set[str] = field(default_factory=set[str])
     #: What the agents of a session remember, and the hold on it, None where the run adds nothing to it.
     conversations: Conversations | None = None
     session: Session | None = None

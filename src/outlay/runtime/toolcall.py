@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from outlay.errors import one_line
@@ -28,6 +28,23 @@ async def run_tool(
         if not effect.parallel:
             await held.enter_async_context(state.tool_locks.setdefault(effect.tool, asyncio.Lock()))
         return await _recorded(state, effect, inner, agent, key, deadline)
+
+
+def happened(
+    state: RunState, effect: ToolEffect, inner: RunContext[Any], agent: str, key: str, result: str | None
+) -> Any:
+    """What an effect in doubt gave, as far as whoever decided knows (`result`); it is finished from here on."""
+    value: Any = effect.unknown if result is None else result
+    stored = None
+    if effect.decode is not None and effect.encode is not None:
+        if result is not None:
+            with suppress(ValueError):  # no JSON of the kind that it gives: the text itself, then
+                value = effect.decode(result.encode(errors="surrogatepass"))
+        stored = effect.encode(value)
+    if stored is not None:  # else it is asked for again: the decision is recorded
+        kept = state.recorder.keep_content(stored)
+        state.recorder.emit(ToolFinished, inner.path, agent=agent, tool=effect.tool, key=key, value=kept)
+    return value
 
 
 async def _recorded(

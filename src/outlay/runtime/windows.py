@@ -190,7 +190,7 @@ class Window:
     async def _is_alive(self, token: str, lease: Lease) -> bool:
         if token in _live:
             return True
-        return lease.owner != me() and await ownership_in(self._store).still_at_it(lease.owner, self._wall) > 0
+        return lease.owner != me() and await ownership_in(self._store).lease_of(lease.owner, self._wall) > 0
 
     # ── the books ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -40,11 +39,6 @@ class Actor(Protocol):
         """Do the work, or give what it gave before. `arguments` are JSON and tell it from others."""
         ...
 
-    async def pause(self, seconds: float) -> None: ...
-    def jitter(self) -> float:
-        """A draw in [0, 1)."""
-        ...
-
     async def in_thread(self, function: Callable[[], A]) -> A:
         """Call what blocks (files)."""
         ...
@@ -61,12 +55,6 @@ class Outside:
 
     async def effect(self, name: str, arguments: Mapping[str, Any], work: Work) -> Any:
         return await work("")
-
-    async def pause(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    def jitter(self) -> float:
-        return random.random()  # noqa: S311 - it spreads writers, it hides nothing
 
     async def in_thread(self, function: Callable[[], A]) -> A:
         return await asyncio.to_thread(function)

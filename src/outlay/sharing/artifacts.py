@@ -16,7 +16,7 @@ from outlay.sharing import names
 from outlay.sharing.actor import Actor
 from outlay.sharing.contents import as_bytes, digest_of
 from outlay.sharing.labels import label_of
-from outlay.sharing.packing import pack, unpack
+from outlay.sharing.packing import pack, plain, unpack
 from outlay.sharing.workspace import IGNORED, Workspace
 from outlay.values.shared import Artifact
 
@@ -30,12 +30,12 @@ _NAMES_SHOWN = 20
 class Artifacts:
     """`protocols.shared.Artifacts` over a store."""
 
-    __slots__ = ("_actor", "_space", "_store")
+    __slots__ = ("_actor", "_store", "space")
 
     def __init__(self, store: Store, actor: Actor, space: str) -> None:
         self._store = store
         self._actor = actor
-        self._space = space
+        self.space = space
 
     async def put(
         self,
@@ -55,7 +55,7 @@ class Artifacts:
         async def work(_: str) -> Any:
             return await self.keep(mine, data)
 
-        arguments = {"space": self._space, "name": name, "version": version, "digest": mine.digest, "source": source}
+        arguments = {"space": self.space, "name": name, "version": version, "digest": mine.digest, "source": source}
         theirs = self.met(await self._actor.effect("artifact.put", arguments, work))
         if theirs.digest == mine.digest:
             return theirs
@@ -85,7 +85,8 @@ class Artifacts:
                 f"the artifact {mine.name!r} has no version {mine.version - 1}",
                 hint="versions follow one another from 1",
             )
-        body = pack(asdict(mine), self._actor.label, f"what is known of {mine.name!r}")
+        what = f"what is known of {mine.name!r}"
+        body = pack(plain(asdict(mine), what), self._actor.label, what)
         self._store.keep([(bytes.fromhex(mine.digest), data)])  # the store writes in this order
         try:
             await self._store.commit([Change(ARTIFACTS, self._key(mine.name, mine.version), body, 0)])
@@ -127,7 +128,7 @@ class Artifacts:
         return (await self.read(name, version)).decode(errors="replace")
 
     async def list(self, prefix: str = "") -> builtins.list[Artifact]:
-        start = f"{self._space}/{names.quoted(names.prefix(prefix))}"
+        start = f"{self.space}/{names.quoted(names.prefix(prefix))}"
 
         async def work(_: str) -> Any:
             newest: dict[str, Document] = {}
@@ -159,7 +160,7 @@ class Artifacts:
 
     def _key(self, name: str, version: int | None) -> str:
         """Of one version, or the beginning that all versions of the name have."""
-        return f"{self._space}/{names.quoted(name)}/" + ("" if version is None else f"{version:08d}")
+        return f"{self.space}/{names.quoted(name)}/" + ("" if version is None else f"{version:08d}")
 
 
 def _checked_type(type: str) -> str:

@@ -40,7 +40,7 @@ class Log:
         series = Series(f"log {self._key}", lambda number: [Change(LOG, self._place(number - 1), body, 0)])
 
         async def work(once: str) -> Any:
-            return (await commit(self._store, self._actor, once, None, series)).number - 1
+            return (await commit(self._store, once, None, series)).number - 1
 
         return await self._actor.effect("log.append", {"key": self._key, "body": body.decode()}, work)
 

@@ -1,7 +1,7 @@
 """Outbox: messages committed with the state change that causes them, sent to a bus afterwards (at least once).
 
 The order on the bus is the order of the commits. A relay that dies between sending and deleting sends again under the
-same id; consumers drop what they know. A bus carries no labels: who reads a message takes it as untrusted.
+same id, and the bus or its consumers drop what they know. Sender and label travel in the headers.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from outlay.errors import ConfigError, Conflict, one_line
+from outlay.protocols.bus import Headers
 from outlay.protocols.documents import Change, Document
 from outlay.protocols.store import Store
 from outlay.sharing import names
 from outlay.sharing.actor import Actor
 from outlay.sharing.commits import HEADS, Series
+from outlay.sharing.labels import label_as_json, label_of
 from outlay.sharing.packing import pack, plain
 from outlay.values.label import TRUSTED
 from outlay.values.shared import Outgoing
@@ -34,9 +36,11 @@ log = logging.getLogger("outlay")
 
 
 class Publisher(Protocol):
-    """What the outbox needs of a bus."""
+    """What the outbox needs of a bus: `outlay.bus` has it."""
 
-    async def publish(self, topic: str, body: Any, *, key: str | None = None, id: str | None = None) -> Any: ...
+    async def publish(
+        self, topic: str, body: Any, *, key: str | None = None, id: str | None = None, headers: Headers = ...
+    ) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Outbox:
         async for last, found in self._entries(first):
             message = _message(found)
             line = (message.topic, message.key)
-            reason = f"behind {blocked[line]}" if line in blocked else await self._refused(bus, message)
+            reason = f"behind {blocked[line]}" if line in blocked else await self._refused(bus, message, found)
             if reason:
                 waiting[message.id] = reason
                 blocked.setdefault(line, message.id)
@@ -80,9 +84,17 @@ class Outbox:
             await self._store.commit([Change(_SENT, "outbox", start, None)])
         return Relayed(sent, waiting)
 
-    async def _refused(self, bus: Publisher, message: Outgoing) -> str:
+    async def drop(self, id: str) -> bool:
+        """Give a message up, such as one that is larger than the bus takes; False where it does not wait here."""
+        async for _, found in self._entries(await self._first()):
+            if _message(found).id == id:
+                await self._forget(found)
+                return True
+        return False
+
+    async def _refused(self, bus: Publisher, message: Outgoing, found: Document) -> str:
         try:
-            await bus.publish(message.topic, message.body, key=message.key, id=message.id)
+            await bus.publish(message.topic, message.body, key=message.key, id=message.id, headers=_headers(found))
         except Exception as error:
             return one_line(error)
         return ""
@@ -134,6 +146,8 @@ def packed(outgoing: Sequence[Outgoing], actor: Actor) -> list[dict[str, Any]]:
             "body": plain(message.body, what),
             "key": message.key,
             "id": message.id,
+            "sender": actor.path,
+            "label": label_as_json(actor.label),
         }
         pack(one["body"], TRUSTED, what)  # for its limit
         messages.append(one)
@@ -155,6 +169,11 @@ def series(messages: Sequence[dict[str, Any]], once: str) -> Series | None:
         return [Change(OUTBOX, f"{place}/{i:04d}", body, 0) for i, body in enumerate(bodies)]
 
     return Series(_HEAD, changes)
+
+
+def _headers(found: Document) -> Headers:
+    one = json.loads(found.body)
+    return Headers(one["sender"], label_of(one["label"]))
 
 
 def _message(found: Document) -> Outgoing:

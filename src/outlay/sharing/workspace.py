@@ -82,7 +82,12 @@ class Workspace:
                     done += [] if changed is None else [changed]
             return {"artifacts": done, "refused": refused}
 
-        arguments = {"folder": str(self._path), "source": source, "base": self._base}
+        arguments = {
+            "artifacts": self._artifacts.space,
+            "folder": str(self._path),
+            "source": source,
+            "base": self._base,
+        }
         found = await self._actor.effect("workspace.collect", arguments, work)
         artifacts = tuple(map(self._artifacts.met, found["artifacts"]))
         self._base.update({artifact.name: artifact.version for artifact in artifacts})

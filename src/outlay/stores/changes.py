@@ -27,6 +27,8 @@ class Held:
 
 
 NOTHING = Held(0, None)
+#: Of a collection or a key in UTF-8: what PostgreSQL can index of both together.
+NAME_BYTES = 1_000
 
 
 def places(changes: Iterable[Change]) -> list[Place]:
@@ -63,13 +65,17 @@ def holds(fence: Fence, held: Mapping[Place, Held]) -> bool:
 def check_name(*names: str) -> None:
     """Raises ValueError for names that not every store can keep."""
     for name in names:
-        if "\0" in name or not name.isascii():
-            try:
-                plain = "\0" not in name and bool(name.encode())
-            except UnicodeEncodeError:
-                plain = False
-            if not plain:
-                raise ValueError(f"a collection or key must be text without NUL or lone surrogates, not {name!r}")
+        if name.isascii() and "\0" not in name and len(name) <= NAME_BYTES:
+            continue
+        try:
+            plain = "\0" not in name and len(name.encode()) <= NAME_BYTES
+        except UnicodeEncodeError:
+            plain = False
+        if not plain:
+            raise ValueError(
+                f"a collection or key must be text of at most {NAME_BYTES:,} bytes "
+                f"without NUL or lone surrogates, not {name[:80]!r}"
+            )
 
 
 def _conflict(change: Change, theirs: Document | None) -> Conflict:

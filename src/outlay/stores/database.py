@@ -43,8 +43,15 @@ CREATE TABLE documents (
 ) WITHOUT ROWID;
 UPDATE meta SET value = '2' WHERE name = 'schema';
 """
+# Rows of older versions have none and are read as they are.
+_CHECKSUMS = """
+ALTER TABLE events ADD COLUMN crc INTEGER;
+ALTER TABLE blobs ADD COLUMN crc INTEGER;
+ALTER TABLE documents ADD COLUMN crc INTEGER;
+UPDATE meta SET value = '3' WHERE name = 'schema';
+"""
 #: What makes each version of the schema out of the one before; the first out of an empty file.
-STEPS = (_EVENTS, _DOCUMENTS)
+STEPS = (_EVENTS, _DOCUMENTS, _CHECKSUMS)
 #: Written into the file; a newer one is refused rather than half understood.
 SCHEMA = len(STEPS)
 
@@ -69,6 +76,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     Raises ConfigError, which says what to do, for what is not a store of this version or cannot be written.
     """
     _make_writable(path)
+    _check_length(path)
     try:
         connection = connect(path)
     except sqlite3.Error as error:
@@ -105,6 +113,30 @@ def _make_writable(path: Path) -> None:
             f"the store {path} cannot be opened: {error.strerror}",
             hint="name a file in a folder that can be made, with --store or OUTLAY_STORE",
         ) from error
+
+
+def _check_length(path: Path) -> None:
+    """Raises ConfigError for a file whose end is missing: SQLite would read zeros there."""
+    if _is_short(path):
+        # Unless another process was just writing it.
+        time.sleep(0.05)
+        if _is_short(path):
+            raise ConfigError(f"the store {path} is damaged: its end is missing", hint=_RESTORE)
+
+
+def _is_short(path: Path) -> bool:
+    for log in (f"{path}-wal", f"{path}-journal"):
+        # It may hold the end, where a checkpoint was cut short.
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(log).st_size:
+                return False
+    with path.open("rb") as file:
+        header = file.read(100)
+        length = os.fstat(file.fileno()).st_size
+    # Offsets of the file format, https://www.sqlite.org/fileformat2.html#the_database_header
+    page = int.from_bytes(header[16:18])
+    pages = int.from_bytes(header[28:32])
+    return header.startswith(b"SQLite format 3\0") and length < pages * (65536 if page == 1 else page)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
@@ -177,12 +209,13 @@ def error_name(error: BaseException) -> str:
     return str(getattr(error, "sqlite_errorname", ""))
 
 
+_RESTORE = "restore it from a copy, or name another file with --store or OUTLAY_STORE"
 _HINTS = (
     ("SQLITE_FULL", "the disk is full", "free some space and resume the run; what was flushed before is kept"),
     ("SQLITE_READONLY", "it cannot be written", "make the file and its folder writable, then resume the run"),
     ("SQLITE_BUSY", "another process holds it", "end the process that holds the file, then resume the run"),
     ("SQLITE_NOTADB", "it is not an Outlay store", "name another file with --store or OUTLAY_STORE"),
-    ("SQLITE_CORRUPT", "it is damaged", "restore it from a copy, or name another file with --store or OUTLAY_STORE"),
+    ("SQLITE_CORRUPT", "it is damaged", _RESTORE),
     ("SQLITE_CANTOPEN", "it cannot be opened", "make its folder writable, or name another file with --store"),
     ("SQLITE_IOERR", "the disk failed", "check the disk and its quota, then resume the run"),
 )
@@ -208,3 +241,8 @@ def failed(path: Path, error: BaseException) -> StoreFailed:
     raised = StoreFailed(f"cannot write to the store {path}: {what}", hint=hint)
     raised.__cause__ = error
     return raised
+
+
+def damaged(path: Path, what: str) -> ConfigError:
+    """Why a part of the file is not given out."""
+    return ConfigError(f"the store {path} is damaged: {what} is not what was written", hint=_RESTORE)

@@ -8,17 +8,18 @@ from collections.abc import Iterable, Sequence
 from outlay.errors import Conflict
 from outlay.protocols.store import Row
 from outlay.stores.batch import Batch, Commit
-from outlay.stores.changes import Held, Place, decide, holds, places
+from outlay.stores.changes import Held, Place, decide, places
+from outlay.stores.checksums import of_blob, of_document, of_row
 from outlay.stores.database import error_name
 from outlay.stores.refusals import Lost
 from outlay.stores.writer import SEQ_BITS, Written
 
-_EVENT = "INSERT INTO events (id, time, kind, body) VALUES (?, ?, ?, ?)"
-_BLOB = "INSERT OR IGNORE INTO blobs (digest, content) VALUES (?, ?)"
+_EVENT = "INSERT INTO events (id, time, kind, body, crc) VALUES (?, ?, ?, ?, ?)"
+_BLOB = "INSERT OR IGNORE INTO blobs (digest, content, crc) VALUES (?, ?, ?)"
 _TAKEN = "SELECT 1 FROM events e JOIN runs r ON r.id = e.run WHERE r.run = ? AND e.id = r.id << ? | ?"
 _HELD = "SELECT version, body FROM documents WHERE collection = ? AND key = ?"
-_VERSION = "SELECT version, x'' FROM documents WHERE collection = ? AND key = ? AND body IS NOT NULL"
-_SET = "INSERT OR REPLACE INTO documents (collection, key, version, body) VALUES (?, ?, ?, ?)"
+_HOLDS = "SELECT 1 FROM documents WHERE collection = ? AND key = ? AND version = ? AND body IS NOT NULL"
+_SET = "INSERT OR REPLACE INTO documents (collection, key, version, body, crc) VALUES (?, ?, ?, ?, ?)"
 #: Runs whose numbers are remembered.
 _KNOWN_RUNS = 10_000
 
@@ -49,7 +50,7 @@ class Inserts:
             lost = self._lost_fences(batch)
             lost |= self._insert_apart(batch.rows_but(lost))
         if batch.blobs:
-            self._connection.executemany(_BLOB, batch.blobs)
+            self._connection.executemany(_BLOB, [(*blob, of_blob(*blob)) for blob in batch.blobs])
         results = [self._change(commit) for commit in batch.commits]
         execute("COMMIT")
         return Written(lost, results)
@@ -57,15 +58,14 @@ class Inserts:
     def _lost_fences(self, batch: Batch) -> dict[str, Lost]:
         lost: dict[str, Lost] = {}
         for fence, runs in batch.fenced_runs().items():
-            place = (fence.collection, fence.key)
-            if not holds(fence, self._held([place], _VERSION)):
+            if self._connection.execute(_HOLDS, (fence.collection, fence.key, fence.version)).fetchone() is None:
                 lost.update(dict.fromkeys(runs, fence))
         return lost
 
-    def _held(self, wanted: Iterable[Place], query: str = _HELD) -> dict[Place, Held]:
+    def _held(self, wanted: Iterable[Place]) -> dict[Place, Held]:
         found: dict[Place, Held] = {}
         for place in wanted:
-            if row := self._connection.execute(query, place).fetchone():
+            if row := self._connection.execute(_HELD, place).fetchone():
                 found[place] = Held(*row)
         return found
 
@@ -75,17 +75,20 @@ class Inserts:
             new, versions = decide(commit.changes, self._held(places(commit.changes)))
         except Conflict as conflict:
             return conflict
-        self._connection.executemany(_SET, [(*place, held.version, held.body) for place, held in new.items()])
+        for place, held in new.items():
+            document = held.document(place)
+            crc = None if document is None else of_document(document)
+            self._connection.execute(_SET, (*place, held.version, held.body, crc))
         return versions
 
     def _insert(self, rows: Sequence[Row]) -> None:
         numbers = self._numbers
-        values: list[tuple[int, float, str, bytes]] = []
+        values: list[tuple[int, float, str, bytes, int]] = []
         for row in rows:
             number = numbers.get(row.run)
             if number is None:
                 number = self._number(row.run)
-            values.append((number << SEQ_BITS | row.seq, row.time, row.kind, row.body))
+            values.append((number << SEQ_BITS | row.seq, row.time, row.kind, row.body, of_row(row)))
         if len(values) == 1:
             self._connection.execute(_EVENT, values[0])
         elif values:

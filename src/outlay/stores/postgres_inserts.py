@@ -7,7 +7,7 @@ sorted. Two writers may wait for each other's rows, but never in a circle.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import suppress
 from typing import Any, LiteralString
 
 import psycopg
@@ -76,34 +76,38 @@ class Inserts:
         Raises psycopg.Error where the transaction failed; then the connection is done. If it was lost during the
         commit, nobody here knows whether the batch is there.
         """
-        try:
-            return self._transaction(batch, apart=False)
-        except errors.UniqueViolation:
-            if self._connection.info.transaction_status != TransactionStatus.IDLE:
-                self._connection.rollback()
-            self._numbers.clear()
-            return self._transaction(batch, apart=True)
-
-    def _transaction(self, batch: Batch, *, apart: bool) -> Written:
         # In a pipeline only what must be read before the next statement waits for the server: one exchange for
         # rows of known runs, one more each for fences or changes, and for new runs.
-        exchange = nullcontext() if apart else self._connection.pipeline()
-        with exchange, self._connection.transaction():
-            held = self._lock(batch)
-            lost: dict[str, Lost] = {}
-            for fence, runs in batch.fenced_runs().items():
-                if not holds(fence, held):
-                    lost.update(dict.fromkeys(runs, fence))
-            rows = batch.rows_but(lost)
-            self._know(rows)
-            if apart:
-                lost |= self._insert_apart(rows)
-            else:
-                self._insert(rows)
-            if batch.blobs:
-                contents = dict(reversed(batch.blobs))  # the first of a digest counts
-                self._connection.execute(_BLOBS, [sorted(contents), [contents[digest] for digest in sorted(contents)]])
-            results = self._change(batch, held)
+        try:
+            with self._connection.pipeline(), suppress(errors.UniqueViolation):
+                # Suppressed inside: the end of the pipeline would log what it meets after the error.
+                return self._transaction(batch, apart=False)
+        except (errors.UniqueViolation, errors.PipelineAborted):
+            pass
+        if self._connection.info.transaction_status != TransactionStatus.IDLE:
+            self._connection.rollback()
+        self._numbers.clear()
+        return self._transaction(batch, apart=True)
+
+    def _transaction(self, batch: Batch, *, apart: bool) -> Written:
+        # Whatever the server's default: who waited for a lock must see what its holder wrote.
+        self._connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        held = self._lock(batch)
+        lost: dict[str, Lost] = {}
+        for fence, runs in batch.fenced_runs().items():
+            if not holds(fence, held):
+                lost.update(dict.fromkeys(runs, fence))
+        rows = batch.rows_but(lost)
+        self._know(rows)
+        if apart:
+            lost |= self._insert_apart(rows)
+        else:
+            self._insert(rows)
+        if batch.blobs:
+            contents = dict(reversed(batch.blobs))  # the first of a digest counts
+            self._connection.execute(_BLOBS, [sorted(contents), [contents[digest] for digest in sorted(contents)]])
+        results = self._change(batch, held)
+        self._connection.execute("COMMIT")
         return Written(lost, results)
 
     def _lock(self, batch: Batch) -> dict[Place, Held]:

@@ -13,14 +13,15 @@ from outlay.errors import StoreFailed
 from outlay.protocols.documents import Document
 from outlay.protocols.store import Row
 from outlay.stores.batch import Batch
-from outlay.stores.database import connect, failed, open_database, unusable
+from outlay.stores.checksums import intact, of_blob, of_document, of_row
+from outlay.stores.database import connect, damaged, failed, open_database, unusable
 from outlay.stores.inserts import Inserts
 from outlay.stores.threaded import HIGH_WATER, ThreadedStore
 from outlay.stores.writer import SEQ_BITS, Written, closed
 
 #: Digests asked for in one statement; SQLite allows 32,766 parameters since 3.32, 999 before.
 _DIGESTS = 500
-_DOCUMENT = "SELECT collection, key, version, body FROM documents WHERE body IS NOT NULL AND collection = ?"
+_DOCUMENT = "SELECT collection, key, version, body, crc FROM documents WHERE body IS NOT NULL AND collection = ?"
 
 
 class SqliteStore(ThreadedStore):
@@ -95,12 +96,12 @@ class _Reader:
             where.append(f"e.kind IN ({', '.join('?' * len(kinds))})")
             values.extend(kinds)
         query = (
-            "SELECT r.run, e.seq, e.time, e.kind, e.body FROM events e JOIN runs r "  # noqa: S608
+            "SELECT r.run, e.seq, e.time, e.kind, e.body, e.crc FROM events e JOIN runs r "  # noqa: S608
             f"WHERE {' AND '.join(where)} ORDER BY e.id"
         )
         with self._lock:
             try:
-                return [Row(*found) for found in self._open().execute(query, values)]
+                return [self._row(*found) for found in self._open().execute(query, values)]
             except sqlite3.Error as error:
                 raise unusable(self._path, error) from error
 
@@ -111,8 +112,11 @@ class _Reader:
                 for start in range(0, len(digests), _DIGESTS):
                     some = digests[start : start + _DIGESTS]
                     marks = ", ".join("?" * len(some))
-                    query = f"SELECT digest, content FROM blobs WHERE digest IN ({marks})"  # noqa: S608
-                    found.update(self._open().execute(query, some))
+                    query = f"SELECT digest, content, crc FROM blobs WHERE digest IN ({marks})"  # noqa: S608
+                    for digest, content, crc in self._open().execute(query, some):
+                        if not intact(crc, of_blob, digest, content):
+                            raise damaged(self._path, f"the content {digest.hex()}")
+                        found[digest] = content
             except sqlite3.Error as error:
                 raise unusable(self._path, error) from error
         return found
@@ -124,7 +128,7 @@ class _Reader:
                 found = self._open().execute(query, (collection, key)).fetchone()
             except sqlite3.Error as error:
                 raise unusable(self._path, error) from error
-        return Document(*found) if found else None
+        return self._document(*found) if found else None
 
     def documents(self, collection: str, prefix: str) -> list[Document]:
         query = f"{_DOCUMENT} AND key >= ? ORDER BY key"
@@ -132,9 +136,21 @@ class _Reader:
             try:
                 rows = self._open().execute(query, (collection, prefix))
                 # What begins with the prefix stands together, from the prefix itself on.
-                return list(takewhile(lambda found: found.key.startswith(prefix), (Document(*row) for row in rows)))
+                return [self._document(*row) for row in takewhile(lambda row: row[1].startswith(prefix), rows)]
             except sqlite3.Error as error:
                 raise unusable(self._path, error) from error
+
+    def _row(self, run: str, seq: int, time: float, kind: str, body: bytes, crc: int | None) -> Row:
+        row = Row(run, seq, time, kind, body)
+        if not intact(crc, of_row, row):
+            raise damaged(self._path, f"event {seq} of run {run}")
+        return row
+
+    def _document(self, collection: str, key: str, version: int, body: bytes, crc: int | None) -> Document:
+        document = Document(collection, key, version, body)
+        if not intact(crc, of_document, document):
+            raise damaged(self._path, f"the document {key!r} of {collection!r}")
+        return document
 
     def close(self) -> None:
         with self._lock:

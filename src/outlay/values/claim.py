@@ -114,11 +114,11 @@ def found_in(value: Any, kind: type[A]) -> Iterator[A]:
 
 
 def _parts(value: Any) -> Iterable[Any]:
+    whole: Any = getattr(value, "whole", value)  # `Results` show a long one by its beginning
     if isinstance(value, Mapping):
-        mapping: Any = cast("Any", value)
-        return getattr(mapping, "whole", mapping).values()  # `Results` show a long one by its beginning
+        return whole.values()
     if isinstance(value, list | tuple):
-        return cast("list[Any]", value)
+        return whole
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [getattr(value, f.name, None) for f in dataclasses.fields(value)]
     is_model = hasattr(cast("Any", type(value)), "model_fields")

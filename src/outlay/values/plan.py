@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,9 +34,19 @@ class Results(dict[str, Any]):
     Nodes that compute with results rather than read them take `whole[id]`.
     """
 
-    def __init__(self, whole: Mapping[str, Any], shown: Mapping[str, Any] | None = None) -> None:
-        super().__init__(whole if shown is None else shown)
+    def __init__(
+        self, whole: Mapping[str, Any] | Iterable[tuple[str, Any]], shown: Mapping[str, Any] | None = None
+    ) -> None:
         self.whole: Mapping[str, Any] = dict(whole)
+        super().__init__(self.whole if shown is None else shown)
+
+
+class ResultList(list[Any]):
+    """The same for results in a row."""
+
+    def __init__(self, whole: Iterable[Any], shown: Sequence[Any] | None = None) -> None:
+        self.whole: Sequence[Any] = list(whole)
+        super().__init__(self.whole if shown is None else shown)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,10 @@ class Transcript:
         return found[:-1]
 
     def total(self, what: str, measure: Callable[[Message], int]) -> int:
-        """The sum of `measure` over all messages, remembered by each link that was asked: a turn adds what is new."""
+        """The sum of `measure` over all messages, remembered by each link that was asked: a turn adds what is new.
+
+        The link before it remembers too: many runs may go on from one history.
+        """
         sum_of_new = 0
         link = self
         while link.parent is not None and link.message is not None:
@@ -91,10 +94,15 @@ class Transcript:
                 break
             sum_of_new += measure(link.message)
             link = link.parent
+        self._remember(what, sum_of_new)
+        if self.message is not None and self.parent is not None and self.parent.parent is not None:
+            self.parent._remember(what, sum_of_new - measure(self.message))
+        return sum_of_new
+
+    def _remember(self, what: str, total: int) -> None:
         if self._totals is None:
             self._totals = {}
-        self._totals[what] = sum_of_new
-        return sum_of_new
+        self._totals[what] = total
 
     def first_difference(self, other: Transcript) -> int | None:
         """The index of the first message in which two conversations differ, or None when neither departs."""
