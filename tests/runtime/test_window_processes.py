@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,24 @@ async def test_a_killed_process_keeps_what_it_had_from_all_others(address: str) 
     found = await books(address)
     assert sum((lease.amount for lease in found.leases.values()), start=found.doubt).usd == left
     assert 95 <= spent + left * 100 <= 100
+
+
+async def test_a_resumed_run_says_what_its_dead_process_had_used(address: str) -> None:
+    """What the journal shows goes from the lease to the books; nothing is refunded, and nothing is counted twice."""
+    dead = start(address, 8, 100, "hang")
+    assert dead.stdout is not None
+    assert dead.stdout.readline() == "ready\n"
+    await asyncio.sleep(0.3)
+    dead.kill()
+    dead.communicate()
+    before = await books(address)
+    (lease,) = before.leases.values()
+    billed = int(start(address, 8, 100, "again").communicate()[0])
+    found = await books(address)
+    assert int(found.spent.usd * 100) == billed == 8
+    assert int(found.doubt.usd * 100) == 4  # the one call in flight, which was sent again
+    (rest,) = found.leases.values()
+    assert rest.amount.usd < lease.amount.usd
+    assert rest.gone.usd == 0
+    finished_before = 7
+    assert found.committed.usd == lease.amount.usd + Decimal(8 - finished_before) / 100

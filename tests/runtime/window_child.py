@@ -1,4 +1,4 @@
-"""A process of its own for the tests of windows: `window_child.py ADDRESS CALLS CENTS [hang]`.
+"""A process of its own for the tests of windows: `window_child.py ADDRESS CALLS CENTS [hang|again]`.
 
 Calls cost one cent of the four that they reserve; it prints how many cents its bill says.
 """
@@ -24,7 +24,7 @@ async def main(address: str, calls: str, cents: str) -> None:
     model = ScriptedModel(answer, price=(0, 100))
     flow = FanOut(Agent("a", model, max_output_tokens=400, min_output_tokens=400), max_parallel=8)
     budget = Budget(usd=f"{int(cents) / 100}", scope="all", per="month")
-    options: Any = {"run_id": "hangs"} if "hang" in sys.argv else {}
+    options: Any = {"run_id": "hangs"} if len(sys.argv) > 4 else {}
     result = await run(flow, [str(i) for i in range(int(calls))], store=address, budget=budget, **options)
     print(int(result.bill.at_least * 100), flush=True)
 

@@ -45,6 +45,7 @@ from outlay.runtime.session import Session, in_session, session_of, turn_of
 from outlay.runtime.session import check as check_session
 from outlay.runtime.shape import shape_of
 from outlay.runtime.state import RunState
+from outlay.runtime.unsettled import unsettled
 from outlay.values.budget import Budget
 from outlay.values.label import TRUSTED, Label, Labelled
 from outlay.values.stored import content_digest
@@ -191,6 +192,7 @@ async def _work(
     context.add_root_budgets(host.deadline, leg.waited + (0.0 if past is None else past.journal.active))
     if not leg.is_over:
         await state.budgets.look()
+        await _settle_crash(state, host)
     started = loop.time()
     install(loop)
     try:
@@ -200,6 +202,17 @@ async def _work(
         parking.let_go()
         uninstall(loop)
         state.budgets.close()
+
+
+async def _settle_crash(state: RunState, host: Host) -> None:
+    """An earlier leg broke off: what it used of its windows is told to them, once, after this leg has said that it
+    goes on."""
+    past = state.past
+    if host.windows is None or past is None or not past.events or past.journal.finished is not None:
+        return
+    if used := unsettled(past.events):
+        await state.recorder.durable()
+        await host.windows.settle(past.journal.owner, used)
 
 
 def _as_stored(result: Result[Any], past: Past, root: Node[Any, Any]) -> Result[Any]:

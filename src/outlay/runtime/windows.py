@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import replace
@@ -79,7 +79,7 @@ class Window:
 
     def __init__(self, store: Store, scope: str, per: str, label: str, wall: Callable[[], float]) -> None:
         self._store = store
-        self._key = f"{per}/{scope}/{label}"
+        self._key = _key(scope, per, label)
         self._wall = wall
         self.label = label
         self.share = Share(secrets.token_hex(6), me())
@@ -349,6 +349,22 @@ class Windows:
             window.users += 1
         return window
 
+    async def settle(self, owner: str, used: Mapping[tuple[str, str, str], tuple[Amount, Amount]]) -> None:
+        """What a run's journal shows of the lease of a process that died is no longer unknown. Sums stay as they are:
+        nothing is refunded."""
+        for (scope, per, label), (spent, doubt) in used.items():
+            while owner != me():
+                found = await self._store.read(COLLECTION, _key(scope, per, label))
+                if found is None:
+                    break
+                books = Books.load(found.body)
+                after = books.settled(owner, spent, doubt)
+                if after == books:
+                    break
+                with suppress(Conflict):
+                    await self._store.commit((Change(COLLECTION, found.key, after.dump(), found.version),))
+                    break
+
     async def close(self) -> None:
         """Let go of the windows; the last one who uses a share gives it back."""
         windows = _open.get(self._store, {})
@@ -361,6 +377,10 @@ class Windows:
                     del windows[key]
                 with suppress(OutlayError):  # what was not reported stays committed: in doubt, never refunded
                     await window.close()
+
+
+def _key(scope: str, per: str, label: str) -> str:
+    return f"{per}/{scope}/{label}"
 
 
 _open: WeakKeyDictionary[Store, dict[tuple[int, str, str, str], Window]] = WeakKeyDictionary()
