@@ -197,6 +197,29 @@ def test_waiting_for_another_run_beats_refusing() -> None:
     assert books(store).committed.usd <= 1
 
 
+def test_a_large_call_is_not_overtaken_for_ever() -> None:
+    """Twelve branches of small calls without a pause, and one call that needs most of the money free at once."""
+    store = MemoryStore()
+    small, large = worker("small", cost=0, cap=4), worker("large", cost=1, cap=160)
+    done: list[str] = []
+
+    @node
+    async def busy(ctx: RunContext, _: str) -> None:
+        async def branch(i: int) -> None:
+            await ctx.sleep(i / 20)
+            for _ in range(10):
+                done.append(await ctx.run(small, "small"))
+
+        async def one() -> None:
+            await ctx.sleep(0.5)
+            done.append(await ctx.run(large, "large"))
+
+        await ctx.gather(*(branch(i) for i in range(12)), one())
+
+    assert at_once(run(busy, "", store=store, budget=acme("1.62"))).stop_reason == "completed"
+    assert done.index("large") < 40  # of 121
+
+
 def test_a_window_and_a_budget_of_the_run_are_taken_at_once() -> None:
     """Whichever binds stops it; nothing stays held of the other."""
     store = MemoryStore()

@@ -119,7 +119,8 @@ class Window:
     # ── a call ────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, need: Amount) -> bool:
-        """Hold what a call may use, where the share covers it and nobody waits in line."""
+        """Hold what a call may use, where the share covers it. Who waits in line gives back what comes free meanwhile,
+        so that calls behind it find nothing and stand in line too."""
         self._asks += 1
         taken = self.share.take(need)
         self._rest()
