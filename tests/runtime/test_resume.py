@@ -366,8 +366,8 @@ def test_a_changed_prompt_runs_again_what_it_changes_and_what_depends_on_it() ->
     after = World(1)
     result = go(changing(after, "new"), "x", left)
     assert set(after.calls) == {"pipeline/b", "pipeline/c"}
-    changed = [e.path for e in result.events if isinstance(e, Decision) and e.about == "changed"]
-    assert changed == ["pipeline/b", "pipeline/c"]
+    changed = [(e.path, e.data["changed"]) for e in result.events if isinstance(e, Decision) and e.about == "changed"]
+    assert changed == [("pipeline/b", "its instructions ('old' before, 'new' now)"), ("pipeline/c", "its messages")]
 
 
 def test_strict_refuses_changed_code_before_it_pays() -> None:
@@ -379,6 +379,7 @@ def test_strict_refuses_changed_code_before_it_pays() -> None:
     result = go(changing(after, "new"), "x", left, strict=True)
     assert isinstance(result.error, JournalMismatch)
     assert "pipeline/b" in str(result.error)
+    assert "its instructions ('old' before, 'new' now)" in str(result.error)
     assert not after.calls
 
 
@@ -402,3 +403,29 @@ async def test_a_run_goes_on_in_whichever_process_asks_next(tmp_path: Path) -> N
         result = await run(FanOut(agent, name="many"), items, store=one, run_id=RUN, budget=Budget(calls=9))
         assert result.stop_reason == "completed"
         assert sum(world.calls.values()) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"model": ScriptedModel(["x"], name="other")}, "the model, m before and other now"),
+        ({"tools": []}, "its tools: look is gone"),
+        ({"output_type": int}, "its output type"),
+        ({"max_output_tokens": 7}, "its settings or output cap"),
+    ],
+)
+def test_what_has_changed_in_a_call_is_named(change: dict[str, Any], named: str) -> None:
+    """The first part that differs, fit to be looked for."""
+
+    @tool
+    def look(what: str) -> str:
+        """Look."""
+        return what
+
+    agent, store = Agent("a", ScriptedModel(["x"], name="m"), tools=[look]), MemoryStore()
+    go(Pipeline(agent, lambda text: text), "x", store)
+    left = crashed(store, len(journal(store)) - 2)
+    changed = agent.replace(**{"model": ScriptedModel(["1"], name="m"), **change})
+    result = go(Pipeline(changed, lambda text: text), "x", left, strict=True)
+    assert isinstance(result.error, JournalMismatch)
+    assert named in str(result.error)
