@@ -138,16 +138,19 @@ def _watch(log: Path, expected: int, visibility: float, moments: list[int], kill
     done: set[str] = set()
     settled: set[str] = set()
     progress = time.monotonic()
+    line = ""
     with log.open() as lines:
         # Whoever died between the acknowledgement and saying so leaves a message that is done, and silence.
         while len(settled) < expected and time.monotonic() - progress < (
             STALL if len(done) < expected else 3 * visibility
         ):
-            if not (line := lines.readline()):
+            line += lines.readline()
+            if not line.endswith("\n"):  # nothing new, or half of it so far
                 time.sleep(0.002)
                 continue
             progress = time.monotonic()
             what, _, message = line.split(maxsplit=2)
+            line = ""
             if what == "done":
                 done.add(message)
             elif what == "acked":

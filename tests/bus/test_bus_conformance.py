@@ -132,6 +132,20 @@ async def test_the_first_group_gets_what_was_there_and_a_later_one_what_comes(bu
     await nothing(second)
 
 
+async def test_a_topic_may_meet_its_first_group_at_any_moment(site: Site):
+    """Whoever makes it first: nothing is lost, and nothing that is done is kept (it would fill the topic)."""
+    async with site.open(high_water=2) as one, site.open(high_water=2) as other, asyncio.timeout(10):
+        for n in range(6):
+            messages = other.consume(f"orders-{n}")
+            first = asyncio.create_task(take_body(messages))
+            await asyncio.sleep(0.002 * n)
+            await asyncio.gather(one.publish(f"orders-{n}", 0), other.subscribe(f"orders-{n}", "default"))
+            assert await first == 0
+            for m in range(1, 4):
+                await one.publish(f"orders-{n}", m)
+                assert await take_body(messages) == m
+
+
 async def test_topics_are_apart(bus: Bus):
     await bus.publish("orders", "a")
     await bus.publish("orders.eu", "b")

@@ -72,13 +72,14 @@ async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
 
 
 async def test_processes_that_open_a_new_file_at_once_all_get_it(tmp_path: Path):
-    """Whoever is late finds the tables of the first."""
+    """Whoever is late finds the tables of the first, in whichever moment they come. (One in 900 once did not.)"""
 
-    async def one(n: int) -> None:
-        async with open_bus(tmp_path / "bus.db") as bus:
+    async def one(name: str, n: int) -> None:
+        async with open_bus(tmp_path / name) as bus:
             await bus.publish("orders", n)
 
-    await asyncio.gather(*[one(n) for n in range(8)])
+    for attempt in range(8):
+        await asyncio.gather(*[one(f"{attempt}.db", n) for n in range(6)])
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,12 @@ def write(path, rows):
     elif path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     else:
-        pa = pytest.importorskip("pyarrow")
-        import pyarrow.parquet as pq
-
-        pq.write_table(pa.Table.from_pylist(rows), path)
+        core, io = pytest.importorskip("arro3.core"), pytest.importorskip("arro3.io")
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        columns |= {"correct": [float(row["correct"]) for row in rows]}
+        kinds = {"correct": core.DataType.float64(), "cost": core.DataType.float64()}
+        arrays = {n: core.Array(v, type=kinds.get(n, core.DataType.string())) for n, v in columns.items()}
+        io.write_parquet(core.Table(arrays), path)
     return path
 
 
@@ -78,7 +80,7 @@ def test_a_row_that_cannot_be_is_refused(tmp_path, change, says):
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path, name, content, says):
     if name.endswith("parquet"):
-        pytest.importorskip("pyarrow")
+        pytest.importorskip("arro3.io")
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigError, match=says):
         read_outcomes(tmp_path / name)

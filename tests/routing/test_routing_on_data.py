@@ -12,7 +12,7 @@ CHEAP, STRONG = "mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"
 
 
 def split(name):
-    pytest.importorskip("pyarrow", reason="reading parquet needs pip install 'outlay[parquet]'")
+    pytest.importorskip("arro3.io", reason="reading parquet needs pip install 'outlay[parquet]'")
     if not (DATA / name).exists():
         pytest.skip("no recorded outcomes at ../shared/data/routing")
     questions = sorted(read_outcomes(DATA / name), key=lambda question: question.id)

@@ -90,6 +90,19 @@ async def test_an_outbox_needs_a_store_that_a_relay_can_find():
     assert [message.body for message in await Outbox(store).waiting()] == ["paid"]
 
 
+async def test_many_branches_that_count_leave_one_event_each(tmp_path: Path):
+    """However many of them want the same name at once: they take turns, and none is recorded as a lost race."""
+
+    @node
+    async def flow(ctx: RunContext, n: int) -> int:
+        await ctx.gather(*(ctx.state.update("count", lambda count: count + 1, default=0) for _ in range(n)))
+        return (await ctx.state.get("count")).value
+
+    async with open_store(tmp_path / "outlay.db") as store:
+        assert (await run(flow, 60, store=store, run_id="r")).unwrap() == 60
+        assert len(await store.events("r", ["shared_done"])) == 61
+
+
 # ── labels ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

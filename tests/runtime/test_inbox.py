@@ -216,11 +216,12 @@ async def test_of_two_deciders_at_once_one_wins(tmp_path: Path) -> None:
         return await ctx.gather(*(ctx.ask(f"{i}?") for i in range(20)))
 
     waiting = await run(many, "x", store=path, run_id=RUN)
-    assert len(waiting.pending) == 20
+    asked = sorted(waiting.pending, key=lambda item: int(item.question[:-1]))  # they parked as their writes returned
+    assert len(asked) == 20
     async with open_store(path) as one, open_store(path) as two:
         work = [
             approve(item.id, store=store, by=by, answer=by)
-            for item in waiting.pending
+            for item in asked
             for by, store in (("one", one), ("two", two))
         ]
         outcomes = await asyncio.gather(*work, return_exceptions=True)
@@ -264,6 +265,26 @@ def test_a_decision_that_comes_while_others_work_is_seen_before_the_run_suspends
     result = do(main())
     assert result.output == ["go on?", None, "really?"]
     assert result.stop_reason == "completed"
+
+
+def test_what_is_left_unanswered_then_suspends_the_run() -> None:
+    """The branch that was answered ends without another sign; the other still waits."""
+    store = MemoryStore()
+
+    @node
+    async def two(ctx: RunContext, text: str) -> list[Any]:
+        return await ctx.gather(ctx.ask("a?"), ctx.sleep(100), ctx.ask("b?"))
+
+    async def main() -> Result[Any]:
+        going = asyncio.create_task(run(two, "x", store=store, run_id=RUN))
+        await asyncio.sleep(50)
+        (item,) = [item for item in await Inbox(store).list() if item.question == "a?"]
+        await approve(item.id, store=store, answer="A")
+        return await going
+
+    result = do(main())
+    assert (result.stop_reason, [item.question for item in result.pending]) == ("approval", ["b?"])
+    assert answered(store) == [("A", "", "")]
 
 
 def test_one_answer_of_two_lets_its_branch_go_on_and_the_run_suspends_on_the_other() -> None:
@@ -479,6 +500,23 @@ def test_a_pause_is_one_item_and_a_raise_pays_nothing_twice() -> None:
     assert open_items(store) == []
 
 
+def test_while_the_run_goes_on_under_a_higher_budget_nobody_is_asked_for_one() -> None:
+    store = MemoryStore()
+    (item,) = paused([], store).pending
+
+    async def main() -> list[Pending]:
+        budget = Budget(usd="2.00", on_exhausted="pause")
+        going = asyncio.create_task(run(spender([]), list("abcdefgh"), store=store, run_id=RUN, budget=budget))
+        await asyncio.sleep(0.5)
+        found = await Inbox(store).list()
+        await going
+        return found
+
+    assert do(main()) == []
+    with pytest.raises(Conflict, match="nobody waits"):
+        do(deny(item.id, store=store))
+
+
 def test_a_pause_that_is_not_raised_enough_asks_anew() -> None:
     """The item says how things stand now."""
     paid: list[str] = []
@@ -490,11 +528,50 @@ def test_a_pause_that_is_not_raised_enough_asks_anew() -> None:
     assert len(paid) == 5
 
 
-def test_a_budget_is_raised_and_not_approved() -> None:
+@pytest.mark.parametrize("answer", [None, "", "0.35", "0.20", "much", "-1", "inf"])
+def test_a_raise_needs_a_higher_limit(answer: str | None) -> None:
     store = MemoryStore()
     (item,) = paused([], store).pending
-    with pytest.raises(ConfigError, match="outlay resume r --budget USD"):
-        do(approve(item.id, store=store))
+    assert (item.action, item.arguments) == ("usd", {"scope": "many", "limit": "0.35", "needed": "0.1"})
+    with pytest.raises(ConfigError, match="give answer=, a higher limit"):
+        do(approve(item.id, store=store, answer=answer))
+
+
+def test_an_approved_raise_counts_for_all_branches_and_for_later_legs() -> None:
+    """To 55 cents: two more are paid, then it pauses anew; a crash after that forgets nothing."""
+    paid: list[str] = []
+    store = MemoryStore()
+    (item,) = paused(paid, store).pending
+    do(approve(item.id, store=store, answer="0.55", by="ada"))
+    (again,) = paused(paid, store).pending
+    assert again.id != item.id
+    assert again.spent == Decimal("0.50")
+    assert len(paid) == 5
+    do(approve(again.id, store=store, answer="$2", by="ada"))
+    done = paused(paid, store)
+    assert done.output == list("abcdefgh")
+    assert (done.stop_reason, sorted(paid), done.bill.total) == ("completed", list("abcdefgh"), Decimal("0.80"))
+
+
+def test_a_raise_while_others_work_lets_the_branch_go_on() -> None:
+    """Also the budget of a node, which the run's own does not reach."""
+    store = MemoryStore()
+    worker = Agent("w", dear([cents(10, "w")] * 2), max_output_tokens=1000, min_output_tokens=1000)
+    frugal = Pipeline(worker, worker, name="frugal", budget=Budget(calls=1, on_exhausted="pause"))
+
+    @node(children=[frugal])
+    async def two(ctx: RunContext, text: str) -> list[Any]:
+        return await ctx.gather(ctx.run(frugal, text), ctx.sleep(100))
+
+    async def main() -> Result[Any]:
+        going = asyncio.create_task(run(two, "x", store=store, run_id=RUN))
+        await asyncio.sleep(50)
+        (item,) = await Inbox(store).list()
+        await approve(item.id, store=store, answer="2")
+        return await going
+
+    result = do(main())
+    assert (result.output, result.stop_reason) == (["w", None], "completed")
 
 
 def test_a_raise_that_is_denied_ends_the_run_with_what_it_has() -> None:

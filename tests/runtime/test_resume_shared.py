@@ -91,8 +91,7 @@ def test_a_crash_after_any_event_changes_no_answer_and_repeats_no_write() -> Non
     wanted = shared(store)
     assert wanted[0] == [(3, 3), (3, 3)]
     length = len(store.before)
-    assert length > 40
-    assert sum(isinstance(event, SharedDone) and event.what == "state.set" for event in journal(store)) > 6, "no race"
+    assert length > 30
     for cut in range(1, length):
         left = store.crashed(cut)
         second = go(flow, "x", left)
@@ -176,7 +175,7 @@ def test_what_was_shared_is_among_the_events() -> None:
     go(flow, "x", store)
     done = [event for event in journal(store) if isinstance(event, SharedDone)]
     assert {event.what for event in done} == {
-        *("state.get", "state.set", "state.list", "log.append", "log.read", "artifact.put", "artifact.get")
+        *("state.update", "state.list", "log.append", "log.read", "artifact.put", "artifact.get")
     }
     assert {event.name for event in done if event.what == "log.append"} == {"team/steps"}
     assert {event.path for event in done} == {f"flow/step[{name}]" for name in "abc"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from outlay.errors import ConfigError, Conflict
+from outlay.protocols.documents import Change
 from outlay.protocols.store import Store
 from outlay.sharing import Entry, Outbox, Outgoing, State
 from outlay.sharing.actor import Outside, Work
@@ -102,20 +102,22 @@ async def test_an_update_that_forgets_to_return_is_refused(team: State):
 async def test_an_update_gives_up_after_its_attempts():
     """A writer that always comes between: the update ends with a reason."""
 
-    @dataclass
-    class Busy(Outside):
-        rival: State
+    class Busy(MemoryStore):
+        async def commit(self, changes: Sequence[Change]) -> tuple[int, ...]:
+            await super().commit([Change("shared.state", "team/count", b'{"value":"theirs"}', None)])
+            return await super().commit(changes)
 
-        async def effect(self, name: str, arguments: Mapping[str, Any], work: Work) -> Any:
-            if name == "state.set":
-                await self.rival.update("count", lambda n: n + 1, default=0)
-            return await work("")
-
-    store = MemoryStore()
-    mine = State(store, "team", actor=Busy(State(store, "team")))
     with pytest.raises(Conflict, match="1000 times in a row") as caught:
-        await mine.update("count", lambda n: n + 10**6, default=0)
-    assert caught.value.theirs == caught.value.version == 1_000
+        await State(Busy(), "team").update("count", lambda _: "mine", default="")
+    assert (caught.value.theirs, caught.value.version) == ("theirs", 1_000)
+
+
+async def test_a_default_is_not_changed(team: State):
+    """Nor is it shared: each attempt begins with it as it was given."""
+    none: list[str] = []
+    for name in "ab":
+        assert (await team.update(name, lambda seen: (seen.append("x"), seen)[1], default=none)).value == ["x"]
+    assert none == []
 
 
 async def test_names_are_listed_by_prefix_in_order(team: State, store: Store):
@@ -179,6 +181,15 @@ async def test_a_repeated_write_happens_once(store: Store):
     assert await mine.overwrite("count", 7) == Entry("count", 7, 3)
     await mine.delete("count", version=3)
     assert await team.get("count") == Entry("count", None, 0)
+
+
+async def test_a_repeated_update_gives_what_it_wrote_whatever_was_written_since(store: Store):
+    again, team = Again(), State(store, "team")
+    mine = State(store, "team", actor=again)
+    await team.set("count", 5, version=0)
+    again.between = lambda: team.update("count", lambda n: n * 100)
+    assert await mine.update("count", lambda n: n + 1) == Entry("count", 6, 2)
+    assert await team.get("count") == Entry("count", 600, 3)
 
 
 async def test_a_repeated_append_has_one_record_and_its_position(store: Store):

@@ -108,8 +108,8 @@ def test_a_user_without_rights_is_told_which(postgres_server: PostgresServer, po
 def test_a_newer_schema_is_refused(postgres: str):
     asyncio.run(store_at(postgres).close())
     with psycopg.connect(postgres) as connection:
-        connection.execute("UPDATE outlay_meta SET value = '2' WHERE name = 'schema'")
-    with pytest.raises(ConfigError, match=r"has schema 2, this Outlay reads up to 1\n.*update Outlay"):
+        connection.execute("UPDATE outlay_meta SET value = '3' WHERE name = 'schema'")
+    with pytest.raises(ConfigError, match=r"has schema 3, this Outlay reads up to 2\n.*update Outlay"):
         store_at(postgres)
 
 
@@ -126,6 +126,17 @@ async def test_a_server_without_durable_commits_is_asked_for_them(postgres: str)
         assert isinstance(store, PostgresStore)
         with store._address.open() as connection:
             assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+
+
+async def test_a_server_that_isolates_more_than_is_needed_fails_nobody(postgres: str):
+    """Under its default, who waits for another's commit would get an error instead of what that one wrote."""
+    strict = f"{postgres}%20-cdefault_transaction_isolation%3Dserializable"
+    first, second = await asyncio.gather(*[asyncio.to_thread(store_at, strict) for _ in range(2)])
+    for n in range(50):
+        versions = await asyncio.gather(first.commit([put("k", b"")]), second.commit([put("k", b"")]))
+        assert sorted(versions) == [(2 * n + 1,), (2 * n + 2,)]
+    await first.close()
+    await second.close()
 
 
 async def test_a_run_takes_the_address(postgres: str):

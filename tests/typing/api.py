@@ -8,7 +8,21 @@ from typing import Any, Literal, assert_type
 
 from pydantic import BaseModel
 
-from outlay import Agent, Budget, Image, Result, RunContext, Tool, node, run, run_many, run_sync, stream, tool
+from outlay import (
+    Agent,
+    Budget,
+    Image,
+    Result,
+    RunContext,
+    Tool,
+    node,
+    open_store,
+    run,
+    run_many,
+    run_sync,
+    stream,
+    tool,
+)
 from outlay.bus import Message, open_bus
 from outlay.patterns import (
     Blackboard,
@@ -36,6 +50,7 @@ from outlay.patterns import (
     Vote,
 )
 from outlay.protocols.node import Node
+from outlay.sharing import Artifact, Entry, Outbox, Outgoing, State
 from outlay.testing import Reply, ScriptedModel, virtual_time
 
 
@@ -260,3 +275,23 @@ async def messages() -> None:
             async with message as same:
                 assert_type(same.attempt, int)
         bus.consume("orders", "billing")  # pyright: ignore[reportCallIssue]
+
+
+# ── what agents share ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@node
+async def sharing(ctx: RunContext, name: str) -> Entry:
+    entry = await ctx.state.space("team").get(name)
+    assert_type(entry, Entry)
+    assert_type(await ctx.state.log("steps").append({"name": name}), int)
+    assert_type(await ctx.state.artifacts.put("plan.md", "# Plan"), Artifact)
+    assert_type((await ctx.state.artifacts.folder("work").collect()).artifacts, tuple[Artifact, ...])
+    await ctx.state.set(name, 1)  # pyright: ignore[reportCallIssue]
+    return await ctx.state.set(name, 1, version=entry.version, outbox=[Outgoing("t", name)])
+
+
+async def relayed() -> None:
+    async with open_store("outlay.db") as store, open_bus("bus.db") as bus:
+        assert_type(await State(store, "team").update("n", lambda n: n + 1), Entry)
+        await Outbox(store).relay(bus)

@@ -72,6 +72,8 @@ class Climb:
     read: Reading
     least_output_tokens: int | None = None
     max_input_tokens: int | None = None
+    #: Where the model of a tier fails: an error is no failed check, and goes to these first.
+    fallback: Sequence[Model] = ()
     turn: int = 0
     #: The tier whose answer was taken last.
     taken: int = 0
@@ -154,6 +156,7 @@ class Climb:
             request,
             least_output_tokens=self.least_output_tokens,
             max_input_tokens=self.max_input_tokens,
+            fallback=() if purpose == "gate" else self.fallback,
             purpose=purpose,
         )
 

@@ -1,7 +1,9 @@
 """What a bus keeps on the server: a stream for each topic, a consumer for each partition of each group.
 
 A stream keeps a message until every consumer has acknowledged it (interest retention). As long as a topic has no group
-a consumer of nobody holds its messages for the first one to come.
+a consumer of nobody holds its messages for the first one to come. Whoever makes the first group marks the stream, then
+removes that consumer; whoever makes that consumer looks for the mark afterwards. So in every order it goes, and never
+before there is a group.
 """
 
 # nats-py types its functions but not their keyword arguments.
@@ -30,6 +32,8 @@ from outlay.protocols.bus import BusLimits
 
 #: The consumer of nobody.
 _FIRST = "first"
+#: In the metadata of a stream that has, or had, a group.
+_MARK = "grouped"
 #: Messages without a key that a group may have in hand at once.
 _LOOSE = 10_000
 
@@ -86,9 +90,12 @@ class Streams:
             with contextlib.suppress(BadRequestError):
                 await self._js.add_stream(self._stream(name, stream, subject))
             info = await self._js.stream_info(stream)
-        if info.state.consumer_count == 0:
+        if not _is_marked(info.config):
             nobody = ConsumerConfig(durable_name=_FIRST, ack_policy=AckPolicy.EXPLICIT)
             await self._js.add_consumer(stream, nobody)
+            info = await self._js.stream_info(stream)
+            if _is_marked(info.config):
+                await self._remove_nobody(stream)
         config = info.config
         _compare(f"topic {name}", "high_water", config.max_msgs, self._limits.high_water)
         _compare(f"topic {name}", "window", config.duplicate_window, self._limits.window)
@@ -120,14 +127,20 @@ class Streams:
         found = await asyncio.gather(*[self._info(topic.stream, self.consumer(group, i)) for i in topic.lanes])
         for config in filter(None, found):
             _compare(f"group {group} of {topic.name}", "visibility", config.ack_wait, self._limits.visibility)
-        if missing := [i for i, config in zip(topic.lanes, found, strict=True) if config is None]:
-            first = await self._info(topic.stream, _FIRST) is not None
-            policy = DeliverPolicy.ALL if first else DeliverPolicy.NEW
-            await asyncio.gather(*[self._make_consumer(topic, group, i, policy) for i in missing])
-            # Only now: from here on the group holds what was waiting for it.
-            with contextlib.suppress(NotFoundError):
-                await self._js.delete_consumer(topic.stream, _FIRST)
+        stream = (await self._js.stream_info(topic.stream)).config
+        policy = DeliverPolicy.NEW if _is_marked(stream) else DeliverPolicy.ALL
+        missing = [lane for lane, config in zip(topic.lanes, found, strict=True) if config is None]
+        await asyncio.gather(*[self._make_consumer(topic, group, lane, policy) for lane in missing])
+        # Only now: from here on the group holds what was waiting for it.
+        if not _is_marked(stream):
+            stream.metadata = {**(stream.metadata or {}), _MARK: "yes"}
+            await self._js.update_stream(stream)
+        await self._remove_nobody(topic.stream)
         self._groups.add((topic.name, group))
+
+    async def _remove_nobody(self, stream: str) -> None:
+        with contextlib.suppress(NotFoundError):
+            await self._js.delete_consumer(stream, _FIRST)
 
     async def _info(self, stream: str, consumer: str) -> ConsumerConfig | None:
         try:
@@ -158,6 +171,10 @@ class Streams:
                 name=self.dead, subjects=[f"{self._address.name}.dead.*.*"], num_replicas=self._address.replicas
             )
         )
+
+
+def _is_marked(stream: StreamConfig) -> bool:
+    return _MARK in (stream.metadata or {})
 
 
 def _compare(whose: str, limit: str, theirs: float | None, ours: float) -> None:

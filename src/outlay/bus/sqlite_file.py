@@ -106,11 +106,12 @@ def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
 
 def _is_bus(connection: sqlite3.Connection, path: Path) -> bool:
     """False for an empty file; raises ConfigError for somebody else's database or another version."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    # The tables first: another process makes them and the rest in one commit, which may come between these lines.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables == 0:
         return False
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION:
         raise ConfigError(
             f"{path} is a SQLite database, but not a bus", hint="name another file; this one was left as it was"

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
 from outlay.analysis.text import one_line
 from outlay.cli.problems import Problem
-from outlay.cli.words import money
+from outlay.cli.words import jsonable, money
 from outlay.runtime.inbox import Inbox
 from outlay.runtime.pending import Decided, Pending
 
 #: Characters of an id that are shown.
 ID = 8
+#: A command is shown for each of so many options.
+_SHOWN = 4
 
 
 def what(item: Pending) -> str:
     """What is to be decided, in a few words."""
     if item.kind == "approval":
         return f"allow {item.action}"
+    if item.kind == "budget":
+        return f"raise {item.action} of {(item.arguments or {}).get('scope', '')}"
     return f"did {item.action} happen?" if item.kind == "in_doubt" else item.question
 
 
@@ -41,9 +46,15 @@ def ways_to_decide(item: Pending) -> tuple[str, ...]:
     if item.kind == "approval":
         return f"outlay approve {id}", f"outlay deny {id} --reason TEXT"
     if item.kind == "budget":
-        return (f"outlay resume {item.run_id[:6]} --budget USD",)
-    answers = "|".join(f'"{one_line(option, 20)}"' if " " in option else option for option in item.options[:6])
-    return (f"outlay approve {id} --answer {one_line(answers, 60) or 'TEXT'}",)
+        return (f"outlay approve {id} --answer {'USD' if item.action == 'usd' else 'LIMIT'}",)
+    # Options may be a model's words, and these lines are there to be copied into a shell.
+    if not 0 < len(item.options) <= _SHOWN or not all(map(_is_short, item.options)):
+        return (f"outlay approve {id} --answer TEXT",)
+    return tuple(f"outlay approve {id} --answer {shlex.quote(option)}" for option in item.options)
+
+
+def _is_short(option: str) -> bool:
+    return option.isprintable() and 0 < len(option) <= 40 and not option.startswith("-")
 
 
 def span(seconds: float) -> str:
@@ -79,7 +90,7 @@ def document(item: Pending, now: float) -> dict[str, Any]:
         "question": item.question,
         "options": list(item.options),
         "action": item.action or None,
-        "arguments": item.arguments,
+        "arguments": jsonable(item.arguments),
         "spent": money(item.spent),
         "created": _iso(item.created),
         "deadline": None if item.deadline is None else _iso(item.deadline),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Unpack, overload
+from typing import Any, ClassVar, TypeVar, Unpack, overload
 
 from outlay.agents.cascade import ModelCascade, check_shape, decided
 from outlay.agents.function import as_node
 from outlay.agents.gating import as_gates, refusal
 from outlay.errors import OutputInvalid, OutputTruncated, Refused, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern, Step
+from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.gate import TierGate
 from outlay.protocols.model import Model
@@ -47,6 +48,17 @@ class Cascade(Pattern[In, Out]):
 
     Facts: `tier` and `node` of the output, `passed`, and `escalations`.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="none: tier after tier",
+        cost="one call where the first tier passes, one more for each that does not; checkers cost nothing",
+        best_when="a cheap model is mostly right and a program, or a calibrated gate, can tell when",
+        worst_when="most inputs need the last tier: then the cheap calls come on top",
+        ends="at the first tier that passes; after the last its answer stands, degraded",
+        failed_member=Consequence("goes on", "the best answer from below stands; raised where there is none"),
+        at_budget=Consequence("best so far", "the best answer from below"),
+        at_deadline=Consequence("best so far", "as at the budget"),
+    )
 
     tiers: Sequence[Node[In, Out]]
     gate: Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 import unicodedata
@@ -137,23 +138,27 @@ def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
-        import pyarrow.parquet as parquet  # pyright: ignore[reportMissingTypeStubs]
+        from arro3.io import read_parquet
     except ImportError:
         raise ConfigError(
-            "reading parquet needs pyarrow, which is not installed",
+            "reading parquet needs arro3-io, which is not installed",
             hint="pip install 'outlay[parquet]', or give the table as CSV or JSONL",
         ) from None
-    wanted = (*_NEEDED, "query_id", "response", "cost")
+    content = path.read_bytes()
+    if len(content) < 12 or content[:4] != b"PAR1" or content[-4:] != b"PAR1":  # the reader panics on less
+        raise ConfigError(f"{path.name} is not parquet")
+    number = 0
     try:
-        with path.open("rb") as file:
-            opened: Any = parquet.ParquetFile(file)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            names = [name for name in opened.schema_arrow.names if name in wanted]
-            number = 0
-            for batch in opened.iter_batches(columns=names):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-    except ValueError as error:  # pyarrow's own errors are ValueErrors
+        batches: Any = read_parquet(io.BytesIO(content))
+        for batch in batches:
+            names = [name for name in (*_NEEDED, "query_id", "response", "cost") if name in batch.schema.names]
+            columns: list[list[Any]] = [batch.column(name).to_pylist() for name in names]
+            for row in zip(*columns, strict=True):
+                number += 1
+                yield number, dict(zip(names, row, strict=True))
+    except ConfigError:
+        raise
+    except Exception as error:  # the reader's own errors are plain exceptions
         raise ConfigError(f"{path.name} is not parquet: {str(error)[:200]}") from None
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from outlay.errors import ConfigError
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.store import Store
-from outlay.runtime.asking import APPROVE, DENY, GIVE_UP, HAPPENED
+from outlay.runtime.asking import APPROVE, DENY, GIVE_UP, HAPPENED, higher_limit
 from outlay.runtime.inbox import Inbox
 from outlay.runtime.pending import Decided, Pending
 from outlay.stores.opening import open_store
@@ -23,7 +23,7 @@ async def approve(
 
     A tool call needs nothing more. A question needs `answer=`, one of its options where it has some. An effect in
     doubt needs `answer="happened"`, with what it gave as `result=` if that is known, `"again"` or `"give up"`.
-    `by` and `reason` are kept with the run.
+    A budget needs its new limit: `answer="2.00"`. `by` and `reason` are kept with the run.
 
     Raises ConfigError for an id that is not there and an answer that is no option, and Conflict, with both decisions,
     where it is decided already, its deadline has passed, or nobody waits for it any more.
@@ -54,11 +54,15 @@ async def deny(id: str, *, store: str | Store, by: str = "", reason: str = "") -
 def _answer(item: Pending, answer: str | None) -> str:
     """What approving means for this item."""
     if item.kind == "budget":
-        raise ConfigError(
-            f"item {item.id} is a budget that is used up: {item.question}",
-            hint=f"raise it: `outlay resume {item.run_id} --budget USD`, or run(…, run_id={item.run_id!r}, budget=…); "
-            "or deny it, and the run ends with what it has",
-        )
+        try:
+            higher_limit(item, answer or "")
+        except ValueError as error:
+            raise ConfigError(
+                f"item {item.id} is a budget that is used up: {item.question}",
+                hint=f"give answer=, a higher limit ({item.action}), or resume run {item.run_id} with a higher budget",
+            ) from error
+        assert answer is not None
+        return answer
     if answer is None:
         if item.kind == "approval":
             return APPROVE

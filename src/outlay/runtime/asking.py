@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 
 from outlay.errors import BudgetExceeded, ConfigError, InDoubt, OutlayError
 from outlay.events.records import Answered, Asked
@@ -21,6 +22,7 @@ from outlay.runtime.identity import digest
 from outlay.runtime.journaled import known, outcome
 from outlay.runtime.pending import Decided, Pending
 from outlay.runtime.state import RunState
+from outlay.values.money import usd
 
 APPROVE, DENY = "approve", "deny"
 HAPPENED, AGAIN, GIVE_UP = "happened", "again", "give up"
@@ -85,17 +87,29 @@ async def doubt_about(state: RunState, key: str, path: str, effect: ToolEffect, 
     )
 
 
-async def raise_of(state: RunState, path: str, stop: BudgetExceeded) -> None:
-    """Park until the run suspends; it goes on under a higher budget. Returns where somebody said that it is not to
-    be raised. Branches that one budget stops share one item."""
+async def raise_of(state: RunState, path: str, stop: BudgetExceeded) -> Decimal | None:
+    """The limit that a human raises this budget to, None where it is not to be raised. Until then the branch is
+    parked; a run that is resumed under a higher budget does not come here. Branches that one budget stops share one
+    item."""
     if is_beside.get():
-        return  # nobody waits for a detached node: it ends, and the run goes on
+        return None  # nobody waits for a detached node: it ends, and the run goes on
     about = f"{stop.scope} {stop.resource} {stop.limit}"
-    item = Pending("budget", path, stop.message)
+    arguments = {"scope": stop.scope, "limit": str(stop.limit), "needed": str(stop.needed)}
+    item = Pending("budget", path, stop.message, action=stop.resource, arguments=arguments)
     item = _complete(state, about, item, None)
     _asked(state, "", item)
     decided = await _decision(state, item, here=False)
     _answered(state, "", item, decided)
+    return None if decided.denied else higher_limit(item, decided.answer)
+
+
+def higher_limit(item: Pending, answer: str) -> Decimal:
+    """The new limit that the answer to a budget's item names. Raises ValueError where it is none, or not higher."""
+    limit = usd(answer)
+    before = Decimal(str((item.arguments or {})["limit"]))
+    if limit <= before or (item.action != "usd" and limit != int(limit)):
+        raise ValueError(f"{answer!r} is not a higher limit than {before}")
+    return limit
 
 
 async def close_items(state: RunState) -> None:
@@ -216,6 +230,3 @@ def denial(decided: Decided, what: str) -> str:
     """`ada denied the call of send: not to strangers`."""
     who = "a human" if decided.by in ("", "on_ask") else decided.by
     return f"{who} {what}: {decided.reason}" if decided.reason else f"{who} {what}"
-
-
-__all__ = ["HAPPENED", "answer_to", "approval_of", "close_items", "denial", "doubt_about", "forget_budgets", "raise_of"]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from outlay.errors import ConfigError, Conflict
 from outlay.protocols.documents import Change, Document
 from outlay.protocols.store import Store
-from outlay.sharing import names, outbox
+from outlay.sharing import names
 from outlay.sharing.actor import OUTSIDE, Actor
 from outlay.sharing.artifacts import Artifacts
-from outlay.sharing.commits import ATTEMPTS, commit
+from outlay.sharing.commits import ATTEMPTS, Committed, commit
 from outlay.sharing.labels import label_of
 from outlay.sharing.log import Log
+from outlay.sharing.outbox import packed, series
 from outlay.sharing.packing import pack, plain, unpack
+from outlay.sharing.turns import turn
 from outlay.values.shared import Entry, Outgoing
 
 STATE = "shared.state"
@@ -77,25 +80,42 @@ class State:
     async def update(
         self, name: str, function: Callable[[Any], Any], *, default: Any = None, outbox: Sequence[Outgoing] = ()
     ) -> Entry:
-        entry = await self.get(name)
-        for _ in range(ATTEMPTS):
-            before = entry.value if entry.version else default
-            value = function(before)
-            if value is None and before is not None:
-                raise ConfigError(
-                    f"the update of {name!r} returned None",
-                    hint="return the new value, also where the old one was changed in place; or use delete",
-                )
-            try:
-                return await self._write(name, value, entry.version, outbox)
-            except Conflict as conflict:
-                entry = Entry(name, conflict.theirs, conflict.version)
-        raise Conflict(
-            f"{name!r}: others were faster {ATTEMPTS} times in a row",
-            theirs=entry.value,
-            version=entry.version,
-            hint="fewer writers at once, or a name for each and a sum of them where it is read",
-        )
+        key, what, messages = self._key(name), f"the value of {name!r}", packed(outbox, self._actor)
+
+        async def work(once: str) -> Any:
+            async with turn(self._store, key):
+                return await changed(once)
+
+        async def changed(once: str) -> Any:
+            found = _as_json(await self._store.read(STATE, key))
+            for _ in range(ATTEMPTS):
+                self._actor.met(label_of(found.get("label")))
+                before = found["value"] if found["version"] else plain(default, what)
+                value = function(before)
+                if value is None and before is not None:
+                    raise ConfigError(
+                        f"the update of {name!r} returned None",
+                        hint="return the new value, also where the old one was changed in place; or use delete",
+                    )
+                change = Change(STATE, key, pack(plain(value, what), self._actor.label, what), found["version"])
+                try:
+                    done = await commit(self._store, once, change, series(messages, once), remember=True)
+                except Conflict as conflict:
+                    found = _as_json(conflict.theirs)
+                else:
+                    change = replace(change, body=done.body)
+                    return await self._written(change, done)
+            raise Conflict(
+                f"{name!r}: others were faster {ATTEMPTS} times in a row",
+                theirs=found.get("value"),
+                version=found["version"],
+                path=self._actor.path,
+                hint="fewer writers at once, or a name for each and a sum of them where it is read",
+            )
+
+        # One effect, however many races it lost: a thousand branches at once would record half a million.
+        arguments = {"key": key, "default": plain(default, what), "outbox": messages}
+        return self._entry(name, await self._actor.effect("state.update", arguments, work))
 
     async def delete(self, name: str, *, version: int, outbox: Sequence[Outgoing] = ()) -> None:
         key = self._key(name)
@@ -111,16 +131,16 @@ class State:
         return Entry(name, value, version)
 
     async def _commit(self, what: str, name: str, change: Change, value: Any, outgoing: Sequence[Outgoing]) -> int:
-        messages = outbox.packed(outgoing, self._actor)
+        messages = packed(outgoing, self._actor)
         body = None if change.body is None else change.body.decode()
         arguments = {"key": change.key, "body": body, "expect": change.expect, "outbox": messages}
 
         async def work(once: str) -> Any:
             try:
-                done = await commit(self._store, once, change, outbox.series(messages, once))
+                done = await commit(self._store, once, change, series(messages, once))
             except Conflict as conflict:
                 return {"conflict": _as_json(conflict.theirs)}
-            return {"version": await self._version_before(change) if done.version is None else done.version}
+            return await self._written(change, done)
 
         found = await self._actor.effect(what, arguments, work)
         if "conflict" not in found:
@@ -135,12 +155,14 @@ class State:
             hint="merge .mine and .theirs and write with version=conflict.version, or use update; overwrite ignores it",
         )
 
-    async def _version_before(self, change: Change) -> int:
-        """The version that a write of unknown version got, or one that is stale where somebody has written since."""
-        found = await self._store.read(STATE, change.key)
-        if found is None:
-            return 1
-        return found.version if found.body == change.body else max(1, found.version - 1)
+    async def _written(self, change: Change, done: Committed) -> dict[str, Any]:
+        """What a write gave. A repeat may not know its version any more: that of the same body, or a stale one where
+        somebody has written since."""
+        version = done.version
+        if version is None:
+            now = await self._store.read(STATE, change.key)
+            version = 1 if now is None else now.version if now.body == change.body else max(1, now.version - 1)
+        return {**(unpack(change.body) if change.body else {}), "version": version}
 
     def _key(self, name: str) -> str:
         return f"{self._space}/{names.entry(name)}"

@@ -50,8 +50,13 @@ ALTER TABLE blobs ADD COLUMN crc INTEGER;
 ALTER TABLE documents ADD COLUMN crc INTEGER;
 UPDATE meta SET value = '3' WHERE name = 'schema';
 """
+#: When a content was last kept, in seconds since the epoch: retention takes none that somebody is about to name.
+_KEPT = """
+ALTER TABLE blobs ADD COLUMN kept INTEGER;
+UPDATE meta SET value = '4' WHERE name = 'schema';
+"""
 #: What makes each version of the schema out of the one before; the first out of an empty file.
-STEPS = (_EVENTS, _DOCUMENTS, _CHECKSUMS)
+STEPS = (_EVENTS, _DOCUMENTS, _CHECKSUMS, _KEPT)
 #: Written into the file; a newer one is refused rather than half understood.
 SCHEMA = len(STEPS)
 
@@ -117,18 +122,26 @@ def _make_writable(path: Path) -> None:
 
 def _check_length(path: Path) -> None:
     """Raises ConfigError for a file whose end is missing: SQLite would read zeros there."""
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
+    if _is_short(path):
+        # Unless another process was just writing it.
+        time.sleep(0.05)
+        if _is_short(path):
+            raise ConfigError(f"the store {path} is damaged: its end is missing", hint=_RESTORE)
+
+
+def _is_short(path: Path) -> bool:
+    for log in (f"{path}-wal", f"{path}-journal"):
         # It may hold the end, where a checkpoint was cut short.
-        return
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(log).st_size:
+                return False
     with path.open("rb") as file:
         header = file.read(100)
         length = os.fstat(file.fileno()).st_size
     # Offsets of the file format, https://www.sqlite.org/fileformat2.html#the_database_header
     page = int.from_bytes(header[16:18])
     pages = int.from_bytes(header[28:32])
-    if header.startswith(b"SQLite format 3\0") and length < pages * (65536 if page == 1 else page):
-        raise ConfigError(f"the store {path} is damaged: its end is missing", hint=_RESTORE)
+    return header.startswith(b"SQLite format 3\0") and length < pages * (65536 if page == 1 else page)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

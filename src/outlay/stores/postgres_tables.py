@@ -41,8 +41,13 @@ CREATE TABLE outlay_documents (
 );
 INSERT INTO outlay_meta VALUES ('schema', '1');
 """
+#: When a content was last kept, in seconds since the epoch: retention takes none that somebody is about to name.
+_KEPT = """
+ALTER TABLE outlay_blobs ADD COLUMN kept BIGINT NOT NULL DEFAULT 0;
+UPDATE outlay_meta SET value = '2' WHERE name = 'schema';
+"""
 #: What makes each version of the schema out of the one before; the first out of nothing.
-STEPS = (_EVENTS,)
+STEPS = (_EVENTS, _KEPT)
 #: Written into the database; a newer one is refused rather than half understood.
 SCHEMA = len(STEPS)
 #: Taken while tables are made, so that processes that start together do not meet: "outlay" in ASCII.
@@ -123,6 +128,7 @@ class Address:
         )
         if self._version(connection) == SCHEMA:
             return
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             # Another process may have been faster while this one waited for the lock.
@@ -172,12 +178,8 @@ _HINTS: tuple[tuple[type[psycopg.Error] | tuple[type[psycopg.Error], ...], str, 
     (errors.ReadOnlySqlTransaction, "it is read-only", "name the primary server, with a user who may write"),
     (errors.LockNotAvailable, "another process holds it", f"end the transaction that holds its rows, {_RESUME}"),
     (errors.UndefinedTable, "its tables are gone", "restore them from a copy, or name another database"),
-    (
-        psycopg.OperationalError,
-        "there is no connection",
-        "see that the server runs and takes this user, password and database; what was flushed before is kept",
-    ),
 )
+_NO_CONNECTION = "see that the server runs and takes this user, password and database; what was flushed before is kept"
 
 
 def _explain(error: BaseException) -> tuple[str, str]:
@@ -187,4 +189,7 @@ def _explain(error: BaseException) -> tuple[str, str]:
     for kinds, what, hint in _HINTS:
         if isinstance(error, kinds):
             return f"{what} ({text})", hint
+    # Without a code, or with one of "connection exception" or "operator intervention".
+    if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08")[:2] in ("08", "57"):
+        return f"there is no connection ({text})", _NO_CONNECTION
     return text, f"mend the cause, {_RESUME}"
