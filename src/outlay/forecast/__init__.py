@@ -1,0 +1,22 @@
+"""What a flow will cost, take and manage, before it is run: a closed form, and simulation in virtual time."""
+
+from outlay.forecast.assumptions import Assumed, Assumptions, Confusion, Expect
+from outlay.forecast.closed import NotApplicable, closed_form
+from outlay.forecast.distributions import Empirical, Fixed, Lognormal
+from outlay.forecast.expected import Expected, Share
+from outlay.forecast.reliability import Step
+
+__all__ = [
+    "Assumed",
+    "Assumptions",
+    "Confusion",
+    "Empirical",
+    "Expect",
+    "Expected",
+    "Fixed",
+    "Lognormal",
+    "NotApplicable",
+    "Share",
+    "Step",
+    "closed_form",
+]
