@@ -112,7 +112,7 @@ def mean_cost(belief: Belief, price: Price | None, estimated: float, output_toke
     if price is None:
         return 0.0
     fit = belief.fit
-    tokens = estimated if fit is None else estimated * (fit.input_factor or 1.0)
+    tokens = estimated if fit is None or fit.input_tokens is None else fit.input_tokens
     read, written = (0.0, 0.0) if fit is None else (fit.cache_read * tokens, fit.cache_write * tokens)
     rates = price.rates_at(tokens)
     micro = (

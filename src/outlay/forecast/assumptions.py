@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, cast
 from outlay.agents.agent import Agent
 from outlay.forecast.distributions import Distribution, Fixed, Lognormal, as_distribution
 from outlay.forecast.reliability import Step
+from outlay.models.scripted import ScriptedModel
 from outlay.protocols.node import Node
 
 Kind: TypeAlias = Literal["tool", "answer"]
@@ -70,13 +71,19 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """What stored runs say of one agent. `calls` by kind; `input_factor` is tokens read for one that we
-    estimate; `cache_read` and `cache_write` are the shares of the input that the cache gave and took."""
+    """What stored runs say of one agent.
+
+    `calls` by kind, to be drawn as they were. `input_factor`: tokens read for one that was estimated, or for one of the
+    model's upper bound (`of_bound`); `input_tokens` the mean of a call. `cache_read`, `cache_write`: shares of the
+    input that the cache gave and took.
+    """
 
     expect: Expect
     calls: Mapping[Kind, tuple[Measured, ...]]
     events: int
     input_factor: float | None = None
+    of_bound: bool = False
+    input_tokens: float | None = None
     cache_read: float = 0.0
     cache_write: float = 0.0
 
@@ -158,6 +165,10 @@ class Beliefs:
     def note(self, about: str, what: str, value: str, source: str) -> None:
         self._used.setdefault((about, what), Assumed(f"{about} {what}".strip(), value, source))
 
+    def also(self, other: Beliefs) -> None:
+        """List what another reading of the same flow assumed too."""
+        self._used |= {key: one for key, one in other._used.items() if key not in self._used}
+
     def of(self, agent: Agent[Any]) -> Belief:
         found = self._found.get(agent)
         if found is None:
@@ -167,25 +178,29 @@ class Beliefs:
     def _resolve(self, agent: Agent[Any]) -> Belief:
         name = agent.name
         fit = self.given.fits.get(name)
-        lengths = as_distribution(self._one(name, "output_tokens", default_length(agent), fit))
+        own = has_stand_in(agent)
+        said = self._said(name, "output_tokens")
+        length_is_default = said is None and fit is None
+        if own and length_is_default:
+            self.note(name, "output_tokens", "as long as what its stand-in says", "default")
+        lengths = as_distribution(self._one(name, "output_tokens", default_length(agent), fit, shown=not own))
         seconds = self._one(name, "seconds", None, fit)
         if seconds is None:
             self.note(name, "seconds", f"{FIRST_TOKEN.median:g} s and {SECONDS_PER_TOKEN:g} s a token", "default")
-        checked = bool(agent.verify)
+        checked, tools = bool(agent.verify) and not own, bool(agent.tools) and not own
         right: Any = self._one(name, "right", None, None)
-        said = self._said(name, "output_tokens")
         return Belief(
             lengths,
             None if seconds is None else as_distribution(seconds),
             self._one(name, "failure", FAILURE, fit),
-            self._one(name, "turns", 2.0 if agent.tools else 1.0, fit, shown=bool(agent.tools)),
-            self._one(name, "refused", REFUSED if checked else 0.0, fit, shown=checked),
+            self._one(name, "turns", 2.0 if agent.tools else 1.0, fit, shown=tools),
+            self._one(name, "refused", REFUSED if agent.verify else 0.0, fit, shown=checked),
             self._one(name, "accept", ACCEPT, None, shown=False),
             self._one(name, "agreement", AGREEMENT, None, shown=False),
-            self._one(name, "tool_tokens", float(TOOL_TOKENS), None, shown=bool(agent.tools)),
+            self._one(name, "tool_tokens", float(TOOL_TOKENS), None, shown=tools),
             right if right is None or isinstance(right, Step) else Step(sound=right),
             fit if said is None and self._said(name, "seconds") is None else None,
-            said is None and (fit is None or fit.expect.output_tokens is None),
+            length_is_default,
         )
 
     def accept(self, name: str, *, opinion: bool) -> float:
@@ -229,6 +244,12 @@ class Beliefs:
         if value is not None and (shown or source != "default"):
             self.note(name, what, _shown(value), source)
         return value
+
+
+def has_stand_in(agent: Agent[Any]) -> bool:
+    """Its answers are its own program's, and not generic ones."""
+    model: Any = agent.model
+    return agent.offline is not None or (isinstance(model, ScriptedModel) and model.is_function)
 
 
 def default_length(agent: Agent[Any]) -> Distribution:

@@ -35,7 +35,6 @@ from outlay.runtime.limits import recorded
 from outlay.runtime.ownership import ownership_in
 from outlay.runtime.parking import Parking
 from outlay.runtime.recall import Past, recall
-from outlay.runtime.recorder import Recorder
 from outlay.runtime.replay import Replay
 from outlay.runtime.result import Result
 from outlay.runtime.shape import shape_of
@@ -111,7 +110,8 @@ async def _work(
     loop = asyncio.get_running_loop()
     wall = wall_clock(loop)
     past, run_id = leg.past, leg.run_id
-    recorder = Recorder(run_id, wall, host.store, host.listeners, leg.streaming, () if past is None else past.events)
+    kept = () if past is None else past.events
+    recorder = host.recorder(run_id, wall, host.store, host.listeners, leg.streaming, kept)
     recorder.sealed = leg.is_over
     flight = Flight(loop)
     parking = Parking(loop, lambda: len(flight) > 0, lambda: len(recorder.events))
