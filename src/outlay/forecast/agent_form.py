@@ -91,7 +91,7 @@ def tokens_of(characters: float) -> float:
 
 def mean_output(agent: Agent[Any], belief: Belief, kind: Kind) -> float:
     """Tokens that one call writes."""
-    if belief.fit is not None and (calls := belief.fit.calls.get(kind)):
+    if belief.fit is not None and (calls := belief.fit.all(kind)):
         return math.fsum(call.output_tokens for call in calls) / len(calls)
     if kind == "tool":
         return float(min(TOOL_CALL_TOKENS, agent.max_output_tokens))
@@ -100,7 +100,7 @@ def mean_output(agent: Agent[Any], belief: Belief, kind: Kind) -> float:
 
 def mean_seconds(belief: Belief, kind: Kind, output_tokens: float) -> Moments:
     """Seconds of one attempt."""
-    if belief.fit is not None and (calls := belief.fit.calls.get(kind)):
+    if belief.fit is not None and (calls := belief.fit.all(kind)):
         mean = math.fsum(call.seconds for call in calls) / len(calls)
         return Moments(mean, math.fsum((call.seconds - mean) ** 2 for call in calls) / len(calls))
     found = belief.seconds_of(output_tokens)

@@ -6,8 +6,11 @@ listed in every forecast.
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from random import Random
 from typing import Any, Literal, TypeAlias, cast
 
 from outlay.agents.agent import Agent
@@ -17,6 +20,9 @@ from outlay.models.scripted import ScriptedModel
 from outlay.protocols.node import Node
 
 Kind: TypeAlias = Literal["tool", "answer"]
+#: A call is drawn from at least so many whose input was about as long.
+LIKE_CALLS = 30
+_KEYS = re.compile(r"\[[^\]]*\]|#\d+")
 #: Half of an agent's answers are under a quarter of what they may be.
 OUTPUT_SHARE, OUTPUT_SPREAD = 0.25, 0.5
 #: Seconds until an answer begins, and then for each token of it.
@@ -67,25 +73,44 @@ class Measured:
 
     output_tokens: int
     seconds: float
+    input_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """What stored runs say of one agent.
 
-    `calls` by kind, to be drawn as they were. `input_factor`: tokens read for one that was estimated, or for one of the
-    model's upper bound (`of_bound`); `input_tokens` the mean of a call. `cache_read`, `cache_write`: shares of the
-    input that the cache gave and took.
+    `calls` by path (without keys and repeats; "" has them all) and kind, shortest input first. `input_factor`: tokens
+    read for one that was estimated, or for one of the model's upper bound (`of_bound`); `input_tokens` the mean of a
+    call. `cache_read`, `cache_write`: shares of the input that the cache gave and took.
     """
 
     expect: Expect
-    calls: Mapping[Kind, tuple[Measured, ...]]
+    calls: Mapping[tuple[str, Kind], tuple[Measured, ...]]
     events: int
     input_factor: float | None = None
     of_bound: bool = False
     input_tokens: float | None = None
     cache_read: float = 0.0
     cache_write: float = 0.0
+
+    def all(self, kind: Kind) -> tuple[Measured, ...]:
+        return self.calls.get(("", kind), ())
+
+    def like(self, path: str, kind: Kind, input_tokens: float, random: Random) -> Measured | None:
+        """A call at this path, drawn from those whose input was about as long; None where none was measured."""
+        found = self.calls.get((path, kind)) or self.all(kind)
+        if not found:
+            return None
+        at = bisect_left(found, input_tokens, key=lambda call: call.input_tokens)
+        around = max(LIKE_CALLS, len(found) // 10)
+        first = max(0, min(at - around // 2, len(found) - around))
+        return found[first + int(random.random() * min(around, len(found)))]
+
+
+def place_of(path: str) -> str:
+    """A path without the keys of items and the numbers of repeats."""
+    return _KEYS.sub("", path)
 
 
 @dataclass(frozen=True, slots=True)

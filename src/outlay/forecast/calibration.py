@@ -16,7 +16,7 @@ from outlay.events.records import (
     NodeStarted,
     RunStarted,
 )
-from outlay.forecast.assumptions import Assumptions, Expect, Fit, Kind, Measured
+from outlay.forecast.assumptions import Assumptions, Expect, Fit, Kind, Measured, place_of
 from outlay.forecast.distributions import Lognormal
 from outlay.forecast.foresight import Rate
 
@@ -42,7 +42,7 @@ class Fitted:
 class _Seen:
     """What was seen of one agent."""
 
-    calls: dict[Kind, list[Measured]] = field(default_factory=lambda: {"tool": [], "answer": []})
+    calls: defaultdict[tuple[str, Kind], list[Measured]] = field(default_factory=lambda: defaultdict(list))
     attempts: int = 0
     failed: int = 0
     visits: int = 0
@@ -54,12 +54,12 @@ class _Seen:
     written: int = 0
 
     def fit(self, offline: bool) -> Fit:
-        tool, answer = self.calls["tool"], self.calls["answer"]
-        calls: dict[Kind, tuple[Measured, ...]] = {}
-        if len(answer) >= ENOUGH:
-            calls["answer"] = tuple(answer)
-        if tool and len(answer) >= ENOUGH:
-            calls["tool"] = tuple(tool)
+        tool, answer = self.calls["", "tool"], self.calls["", "answer"]
+        calls = {
+            place: tuple(sorted(found, key=lambda call: call.input_tokens))
+            for place, found in self.calls.items()
+            if len(answer) >= ENOUGH and (len(found) >= ENOUGH or not place[0])
+        }
         expect = Expect(
             output_tokens=Lognormal.fitted([call.output_tokens for call in answer]) if answer else None,
             seconds=Lognormal.fitted([call.seconds for call in (*tool, *answer)]) if tool or answer else None,
@@ -124,9 +124,12 @@ def _finished(one: _Seen, event: CallFinished, bound: int) -> None:
     if event.output_tokens is None:
         return
     kind: Kind = "tool" if event.tools else "answer"
-    one.calls[kind].append(Measured(event.output_tokens, event.seconds))
     cached, written = event.cache_read_tokens or 0, event.cache_write_tokens or 0
-    one.read += (event.input_tokens or 0) + cached + written
+    read = (event.input_tokens or 0) + cached + written
+    call = Measured(event.output_tokens, event.seconds, read)
+    for place in ("", place_of(event.path)):
+        one.calls[place, kind].append(call)
+    one.read += read
     one.cached += cached
     one.written += written
     one.bounds += bound

@@ -12,7 +12,7 @@ from outlay.agents.agent import Agent
 from outlay.errors import ConfigError, Overloaded
 from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, TOOL_CALL_TOKENS
 from outlay.forecast.answers import Answers, Said, answers_of, parts_in
-from outlay.forecast.assumptions import TOOL_TOKENS, Belief, Beliefs, has_stand_in
+from outlay.forecast.assumptions import TOOL_TOKENS, Belief, Beliefs, has_stand_in, place_of
 from outlay.models.naming import resolve
 from outlay.models.scripted import estimate_input
 from outlay.protocols.effects import ToolEffect
@@ -56,6 +56,7 @@ class SimulatedModel:
         self._exact = exact
         self._most = agent.max_output_tokens
         self._estimated: tuple[ModelRequest | None, int] = (None, 0)
+        self._places: dict[str, str] = {}
 
     @property
     def id(self) -> str:
@@ -104,7 +105,7 @@ class SimulatedModel:
             raise Overloaded("a failed attempt, as assumed")
         drawn = round(min(belief.output_tokens.draw(random), self._most))
         said = await self._answers.to(request, transport, random, max(1, drawn))
-        tokens, seconds = self._took(said, drawn, random)
+        tokens, seconds = self._took(request, said, drawn, random)
         stop = said.stop
         if tokens > request.max_output_tokens:
             tokens = request.max_output_tokens
@@ -114,18 +115,27 @@ class SimulatedModel:
             await asyncio.sleep(left)
         return ModelResponse(said.message, stop, self._usage(self._estimate(request), tokens), model=self.name)
 
-    def _took(self, said: Said, drawn: int, random: Random) -> tuple[int, float]:
+    def _took(self, request: ModelRequest, said: Said, drawn: int, random: Random) -> tuple[int, float]:
         """Tokens and seconds of this answer: both of one measured call, or each of its distribution."""
         belief = self._belief
-        if belief.fit is not None and (calls := belief.fit.calls.get(said.kind)):
-            call = calls[int(random.random() * len(calls))]
-            return call.output_tokens, call.seconds
+        fit = belief.fit
+        if fit is not None:
+            read = self._estimate(request) * (fit.input_factor or 1.0)
+            call = fit.like(self._place(request.path), said.kind, read, random)
+            if call is not None:
+                return call.output_tokens, call.seconds
         tokens = max(1, drawn)
         if said.kind == "tool" and said.tokens is None:
             tokens = min(TOOL_CALL_TOKENS, self._most)
         elif belief.length_is_default and said.tokens is not None:
             tokens = said.tokens
         return tokens, belief.seconds_of(tokens).draw(random)
+
+    def _place(self, path: str) -> str:
+        place = self._places.get(path)
+        if place is None:
+            place = self._places[path] = place_of(path)
+        return place
 
     def _usage(self, estimated: int, output_tokens: int) -> Usage:
         fit = self._belief.fit
