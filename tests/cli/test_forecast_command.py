@@ -60,3 +60,12 @@ def test_what_cannot_be_foreseen_is_refused(call: Call):
     assert "a loop around loop/mute" in said.err
     assert call("forecast", "desk.py:order", "--n", "5").code == 2
     assert "no store at nowhere.db" in call("forecast", "desk.py:mute", "--store", "nowhere.db").err
+
+
+def test_claims_are_listed_with_their_verdicts(call: Call):
+    said = call("claims")
+    assert said.code == 0
+    assert "  ✗ 30 calls at 0.985 fail one time in seven: wrong" in said.out
+    found = {one["claim"]: one for one in call("claims", "--json").json["claims"]}
+    assert found["twelve in a row"]["verdict"] == "holds"
+    assert found["twelve in a row"]["ours"] == "$0.360, 24.0 s, 83.41 %, per dollar 2.3"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from outlay.agents.agent import Agent
@@ -11,6 +11,7 @@ from outlay.errors import Overloaded
 from outlay.forecast.assumptions import Belief, Kind
 from outlay.forecast.expected import Expected, Share, either
 from outlay.forecast.moments import NOTHING, Moments
+from outlay.forecast.reliability import Step
 from outlay.policies.retry import RetryPolicy
 from outlay.values.price import Price
 from outlay.values.request import Prelude
@@ -78,10 +79,17 @@ def _with_turns(agent: Agent[Any], belief: Belief, price: Price | None, talk: Co
         characters += CHARACTERS_PER_TOKEN * out + CORRECTION_CHARACTERS
         if call - turns >= agent.output_retries or not reached:
             break
-    right = None
-    if belief.right is not None:
-        right = belief.right.right(1.0 if talk.sound_input is None else talk.sound_input)
-    return Expected({agent.name: share}, seconds, answers, answers, CHARACTERS_PER_TOKEN * out, right)
+    found = Expected({agent.name: share}, seconds, answers, answers, CHARACTERS_PER_TOKEN * out)
+    return found if belief.right is None else _judged(found, belief.right, talk.sound_input)
+
+
+def _judged(found: Expected, step: Step, sound_input: float | None) -> Expected:
+    """With the probability that it is right. Every retry that this takes is paid, and takes its time."""
+    sound = 1.0 if sound_input is None else sound_input
+    times = step.attempts(sound)
+    agents = {name: share * times for name, share in found.agents.items()}
+    seconds = Moments(found.seconds.mean * times, found.seconds.variance * times)
+    return replace(found, agents=agents, seconds=seconds, right=step.right(sound))
 
 
 def tokens_of(characters: float) -> float:

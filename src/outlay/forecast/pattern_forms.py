@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -29,6 +29,14 @@ _AROUND = 8
 FEEDBACK = 120
 
 
+def in_common(passed: Passed, form: Callable[[Passed], Expected]) -> Expected:
+    """What several parts make of one input: right for all of them, or wrong for all of them."""
+    if passed.right is None or passed.right in (0.0, 1.0):
+        return form(passed)
+    sound, flawed = (form(replace(passed, right=right)) for right in (1.0, 0.0))
+    return either([(passed.right, sound), (1 - passed.right, flawed)])
+
+
 def pipeline(walk: Walk, node: Pipeline[Any, Any], passed: Passed) -> Expected:
     """Costs and times add up as far as it gets; chances multiply."""
     total = walk.expect(node.stages[0], passed)
@@ -39,15 +47,18 @@ def pipeline(walk: Walk, node: Pipeline[Any, Any], passed: Passed) -> Expected:
 
 def fan_out(walk: Walk, node: FanOut[Any, Any], passed: Passed) -> Expected:
     """Costs add up, the slowest decides; it answers where enough of them do."""
-    needed = None if node.on_error == "raise" else node.min_success
+    found = in_common(passed, lambda given: _branches(walk, node, given))
+    return found if node.merge is None else found.then(walk.expect(node.merge, passed.after(found)))
+
+
+def _branches(walk: Walk, node: FanOut[Any, Any], passed: Passed) -> Expected:
     if isinstance(node.worker, tuple):
         parts = [walk.expect(worker, passed) for worker in node.worker]
     else:
-        items = _items(walk, node, passed)
-        parts = [walk.expect(node.worker, item) for item in items]
+        parts = [walk.expect(node.worker, item) for item in _items(walk, node, passed)]
+    needed = None if node.on_error == "raise" else node.min_success
     found = at_once(parts, needed=needed, lanes=node.max_parallel)
-    found = replace(found, characters=found.characters + _AROUND * len(parts))
-    return found if node.merge is None else found.then(walk.expect(node.merge, passed.after(found)))
+    return replace(found, characters=found.characters + _AROUND * len(parts))
 
 
 def _items(walk: Walk, node: FanOut[Any, Any], passed: Passed) -> list[Passed]:
@@ -107,6 +118,10 @@ def _routed_right(walk: Walk, node: Router[Any, Any], taken: Expected) -> float 
 
 def vote(walk: Walk, node: Vote[Any, Any], passed: Passed) -> Expected:
     """Samples until the count is decided, by the exact distribution of votes for the usual answer and for another."""
+    return in_common(passed, lambda given: _samples(walk, node, given))
+
+
+def _samples(walk: Walk, node: Vote[Any, Any], passed: Passed) -> Expected:
     one = walk.expect(node.worker, passed)
     agreement = walk.beliefs.agreement(node.worker.name)
     first = needed_now(node.n, 0, 0, 0) if node.early_stop else node.n
@@ -217,7 +232,11 @@ def supervisor(walk: Walk, node: Supervisor[Any, Any], passed: Passed) -> Expect
     plan = walk.expect(node.informed_planner, passed)
     around = len(as_text(Task("", "")))
     task = Passed(passed.characters + around + SUBTASK_CHARACTERS, None, passed.right)
-    work = at_once([walk.expect(node.workers[i % len(node.workers)], task) for i in range(n)], needed=1)
+
+    def subtasks(given: Passed) -> Expected:
+        return at_once([walk.expect(node.workers[i % len(node.workers)], given) for i in range(n)], needed=1)
+
+    work = in_common(replace(task, right=plan.right), subtasks)
     given = passed.characters + work.characters + _AROUND * n
     end = walk.expect(node.synthesizer, Passed(given, None, work.right))
     return plan.then(work).then(end)
