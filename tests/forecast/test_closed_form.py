@@ -53,6 +53,15 @@ def test_failed_attempts_are_counted_and_not_billed():
     assert found.dollars == pytest.approx(ONE * 0.999)
 
 
+def test_a_fallback_answers_where_all_attempts_failed_at_its_own_price():
+    """Half of all attempts fail: an eighth of the calls goes to the fallback, at three times the price."""
+    dear = ScriptedModel([], name="dear", price=(3, 15))
+    found = of(agent(fallback=[dear]), Assumptions(everyone=Expect(output_tokens=100, seconds=2, failure=0.5)))
+    assert found.answers == pytest.approx(1 - 0.125**2)
+    assert found.calls == pytest.approx(1.75 * 1.125)
+    assert found.dollars == pytest.approx(ONE * (0.875 + 0.125 * 0.875 * 3))
+
+
 def test_corrections_are_billed_and_read_the_longer_conversation():
     """A refused answer is fed back: half of the time once, a quarter twice, and then it fails."""
     refused = Expect(output_tokens=100, seconds=2, failure=0, refused=0.5)

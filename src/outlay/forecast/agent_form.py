@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,25 +40,30 @@ def prelude_characters(prelude: Prelude) -> int:
     return sum(map(len, prelude.system)) + tools + (len(prelude.output.schema) if prelude.output is not None else 0)
 
 
-def expect_agent(agent: Agent[Any], belief: Belief, price: Price | None, talk: Conversation) -> Expected:
+def expect_agent(agent: Agent[Any], belief: Belief, prices: Sequence[Price | None], talk: Conversation) -> Expected:
     """One run of the agent. Turns that are no whole number are a mixture of the two next to it.
 
     An attempt fails with probability f and is not billed; after a = `RETRY.attempts` the call fails. So a call is made
-    (1 - f^a) / (1 - f) times in the mean and answered with 1 - f^a (geometric, cut off).
+    (1 - f^a) / (1 - f) times in the mean and answered with 1 - f^a (geometric, cut off). `prices` are those of its
+    model and of each fallback, which is asked where all attempts before it failed.
     """
     low = math.floor(belief.turns)
     share = belief.turns - low
-    few = _with_turns(agent, belief, price, talk, low)
+    few = _with_turns(agent, belief, prices, talk, low)
     if not share:
         return few
-    many = _with_turns(agent, belief, price, talk, low + 1)
+    many = _with_turns(agent, belief, prices, talk, low + 1)
     return either([(1 - share, few), (share, many)])
 
 
-def _with_turns(agent: Agent[Any], belief: Belief, price: Price | None, talk: Conversation, turns: int) -> Expected:
+def _with_turns(
+    agent: Agent[Any], belief: Belief, prices: Sequence[Price | None], talk: Conversation, turns: int
+) -> Expected:
     f, most = belief.failure, RETRY.attempts
-    answered = 1 - f**most
-    attempts = float(most) if f == 1 else answered / (1 - f)
+    lost = f**most
+    answered = 1 - lost ** len(prices)
+    one = float(most) if f == 1 else (1 - lost) / (1 - f)
+    attempts = math.fsum(one * lost**k for k in range(len(prices)))
     characters = prelude_characters(agent.fixed_prelude or agent.prelude_of(())) + talk.characters
     reached, share, seconds = 1.0, Share(), NOTHING
     answers = out = 0.0
@@ -66,9 +72,10 @@ def _with_turns(agent: Agent[Any], belief: Belief, price: Price | None, talk: Co
         kind: Kind = "tool" if call < turns else "answer"
         out = tool_out if kind == "tool" else answer_out
         took = mean_seconds(belief, kind, out)
-        cost = mean_cost(belief, price, tokens_of(characters), out)
+        costs = [mean_cost(belief, price, tokens_of(characters), out) for price in prices]
+        cost = math.fsum(lost**k * (1 - lost) * each for k, each in enumerate(costs))
         waits = _backoff(f)
-        share += Share(attempts, answered * cost, attempts * took.mean) * reached
+        share += Share(attempts, cost, attempts * took.mean) * reached
         seconds += Moments(attempts * took.mean + waits, attempts * took.variance).happening(reached)
         reached *= answered
         if kind == "tool":

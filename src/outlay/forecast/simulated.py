@@ -163,7 +163,7 @@ class SimulatedModels(Directory):
         self._beliefs, self._chance, self._exact = beliefs, chance, exact
         self._parts = parts_in(root)
 
-    def _find(self, agent: str, choice: str | Model, offline: Any) -> Model:
+    def _find(self, agent: str, choice: str | Model, offline: Any, spare: bool) -> Model:
         real = resolve(choice) if isinstance(choice, str) else choice
         known = self._agents.get(agent)
         if known is None:

@@ -108,7 +108,7 @@ async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Out
     exact = bool(plan.limits) or any(node.budgets for node in preflight.walk(plan.root))
     directory = SimulatedModels(plan.root, beliefs, chance, exact=exact)
     stages = Stages(stand_ins=SimulatedWorld(plan.root, beliefs, chance))
-    preflight.check(plan.root, directory, plan.limits)
+    preflight.check(plan.root, directory, plan.limits, None)
     outcomes: list[Outcome] = []
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)

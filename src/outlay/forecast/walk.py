@@ -83,8 +83,10 @@ class Walk:
 
     def agent(self, agent: Agent[Any], characters: float, right: float | None = None) -> Expected:
         """An agent whose conversation begins with so many characters."""
-        price = self.directory.price(self.directory.model(agent.name, agent.model, agent.offline))
-        return expect_agent(agent, self.beliefs.of(agent), price, Conversation(characters, right))
+        models = [self.directory.model(agent.name, agent.model, agent.offline)]
+        models += [self.directory.model(agent.name, spare, agent.offline, spare=True) for spare in agent.fallback]
+        prices = [self.directory.price(model) for model in models]
+        return expect_agent(agent, self.beliefs.of(agent), prices, Conversation(characters, right))
 
     def prompt(self, agent: Agent[Any], passed: Passed) -> float:
         """The characters of its first message."""
