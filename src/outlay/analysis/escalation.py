@@ -42,9 +42,11 @@ class TierCount:
 
 @dataclass(frozen=True)
 class Escalation:
-    """One cascade over all its turns. Costs in US dollars of a turn with every tier and gate that it paid for, None
-    where a price is unknown; `seconds` from the first call to the decision; `first_token` from the first call of the turn to
-    the first token of the answer that was taken, where answers were streamed.
+    """One cascade over all its turns.
+
+    `usd` is what a turn cost with every tier and gate that it paid for, None where a price is unknown; `seconds` from
+    its first call to the decision; `first_tokens` from its first call to the first token of the answer that was
+    taken, where answers were streamed.
     """
 
     path: str
