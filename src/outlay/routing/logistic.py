@@ -1,7 +1,7 @@
 """Logistic regression over sparse features: exact, deterministic, in plain Python.
 
-Our own and not a library's: the model is forty lines, scikit-learn with what it needs is 200 MB, and what is learned
-must be readable in the file it is kept in (ADR 23).
+Our own and not a library's: the model is forty lines, a library for it brings numpy and more, and what is learned has
+to fit into a plain JSON file (ADR 23).
 """
 
 from __future__ import annotations
