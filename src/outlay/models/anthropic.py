@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import msgspec
 
@@ -87,6 +87,9 @@ class Anthropic:
     `api_key` defaults to ANTHROPIC_API_KEY and `base_url` to ANTHROPIC_BASE_URL, both read at each call. `headers`
     are sent with every request and override ours (`anthropic-beta`, `anthropic-version`, `authorization`).
     """
+
+    #: Its answers say what the provider's limits are (runtime/permits.py waits for the first).
+    reports_limits: ClassVar[bool] = True
 
     name: str
     api_key: str | None = field(default=None, kw_only=True, repr=False)

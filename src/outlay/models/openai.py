@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -69,6 +69,9 @@ class OpenAI:
     `settings.extra` goes into the body; its `tools` (server tools; give `max_tool_calls` too, or nothing bounds their
     cost), `include`, `reasoning` and `text` are added to what this model writes there.
     """
+
+    #: Its answers say what the provider's limits are (runtime/permits.py waits for the first).
+    reports_limits: ClassVar[bool] = True
 
     name: str
     api_key: str | None = field(default=None, repr=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -70,6 +70,9 @@ class OpenAIChat:
     the prompt, or in the `prompt` alone. `settings.extra` goes into the body; its `tools` are added to the agent's, and
     `stream_options` of None is for servers that do not take it (the cost of a stream is unknown then).
     """
+
+    #: Its answers say what the provider's limits are (runtime/permits.py waits for the first).
+    reports_limits: ClassVar[bool] = True
 
     name: str
     base_url: str | None = None

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from outlay.analysis.journal import Record
 from outlay.errors import (
@@ -48,6 +49,8 @@ from outlay.values.stored import dump, is_whole
 _THINKING_SHOWN = 400
 #: Where an agent declares no `min_output_tokens`, a budget may clip its output cap to a quarter.
 _LEAST_SHARE = 4
+#: Seconds of waiting for a provider's limits that are worth an event.
+_NOTICED = 0.5
 _LIST_PRICE = frozenset(("", "standard", "default", "auto"))
 
 
@@ -61,6 +64,7 @@ class Call:
         "_finish",
         "_key",
         "_model",
+        "_permit",
         "_purpose",
         "_request",
         "_run",
@@ -89,6 +93,7 @@ class Call:
         self._purpose = "finish" if finish is not None else "work"
         self._spare = spare
         self._streamed = False
+        self._permit: Any = None
         #: So far, those of earlier legs of this run and of other models included.
         self._attempts = 0
 
@@ -151,14 +156,17 @@ class Call:
             attempt += 1
             if stages.breaker is not None:
                 stages.breaker.admit(self._model, run.loop.time())
-            if stages.permits is not None:
-                await stages.permits.acquire(self._model, bound)
-            if run.closed is not None:
-                raise run.closed
-            hold, bound = await self._reserve(price, bound, least_output_tokens)
-            if run.closed is not None:  # it ended while this call waited in line
-                run.budgets.release(hold)
-                raise run.closed
+            await self._permitted(bound)
+            try:
+                if run.closed is not None:
+                    raise run.closed
+                hold, bound = await self._reserve(price, bound, least_output_tokens)
+                if run.closed is not None:  # it ended while this call waited in line
+                    run.budgets.release(hold)
+                    raise run.closed
+            except BaseException:
+                self._give_back()
+                raise
             if attempt == 1 and stages.retries is not None:
                 stages.retries.first(self._model, run.loop.time())
             self._attempts += 1
@@ -173,6 +181,30 @@ class Call:
             if response.stop == "length" and hold.output_tokens < self._request.max_output_tokens:
                 raise self._cut_short(hold)
             return response
+
+    async def _permitted(self, bound: int) -> None:
+        """Wait for the provider's limits; a wait that anybody would notice is said."""
+        run = self._run
+        permits = run.stages.permits
+        if permits is None:
+            return
+        since = run.loop.time()
+        self._permit = await permits.acquire(self._model, bound, run.id)
+        waited = run.loop.time() - since
+        if waited >= _NOTICED:
+            data = {"model": self._model.id, "seconds": round(waited, 3)}
+            run.recorder.emit(Decision, self._request.path, about="paced", data=data)
+
+    def _give_back(self, came: ModelResponse | ModelError | None = None, *, sent: bool = False) -> None:
+        """The permit, once: with what came of the call, where it was sent."""
+        permits, permit = self._run.stages.permits, self._permit
+        self._permit = None
+        if permits is None or permit is None:
+            return
+        if sent:
+            permits.release(self._model, permit, came)
+        else:
+            permits.unused(self._model, permit)
 
     def _fall_back(self, error: ModelError, model: Model | None) -> None:
         """Go on with another model. Raises the error where there is none, or where one would not be asked for it: a
@@ -224,14 +256,14 @@ class Call:
             if refused.resource in ("usd", "tokens"):
                 exact = await self._model.count(self._request, self._run.transport)
             if exact is None or exact >= bound:
-                await self._refused(refused)
+                await self._refused(refused, bound)
                 return await self._reserve(price, bound, declared)
             bound = exact
             ask = Ask(price, bound, cap, least)
             try:
                 hold = await self._run.budgets.reserve(self._chain, ask, self._request.path, self._model.id)
             except BudgetExceeded as still:
-                await self._refused(still)
+                await self._refused(still, bound)
                 return await self._reserve(price, bound, declared)
         if hold.output_tokens < cap:
             self._run.recorder.emit(
@@ -242,12 +274,13 @@ class Call:
             )
         return hold, bound
 
-    async def _refused(self, error: BudgetExceeded) -> None:
+    async def _refused(self, error: BudgetExceeded, bound: int) -> None:
         """Raises the stop. Under `on_exhausted="pause"` the branch first waits for a higher budget, unless it can be
         skipped; returns where it was given."""
         stop = self._run.stopped(error)
         limit = None
         if error.on_exhausted == "pause" and not self._spare:
+            self._give_back()  # who waits for a human keeps nobody waiting
             limit = await raise_of(self._run, self._request.path, error)
         if limit is None:
             raise stop from None
@@ -257,6 +290,8 @@ class Call:
                 if same and account.limit(resource) == error.limit:  # else another branch has raised it
                     account.raise_to(resource, limit)
         self._run.stops.remove(stop)
+        if self._permit is None:
+            await self._permitted(bound)
 
     def _open_finish(self) -> Hold | None:
         return self._finish if self._finish is not None and self._finish.open else None
@@ -346,8 +381,7 @@ class Call:
             message=whole,
             cache_write_1h_tokens=0 if usage is None else usage.cache_write_1h_tokens,
         )
-        if run.stages.permits is not None and response.limits is not None:
-            run.stages.permits.learn(self._model, response.limits)
+        self._give_back(response, sent=True)
         if run.stages.breaker is not None:
             self._tell_breaker(run.stages.breaker, None, run.loop.time() - seconds)
 
@@ -386,6 +420,7 @@ class Call:
             maybe_billed=in_doubt,
             request_id=getattr(error, "request_id", ""),
         )
+        self._give_back(error if isinstance(error, ModelError) else None, sent=sent is not None)
         if self._streamed:
             run.recorder.emit(Retracted, request.path, reason=f"{type(raised).__name__}: the attempt failed")
             self._streamed = False

@@ -107,7 +107,8 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitFacts:
-    """What the provider said of its limits: what is left in the window, and seconds until it is whole again."""
+    """What the provider said of its limits: what is left of them, seconds until they are whole again, and what they are
+    (of `tokens_limit`: of the input tokens, where the provider counts those by themselves)."""
 
     requests_left: int | None = None
     tokens_left: int | None = None
@@ -115,6 +116,8 @@ class RateLimitFacts:
     output_tokens_left: int | None = None
     requests_reset: float | None = None
     tokens_reset: float | None = None
+    requests_limit: int | None = None
+    tokens_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
