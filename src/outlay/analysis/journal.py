@@ -20,6 +20,7 @@ from outlay.events.records import (
     CallFailed,
     CallFinished,
     CallStarted,
+    ContentsPruned,
     Drawn,
     EffectCancelled,
     EffectFailed,
@@ -101,6 +102,8 @@ class Journal:
     #: The flow as it was when the run was last worked on.
     shape: str = ""
     finished: RunFinished | None = None
+    #: Its contents are gone, and it cannot go on.
+    pruned: bool = False
     last: int = -1
     #: Seconds that the run was worked on, without the time it was parked or dead.
     active: float = 0.0
@@ -151,6 +154,9 @@ class _Fold:
     def add(self, event: Event) -> None:
         journal = self.journal
         journal.last = event.seq
+        if isinstance(event, ContentsPruned):  # no work on the run: its clock stands still
+            journal.pruned = True
+            return
         before_it, self._until = self._until, event.time
         match event:
             case CallStarted():

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from outlay.analysis.bill import Bill
+from outlay.analysis.text import one_line
 from outlay.cli.flows import line_of
 from outlay.cli.items import item_line, ways_to_decide
 from outlay.cli.options import store_path
@@ -16,11 +17,14 @@ from outlay.cli.problems import CODES, Problem, Quiet, as_problem, budget_stop, 
 from outlay.cli.setting import Setting
 from outlay.cli.words import jsonable, money, short, shown
 from outlay.errors import ApprovalPending, BudgetExceeded
+from outlay.errors import one_line as first_line
 from outlay.runtime.directory import default_prices
-from outlay.runtime.result import Result
+from outlay.runtime.result import Result, SkippedPart
 
 #: So many of the items that a run waits for are named.
 _NAMED = 5
+#: So much is said of a part that a result does without. In characters.
+_LINE = 200
 
 
 def report(setting: Setting, result: Result[Any], *, as_json: bool) -> NoReturn:
@@ -34,6 +38,9 @@ def report(setting: Setting, result: Result[Any], *, as_json: bool) -> NoReturn:
         click.echo(bill.render(default_prices()))
     if result.stop_reason != "completed":
         show(_problem(setting, result, bill))
+    else:
+        for part in result.skipped:
+            click.echo(f"  {one_line(_without(part), _LINE)}", err=True)
     raise Quiet(CODES.get(result.stop_reason, 1))
 
 
@@ -71,7 +78,7 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     if error is None:
         return Problem(
             f"stopped early ({result.stop_reason.replace('_', ' ')}): the output is what there was by then",
-            *(f"without {part.path}: {part.reason}" for part in result.skipped),
+            *(_without(part) for part in result.skipped),
             run_id,
             next=look,
             code=CODES[result.stop_reason],
@@ -80,6 +87,12 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     lines = line_of(error, setting.folder)
     hints = (*problem.next, look)
     return Problem(problem.message, *problem.facts, *lines, run_id, next=hints, code=CODES[result.stop_reason])
+
+
+def _without(part: SkippedPart) -> str:
+    """What the result does without, and why."""
+    why = "" if part.error is None else first_line(part.error)
+    return f"without {part.path}: {part.reason}" + (f": {why}" if why and why not in part.reason else "")
 
 
 def _document(result: Result[Any], bill: Bill) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +19,8 @@ from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
 from outlay.cli.words import short
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, Event
+from outlay.events import BudgetAlert, CircuitChanged, Event
+from outlay.runtime.alerts import circuit_text
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.stores.opening import open_store
@@ -61,9 +62,15 @@ def command(
 
 
 async def go(
-    setting: Setting, value: Any, *, limits: Sequence[Budget] | None = None, run_id: str | None = None
+    setting: Setting,
+    value: Any,
+    *,
+    limits: Sequence[Budget] | None = None,
+    run_id: str | None = None,
+    start: Callable[..., Awaitable[Result[Any]]] = run,
 ) -> Result[Any]:
-    """Run, or go on with `run_id`, showing how it comes along. `limits` stand for the budget of the setting."""
+    """Run, or go on with `run_id`, showing how it comes along. `limits` stand for the budget of the setting, `start`
+    for `run`."""
     tally = Tally(setting.root)
     progress = Progress(f"{setting.root.name} · {setting.choice.says}", tally, rows=1, limit=setting.budget)
     id = run_id or ""
@@ -73,7 +80,10 @@ async def go(
         tally.add(event)
         id = event.run
 
-    def on_alert(alert: BudgetAlert) -> None:
+    def on_alert(alert: BudgetAlert | CircuitChanged) -> None:
+        if isinstance(alert, CircuitChanged):
+            progress.say(f"  {circuit_text(alert)}")
+            return
         progress.say(f"  budget of {alert.scope} at {alert.percent} %")
 
     async with open_store(setting.store) as store:
@@ -82,7 +92,7 @@ async def go(
             async with progress:
                 if setting.choice.notice:
                     progress.say(f"  {setting.choice.notice}")
-                return await run(
+                return await start(
                     setting.root,
                     value,
                     budget=setting.limits if limits is None else limits,

@@ -9,6 +9,11 @@ from outlay.events.records import (
     CallFinished,
     CallStarted,
     Checked,
+<<<<<<< HEAD
+    CircuitChanged,
+=======
+    ContentsPruned,
+>>>>>>> storage
     Custom,
     Decision,
     Drawn,
@@ -40,6 +45,11 @@ __all__ = [
     "CallFinished",
     "CallStarted",
     "Checked",
+<<<<<<< HEAD
+    "CircuitChanged",
+=======
+    "ContentsPruned",
+>>>>>>> storage
     "Custom",
     "Decision",
     "Drawn",

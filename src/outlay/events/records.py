@@ -72,6 +72,13 @@ class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
     output: str = ""
 
 
+class ContentsPruned(Event, frozen=True, kw_only=True, tag="contents_pruned"):
+    """Retention took the contents of a run that is over, or will in a moment: its events still tell the bill, but it
+    can no longer go on. `ended` is when the run came to its end, in seconds since the epoch."""
+
+    ended: float = 0.0
+
+
 class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
     """`type` is agent, function, or the pattern's class name."""
 
@@ -284,6 +291,14 @@ class BudgetAlert(Event, frozen=True, kw_only=True, tag="budget_alert"):
     percent: int
     spent: Decimal
     limit: Decimal
+
+
+class CircuitChanged(Event, frozen=True, kw_only=True, tag="circuit_changed"):
+    """A circuit breaker opened or closed. `target` is the model, `state` open or closed, `reason` the last failure."""
+
+    target: str
+    state: str
+    reason: str = ""
 
 
 class Overrun(Event, frozen=True, kw_only=True, tag="overrun"):

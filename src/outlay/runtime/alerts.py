@@ -1,4 +1,5 @@
-"""Budget alerts: an event, and whoever listens; by default a line on stderr."""
+"""Alerts: a budget that runs out, a provider that does not answer. An event, and whoever listens; by default a line on
+stderr."""
 
 from __future__ import annotations
 
@@ -7,13 +8,14 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from outlay.events.records import BudgetAlert
+from outlay.events.records import BudgetAlert, CircuitChanged
 from outlay.policies.ledger import Alert
 from outlay.runtime.recorder import Recorder
 from outlay.values.money import show_limit, show_usd
 
 log = logging.getLogger("outlay")
-OnAlert: TypeAlias = Callable[[BudgetAlert], Any]
+#: Takes a BudgetAlert or a CircuitChanged.
+OnAlert: TypeAlias = Callable[[Any], Any]
 
 
 def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callable[[Alert], None]:
@@ -34,15 +36,30 @@ def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callabl
             return  # an earlier leg of the run has given this one
         event = recorder.events[-1]
         assert isinstance(event, BudgetAlert)
-        try:
-            (on_alert or _alert_on_stderr)(event)
-        except Exception:  # a broken listener must not lose the call that set it off
-            log.warning("an on_alert listener raised", exc_info=True)
+        tell(on_alert, event)
 
     return alert
 
 
-def _alert_on_stderr(alert: BudgetAlert) -> None:
+def tell(on_alert: OnAlert | None, event: BudgetAlert | CircuitChanged) -> None:
+    """Hand an alert to whoever listens."""
+    try:
+        (on_alert or _alert_on_stderr)(event)
+    except Exception:  # a broken listener must not lose the call that set it off
+        log.warning("an on_alert listener raised", exc_info=True)
+
+
+def circuit_text(event: CircuitChanged) -> str:
+    """A circuit that turned, for people."""
+    if event.state == "closed":
+        return f"{event.target} answers again"
+    return f"{event.target} does not answer and is left alone for a while ({event.reason})"
+
+
+def _alert_on_stderr(alert: BudgetAlert | CircuitChanged) -> None:
+    if isinstance(alert, CircuitChanged):
+        print(f"outlay: {circuit_text(alert)}", file=sys.stderr)  # noqa: T201
+        return
     if alert.resource == "usd":
         amount = f"{show_usd(alert.spent)} of {show_limit(alert.limit)}"
     else:

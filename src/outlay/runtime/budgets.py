@@ -117,7 +117,9 @@ def exhausted(refusal: Refusal, path: str) -> BudgetExceeded:
         )
     else:
         spent, held, limit = account.calls, 0, account.calls_limit
-        text = f"budget stop after {limit:,} model calls"
+        text = f"budget stop after {spent:,} of {limit:,} model calls"
+        if account.aside_calls:
+            text += f" ({account.aside_calls} set aside for the final step)"
     return BudgetExceeded(
         text,
         resource=resource,

@@ -60,6 +60,7 @@ class Effects(Place):
         *,
         least_output_tokens: int | None = None,
         max_input_tokens: int | None = None,
+        fallback: Sequence[Model] = (),
     ) -> ModelResponse:
         state = self._run
         if state.stages.policy is not None:
@@ -71,7 +72,7 @@ class Effects(Place):
                 if isinstance(before.event, CallFinished):
                     return call.again(before.event)
                 call.resend(before)
-            return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
+            return await call.answer(least_output_tokens, max_input_tokens, self._jitter, fallback)
 
     async def call_tool(self, effect: ToolEffect) -> Any:
         state = self._run

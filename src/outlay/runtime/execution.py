@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 from outlay.agents.agent import Agent
@@ -20,7 +21,7 @@ from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.node import Node
 from outlay.protocols.store import Fence
-from outlay.runtime.alerts import alert_to
+from outlay.runtime.alerts import alert_to, tell
 from outlay.runtime.asking import close_items, forget_budgets
 from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree, accounts_for
@@ -35,7 +36,7 @@ from outlay.runtime.inbox import Inbox, distinct
 from outlay.runtime.limits import recorded
 from outlay.runtime.ownership import ownership_in
 from outlay.runtime.parking import Parking
-from outlay.runtime.recall import Past, recall
+from outlay.runtime.recall import Past, check_kept, recall
 from outlay.runtime.recorder import Recorder
 from outlay.runtime.replay import Replay
 from outlay.runtime.result import Result
@@ -142,6 +143,7 @@ async def _work(
         root,
         past=past,
         changed={} if past is None else {path: json.loads(input) for path, input in past.changed.items()},
+        warn=partial(tell, host.on_alert),
     )
     shape = "" if host.store is None else shape_of(root)
     if past is not None and past.events:
@@ -153,6 +155,9 @@ async def _work(
         parking.decisions = state.inbox.decisions
     if past is not None:
         _go_on(state, past, shape, leg.strict)
+        if host.store is not None and not leg.is_over:
+            await recorder.durable()
+            await check_kept(host.store, past)
         await forget_budgets(state)
     context = Context(state, root, path, value, None)
     context.label = label

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
 from outlay.errors import ConfigError
 from outlay.policies.ledger import Ledger
 from outlay.protocols.stages import Stages
 from outlay.protocols.store import Store
+from outlay.runtime import traffic
 from outlay.runtime.alerts import OnAlert
 from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
@@ -20,7 +22,7 @@ from outlay.values.budget import Budget
 from outlay.values.transcript import Transcript
 
 Budgets: TypeAlias = Budget | Sequence[Budget] | None
-StoreLike: TypeAlias = str | Store | None
+StoreLike: TypeAlias = str | Path | Store | None
 OnAsk: TypeAlias = Callable[[Pending], Any]
 
 
@@ -78,13 +80,13 @@ class hosting:
     ) -> None:
         directory = Directory(options.get("models"), default_prices())
         store, on_event = options.get("store"), options.get("on_event")
-        self._address = store if isinstance(store, str) else None
+        self._address = store if isinstance(store, str | Path) else None
         self._own: Store | None = None
         self._host = Host(
             directory,
             Ledger(),
             shared,
-            None if isinstance(store, str) else store,
+            None if isinstance(store, str | Path) else store,
             options.get("on_alert"),
             options.get("on_ask"),
             listeners if on_event is None else (*listeners, on_event),
@@ -94,6 +96,7 @@ class hosting:
         )
 
     async def __aenter__(self) -> Host:
+        self._host.stages = traffic.stages()
         if self._address is not None:
             self._own = await connected(self._address)
             self._host = replace(self._host, store=self._own)

@@ -247,8 +247,8 @@ class Place:
             return draw()
         return drawn(self._run, self._identity(digest(b"drawn", what.encode())), self.path, what, draw)
 
-    def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
-        return self._run.directory.model(agent, choice, offline)
+    def model(self, agent: str, choice: str | Model, offline: Any = None, *, spare: bool = False) -> Model:
+        return self._run.directory.model(agent, choice, offline, spare=spare)
 
     def price(self, model: Model) -> Price | None:
         return self._run.directory.price(model)

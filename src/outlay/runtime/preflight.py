@@ -83,10 +83,9 @@ def _same_function(one: Node[Any, Any], other: Node[Any, Any]) -> bool:
 
 def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budget]) -> None:
     prelude = agent.fixed_prelude or agent.prelude_of(())
-    for choice in (agent.model, agent.cheaper):
-        if choice is None:
-            continue
-        model = directory.model(agent.name, choice, agent.offline)
+    own = [choice for choice in (agent.model, agent.cheaper) if choice is not None]
+    for i, choice in enumerate((*own, *agent.fallback)):
+        model = directory.model(agent.name, choice, agent.offline, spare=i >= len(own))
         if _suits.get(agent) is not model:
             try:
                 model.check(prelude, agent.settings, agent.max_output_tokens)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from outlay.analysis.journal import Journal
-from outlay.errors import JournalMismatch
+from outlay.errors import JournalMismatch, RunTaken
 from outlay.events.codec import decode
 from outlay.events.records import CallFinished, Event, RunStarted, SharedDone, ToolFinished
 from outlay.protocols.store import Store
@@ -97,7 +97,31 @@ class Past:
 
 
 async def recall(store: Store, run_id: str) -> Past | None:
-    """The past of a run, None where there is none. Raises JournalMismatch for one that is torn or tampered with."""
+    """The past of a run, None where there is none. Raises JournalMismatch for one that is torn, tampered with, or
+    pruned."""
+    past = await _recall(store, run_id)
+    if past is not None and past.journal.pruned:
+        raise JournalMismatch(
+            f"the contents of run {run_id} were pruned: it can neither go on nor be forked",
+            hint=f"its bill and trace are still there (`outlay bill {run_id}`); start anew under another run_id",
+        )
+    return past
+
+
+async def check_kept(store: Store, past: Past) -> None:
+    """Raises RunTaken where retention took the run, or what a fork stands on, while it was being taken up.
+
+    To be called when this leg's first event is durable: whoever prunes later finds that event.
+    """
+    run_id = past.started.run if past.events else past.parent
+    rows = await store.events(run_id, ("run_started", "contents_pruned"))
+    if [row.seq for row in rows] != [0]:
+        raise RunTaken(
+            f"run {run_id} was pruned at this very moment", hint="nothing was sent; start anew under another run_id"
+        )
+
+
+async def _recall(store: Store, run_id: str) -> Past | None:
     rows = await store.events(run_id)
     if not rows:
         return None
@@ -120,7 +144,7 @@ async def recall(store: Store, run_id: str) -> Past | None:
     seed = str(started.seed if started.seed is not None else run_id)
     if not started.parent:
         return Past(events, journal, contents, journal, seed)
-    parent = await recall(store, started.parent)
+    parent = await _recall(store, started.parent)
     if parent is None:
         raise JournalMismatch(
             f"run {run_id} is a fork of {started.parent}, which is no longer in the store",

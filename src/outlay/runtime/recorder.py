@@ -102,7 +102,7 @@ class Recorder:
                     row = Row(self.run_id, event.seq, event.time, kind_of(event), encode(event))
                     self.store.append((row,), self._fence)
                 except OutlayError as error:  # told at the next call: what happened meanwhile is kept in memory
-                    self.failed = error
+                    self.failed = _told(error)
         for listener in self._listeners:
             try:
                 listener(event)
@@ -162,8 +162,13 @@ class Recorder:
         try:
             await self.store.flush(self.run_id)
         except Conflict as taken:
-            self.failed = RunTaken(taken.message, hint=taken.hint)
+            self.failed = _told(taken)
             raise self.failed from taken
+
+
+def _told(error: OutlayError) -> OutlayError:
+    """A store says that a place is taken; to a run that means that somebody else goes on with it."""
+    return RunTaken(error.message, hint=error.hint) if isinstance(error, Conflict) else error
 
 
 #: What a replay states again, because the flow does what it did. Effects are not among them: they are not repeated.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.errors import Stopped
-from outlay.events.records import SharedDone, ToolFinished
+from outlay.events.records import CircuitChanged, SharedDone, ToolFinished
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.node import Node
 from outlay.protocols.stages import Stages
@@ -64,6 +64,8 @@ class RunState:
     replay: Replay | None = None
     #: The input that a node of a fork gets instead of its own, by path.
     changed: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: Who is told of a provider that does not answer.
+    warn: Callable[[CircuitChanged], None] | None = None
     #: Where questions wait for an answer, None without a store; and the ids of all that this run has asked.
     inbox: Inbox | None = None
     asked: set[str] = field(default_factory=set[str])
