@@ -85,7 +85,9 @@ class Books:
         what = f"{request.path} {head}"
         time = self._asked[what]
         self._asked[what] += 1
-        exchange = Exchange(f"req_{len(self.exchanges)}", request.agent, request.path, model, head, now, by=played.get())
+        exchange = Exchange(
+            f"req_{len(self.exchanges)}", request.agent, request.path, model, head, now, by=played.get()
+        )
         self.exchanges.append(exchange)
         return exchange, what, time
 
