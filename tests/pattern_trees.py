@@ -40,7 +40,8 @@ def name_at(path):
 class Tree:
     """A drawn flow with the seconds that it takes, and the calls that it makes, where nothing fails.
 
-    `caps` are its limits by the pattern's name: the fact that counts, and how far it may go. `budgets` the same.
+    `caps` are its limits by the pattern's name: the fact that counts, how far it may go, and how often the pattern may
+    run a member at most (one by name, or any). `budgets` are those of its nodes.
     """
 
     def __init__(self, flow, seconds, calls, caps=None, budgets=None):
@@ -99,7 +100,7 @@ class Builder:
         return Tree(Agent(name, model, tools=tools, max_turns=3, max_output_tokens=200, **options), latency, 1)
 
     def options(self, kind, caps=None):
-        """A name, and whatever else a node may have. `caps` is a fact of it, and how far that may go."""
+        """A name, and whatever else a node may have. `caps` is a fact of it, how far that may go, a member, and its runs."""
         name = self.name(kind)
         if caps is not None:
             self.caps[name] = caps
@@ -161,14 +162,14 @@ class Builder:
             ends.append((ends[-1] if chain else 0) + part.seconds)
         planner, last = self.agent(Plan(subtasks), output_type=Plan), self.agent()
         most = 1 if self.calm else self.draw(st.integers(1, 3))
-        options = self.options("crew", ("rounds", most))
+        options = self.options("crew", ("rounds", most, planner.flow.name, 2 * most))
         flow = Supervisor(planner.flow, [p.flow for p in parts], last.flow, max_rounds=most, **options)
         seconds = planner.seconds + max(ends) + last.seconds
         return Tree(flow, seconds, sum(p.calls for p in parts) + 2)
 
     def refine(self, depth):
         part, critic, most = self.tree(depth), self.opinion(Critique, Critique), self.draw(st.integers(1, 3))
-        flow = Refine(part.flow, critic.flow, most, **self.options("refine", ("rounds", most)))
+        flow = Refine(part.flow, critic.flow, most, **self.options("refine", ("rounds", most, part.flow.name, most)))
         return Tree(flow, part.seconds + critic.seconds, part.calls + critic.calls)
 
     def gate(self, depth):
@@ -184,25 +185,26 @@ class Builder:
 
     def vote(self, depth):
         part, n, early_stop = self.tree(depth), self.draw(st.integers(1, 4)), self.draw(st.booleans())
-        flow = Vote(part.flow, n, str, early_stop, **self.options("vote", ("asked", n)))
+        flow = Vote(part.flow, n, str, early_stop, **self.options("vote", ("asked", n, part.flow.name, n)))
         return Tree(flow, part.seconds, part.calls * (n // 2 + 1 if early_stop else n))
 
     def debate(self, depth):
         parts = [self.agent(), *self.trees(depth)]
         judge, most = self.opinion(lambda done: Judgement(done, "ok"), Judgement), self.draw(st.integers(0, 2))
-        flow = Debate([p.flow for p in parts], judge.flow, most, **self.options("debate", ("rounds", most)))
+        options = self.options("debate", ("rounds", most, parts[0].flow.name, most + 1))
+        flow = Debate([p.flow for p in parts], judge.flow, most, **options)
         return Tree(flow, max(p.seconds for p in parts) + judge.seconds, sum(p.calls for p in parts) + 1)
 
     def roundrobin(self, depth):
         parts = self.trees(depth)
         most = len(parts) if self.calm else self.draw(st.integers(1, 5))
-        flow = RoundRobin([p.flow for p in parts], most, **self.options("talk", ("turns", most)))
+        flow = RoundRobin([p.flow for p in parts], most, **self.options("talk", ("turns", most, "", most)))
         return Tree(flow, sum(p.seconds for p in parts), sum(p.calls for p in parts))
 
     def mesh(self, depth):
         peer = self.tree(depth)
         first = self.agent(Reply(tool_calls=[(f"handoff_to_{peer.flow.name}", {"task": "go on", "summary": "so far"})]))
-        flow = Mesh({first.flow: [peer.flow]}, first.flow, 1, **self.options("mesh", ("handoffs", 1)))
+        flow = Mesh({first.flow: [peer.flow]}, first.flow, 1, **self.options("mesh", ("handoffs", 1, "", 2)))
         return Tree(flow, first.seconds + peer.seconds, first.calls + peer.calls)
 
     def blackboard(self, depth):
@@ -213,7 +215,7 @@ class Builder:
             )
             for i, p in enumerate(parts)
         ]
-        flow = Blackboard(specialists, **self.options("board", ("steps", 20)))
+        flow = Blackboard(specialists, **self.options("board", ("steps", 20, "", 20)))
         return Tree(flow, max(p.seconds for p in parts), sum(p.calls for p in parts))
 
     # ── what never ends by itself ─────────────────────────────────────────────────────────────────────────
@@ -234,7 +236,7 @@ class Builder:
 
         a, b = (self.agent(on(peer)).flow.replace(name=name) for name, peer in (names, reversed(names)))
         most = self.draw(st.integers(1, 4))
-        flow = Mesh({a: [b, other.flow], b: [a]}, a, most, **self.options("pingpong", ("handoffs", most)))
+        flow = Mesh({a: [b, other.flow], b: [a]}, a, most, **self.options("pingpong", ("handoffs", most, "", most + 1)))
         return Tree(flow, 0, 0)
 
     def clockwork(self, depth):
@@ -242,7 +244,7 @@ class Builder:
         part, most = self.tree(depth), self.draw(st.integers(1, 4))
         ticks = Specialist(node(name=self.name("tick"))(lambda board: board["n"] + 1), ["n"], {"n": int})
         reader = Specialist(Pipeline(part.flow, lambda output: "seen", name=self.name("reader")), ["n"], {"seen": str})
-        flow = Blackboard([ticks, reader], {"n": 0}, max_steps=most, **self.options("clock", ("steps", most)))
+        flow = Blackboard([ticks, reader], {"n": 0}, max_steps=most, **self.options("clock", ("steps", most, "", most)))
         return Tree(flow, 0, 0)
 
 

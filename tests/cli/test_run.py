@@ -37,6 +37,12 @@ def test_json_is_one_document(call: Call):
     assert found["agents"] == {"echo": found["cost"]}
 
 
+def test_a_session_goes_on_in_the_next_process(program: Call):
+    """Two commands are one conversation; without `--session` a run stands alone."""
+    for options, heard in ((("--session", "s"), 1), (("--session", "s"), 3), ((), 1)):
+        assert program("run", "desk.py:chat", "--input", "hello", *options).out.startswith(f"heard {heard}\n")
+
+
 def test_asked_for_offline_there_is_no_notice(call: Call):
     assert "is not set" not in call("run", "desk.py:echo", "--input", "x", "--models", "offline").err
 

@@ -77,9 +77,12 @@ def test_whatever_fails_it_ends_with_a_result_or_a_reason(tree, budget, seconds)
     within(result, budget)
     for name, own in tree.budgets.items():
         within(result, own, name)
-    for path, facts in result.facts.items():
-        fact, most = tree.caps.get(name_at(path), ("", 0))
-        assert facts.get(fact, 0) <= most, (path, facts)
+    for path in opened:
+        if name_at(path) in tree.caps:
+            fact, most, member, runs = tree.caps[name_at(path)]
+            assert result.facts.get(path, {}).get(fact, 0) <= most
+            mine = [one for one in opened if one.rpartition("/")[0] == path and member in ("", name_at(one))]
+            assert len(mine) <= runs
 
 
 def the_bill_is_the_sum_of_what_happened(result):

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlay.errors import Overloaded, RateLimited
+from outlay.policies.recently import Window
 from outlay.policies.retry_budget import RetryBudget
-from outlay.policies.window import Window
 
 DOWN = Overloaded("busy")
 

@@ -157,7 +157,8 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     prompt = input
     if agent.prompt is not None and not isinstance(input, Feedback):
         prompt = await call(agent.prompt, ctx, input)
-    transcript = ctx.transcript.append(Message("user", as_parts(prompt), ctx.label))
+    question = Message("user", as_parts(prompt), ctx.label)  # labelled by the input alone, not by what was said before
+    transcript = ctx.transcript.append(question)
     earlier = [part for message in ctx.transcript.messages for part in message.parts if isinstance(part, ToolResult)]
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0

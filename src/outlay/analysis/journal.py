@@ -110,6 +110,8 @@ class Journal:
     spent: Spent = field(default_factory=Spent)
     #: The process that worked on it last.
     owner: str = ""
+    #: Its turn is in the conversation of its session: once is enough.
+    told: bool = False
 
     @staticmethod
     def of(events: Iterable[Event]) -> Journal:
@@ -201,6 +203,7 @@ class _Fold:
                 journal.finished = None
             case RunFinished():
                 journal.finished = event
+                journal.told = journal.told or bool(event.conversation)
                 journal.active += max(0.0, self._until - self._since)  # a clock may go backwards
                 self._since = self._until
                 self._try_again(event.cause)

@@ -63,7 +63,7 @@ def command(
 
 async def _branch_off(parent: str, at: str, changed: dict[str, Any], root: Any, _: Any, **options: Any) -> Result[Any]:
     """`fork` in the place of `run`: what the flow's root gets is in `changed`, and the new run has no id yet."""
-    del options["run_id"]
+    del options["run_id"], options["session"]
     return await fork(parent, root, at=at, **changed, **options)
 
 

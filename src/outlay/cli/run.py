@@ -32,6 +32,7 @@ from outlay.values.budget import Budget
 @click.option(
     "--input", "given", metavar="TEXT|@FILE|-", required=True, help="The input: a text, a file, or - for stdin."
 )
+@click.option("--session", metavar="ID", help="Go on with this conversation: the next run of it sees this one.")
 @flow_options
 @store_option
 @json_option
@@ -39,6 +40,7 @@ from outlay.values.budget import Budget
 def command(
     flow: str,
     given: str,
+    session: str | None,
     budget: Decimal | None,
     models: str | None,
     deps: str | None,
@@ -57,7 +59,7 @@ def command(
         setting = prepare(flow, models, store, budget, deps)
         text, origin = read_input(given)
         value = InputType(setting.root).read(text, origin)
-        result = asyncio.run(go(setting, value))
+        result = asyncio.run(go(setting, value, session=session))
     report(setting, result, as_json=as_json)
 
 
@@ -68,6 +70,7 @@ async def go(
     limits: Sequence[Budget] | None = None,
     run_id: str | None = None,
     start: Callable[..., Awaitable[Result[Any]]] = run,
+    session: str | None = None,
 ) -> Result[Any]:
     """Run, or go on with `run_id`, showing how it comes along. `limits` stand for the budget of the setting, `start`
     for `run`."""
@@ -99,6 +102,7 @@ async def go(
                     deps=deps,
                     store=store,
                     run_id=run_id,
+                    session=session,
                     source=address_of(setting.flow, setting.deps),
                     models=setting.choice.lane,
                     on_event=on_event,

@@ -9,11 +9,8 @@ from outlay.events.records import (
     CallFinished,
     CallStarted,
     Checked,
-<<<<<<< HEAD
     CircuitChanged,
-=======
     ContentsPruned,
->>>>>>> storage
     Custom,
     Decision,
     Drawn,
@@ -45,11 +42,8 @@ __all__ = [
     "CallFinished",
     "CallStarted",
     "Checked",
-<<<<<<< HEAD
     "CircuitChanged",
-=======
     "ContentsPruned",
->>>>>>> storage
     "Custom",
     "Decision",
     "Drawn",

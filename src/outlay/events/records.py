@@ -30,7 +30,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     the flow's parts: another one says that the code has changed. `owner` is the process that runs it, `source` the
     flow's address as it was typed (`outlay resume` imports it). A fork names
     the run it branched off (`parent`) and the path from which on it does not share its records (`at`); `changed` is
-    the digest of the input that the node there gets instead of its own.
+    the digest of the input that the node there gets instead of its own. `session` is the conversation it is a turn
+    of, and `conversation` the newest page of each of its parts as they were when the run began, by place.
     """
 
     flow: str
@@ -44,6 +45,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     parent: str = ""
     at: str = ""
     changed: str = ""
+    session: str = ""
+    conversation: dict[str, str] = {}
 
 
 class RunResumed(Event, frozen=True, kw_only=True, tag="run_resumed"):
@@ -61,7 +64,8 @@ class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
     """`stop_reason` as in `Result`; `error` is `Type: text`; `seconds` from start to finish.
 
     `cause` is the key of the failed effect that ended the run: when it goes on, that one is tried again. `output` is
-    the digest of the output's JSON.
+    the digest of the output's JSON. `conversation` are the newest pages of its session's conversation with the turn
+    that this run was, empty where it was none.
     """
 
     stop_reason: str
@@ -70,6 +74,7 @@ class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
     seconds: float = 0.0
     cause: str = ""
     output: str = ""
+    conversation: dict[str, str] = {}
 
 
 class ContentsPruned(Event, frozen=True, kw_only=True, tag="contents_pruned"):

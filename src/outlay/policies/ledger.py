@@ -303,6 +303,11 @@ class Ledger:
             account.tokens += hold.tokens
         return self._after(hold.chain)
 
+    def give_up(self, hold: Hold) -> None:
+        """The call does not start after all: as if it had not been asked for."""
+        self._undo(hold)
+        self._pump()
+
     def release(self, hold: Hold) -> None:
         """The call surely cost nothing."""
         self._close(hold)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from outlay.errors import ModelError, RateLimited
-from outlay.policies.window import Window
+from outlay.policies.recently import Window
 
 
 @dataclass(slots=True)

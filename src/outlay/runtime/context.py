@@ -212,6 +212,7 @@ class Context(Effects):
                 self.parent.finished.extend(self.finished)
             if self._finish is not None and (self.parent is None or self._finish is not self.parent._finish):
                 state.budgets.ledger.put_back(self._finish)
+        self._remember()
         if self.parent is not None:
             self.parent.finished.append((self.path, output))
             if gained := self._tool_results[self._inherited :]:

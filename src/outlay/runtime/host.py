@@ -17,6 +17,7 @@ from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
 from outlay.runtime.pending import Pending
 from outlay.runtime.recorder import Listener
+from outlay.runtime.windows import Windows
 from outlay.stores.opening import connected
 from outlay.values.budget import Budget
 from outlay.values.transcript import Transcript
@@ -43,6 +44,8 @@ class Host:
     stages: Stages = field(default_factory=Stages)
     #: The flow's address, recorded for `outlay resume`.
     source: str = ""
+    #: What budgets across runs are counted in, None without a store.
+    windows: Windows | None = None
 
 
 class Options(TypedDict, total=False):
@@ -65,6 +68,7 @@ class RunOptions(Options, total=False):
     """What `run` takes besides the flow and its input."""
 
     run_id: str | None
+    session: str | None
 
 
 class hosting:
@@ -75,9 +79,7 @@ class hosting:
 
     __slots__ = ("_address", "_host", "_own")
 
-    def __init__(
-        self, options: Options, *listeners: Listener, shared: Chain = (), deadline: float | None = None
-    ) -> None:
+    def __init__(self, options: Options, *listeners: Listener, deadline: float | None = None) -> None:
         directory = Directory(options.get("models"), default_prices())
         store, on_event = options.get("store"), options.get("on_event")
         self._address = store if isinstance(store, str | Path) else None
@@ -85,7 +87,7 @@ class hosting:
         self._host = Host(
             directory,
             Ledger(),
-            shared,
+            (),
             None if isinstance(store, str | Path) else store,
             options.get("on_alert"),
             options.get("on_ask"),
@@ -100,9 +102,13 @@ class hosting:
         if self._address is not None:
             self._own = await connected(self._address)
             self._host = replace(self._host, store=self._own)
+        if self._host.store is not None:
+            self._host.windows = Windows(self._host.store)
         return self._host
 
     async def __aexit__(self, *_: object) -> None:
+        if self._host.windows is not None:
+            await self._host.windows.close()
         if self._own is not None:
             await self._own.close()
 

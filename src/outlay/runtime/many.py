@@ -64,8 +64,9 @@ async def run_many(
         seed=seed,
         source=source,
     )
-    async with hosting(options, shared=accounts_for(root.name, limits), deadline=deadline) as host:
-        preflight.check(root, host.directory, limits)
+    async with hosting(options, deadline=deadline) as host:
+        preflight.check(root, host.directory, limits, host.store)
+        host.shared = accounts_for(root.name, limits, host.windows)
         given = aiter(_each(rows))
         async for row in _rows(host, root, given, concurrency, seed):
             yield row

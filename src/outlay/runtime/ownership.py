@@ -76,8 +76,8 @@ class Ownership:
 
     async def forget(self, runs: Iterable[str]) -> None:
         """The runs were deleted: whoever may still be about to write to one is shut out."""
-        for run_id in runs:
-            await self._store.commit((Change(_RUNS, run_id, None, None),))
+        if changes := [Change(_RUNS, run_id, None, None) for run_id in runs]:
+            await self._store.commit(changes)
 
     def end(self, run_id: str) -> None:
         del self._live[run_id]

@@ -38,6 +38,8 @@ class Past:
     at: str = ""
     #: What nodes get instead of their own input, as JSON by path: changed by this fork and by those before it.
     changed: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    #: What its session's conversations were when it began, and so for its forks: the newest pages by place.
+    conversation: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def started(self) -> RunStarted:
@@ -143,7 +145,7 @@ async def _recall(store: Store, run_id: str) -> Past | None:
     contents = await _contents(store, run_id, journal)
     seed = str(started.seed if started.seed is not None else run_id)
     if not started.parent:
-        return Past(events, journal, contents, journal, seed)
+        return Past(events, journal, contents, journal, seed, conversation=started.conversation)
     parent = await _recall(store, started.parent)
     if parent is None:
         raise JournalMismatch(
@@ -161,7 +163,8 @@ def branch(parent: Past, at: str, changed: bytes | None) -> Past:
     """The past of a fork that has done nothing yet."""
     shared, run_id = parent.memory.up_to(at), parent.started.run
     own = {} if changed is None else {at: changed}
-    return Past((), Journal(), parent.contents, shared, parent.seed, run_id, at, {**parent.changed, **own})
+    changes = {**parent.changed, **own}
+    return Past((), Journal(), parent.contents, shared, parent.seed, run_id, at, changes, parent.conversation)
 
 
 async def _contents(store: Store, run_id: str, journal: Journal) -> dict[bytes, bytes]:

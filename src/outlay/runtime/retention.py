@@ -12,6 +12,7 @@ Safe beside runs that are going, by three rules:
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,7 +68,11 @@ async def prune(store: Store, chosen: Plan, *, keep_events: bool = False, grace:
     A run that has gone on since the plan was made stays. `grace` is how many seconds ago a content must have been kept
     last to be deleted.
     """
-    marked = [life for life in chosen.go if await _mark(store, life)]
+    marked: list[Life] = []
+    for start in range(0, len(chosen.go), _AT_ONCE):
+        some = chosen.go[start : start + _AT_ONCE]
+        marks = await asyncio.gather(*(_mark(store, life) for life in some))
+        marked += [life for life, done in zip(some, marks, strict=True) if done]
     gone = marked
     if not keep_events:
         known = await _lives(store)

@@ -16,6 +16,7 @@ from outlay.protocols.store import Store
 from outlay.protocols.transport import Transport
 from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree
+from outlay.runtime.conversations import Conversations
 from outlay.runtime.directory import Directory
 from outlay.runtime.flight import Branches, Flight
 from outlay.runtime.inbox import Inbox
@@ -25,6 +26,7 @@ from outlay.runtime.recall import Past
 from outlay.runtime.recorder import Recorder
 from outlay.runtime.replay import Replay
 from outlay.runtime.result import SkippedPart
+from outlay.runtime.session import Session
 from outlay.stores.memory import MemoryStore
 from outlay.values.transcript import EMPTY, Transcript
 
@@ -69,6 +71,9 @@ class RunState:
     #: Where questions wait for an answer, None without a store; and the ids of all that this run has asked.
     inbox: Inbox | None = None
     asked: set[str] = field(default_factory=set[str])
+    #: What the agents of a session remember, and the hold on it, None where the run adds nothing to it.
+    conversations: Conversations | None = None
+    session: Session | None = None
     #: The task that runs this run, and how often it had been cancelled before.
     task: asyncio.Task[Any] | None = None
     cancels: int = 0

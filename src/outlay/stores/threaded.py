@@ -14,8 +14,9 @@ from outlay.protocols.upkeep import Span
 from outlay.stores.batch import Forget, Sweep
 from outlay.stores.writer import Database, Writer
 
-#: Contents removed in one transaction: others wait for its length.
+#: Contents and runs removed in one transaction: others wait for its length.
 _AT_ONCE = 500
+_RUNS_AT_ONCE = 50
 #: Bytes in the queue above which no new effect should start.
 HIGH_WATER = 16 * 2**20
 
@@ -89,8 +90,10 @@ class ThreadedStore:
 
     async def forget(self, runs: Mapping[str, int]) -> list[str]:
         loop, gone = asyncio.get_running_loop(), list[str]()
-        for run, last in runs.items():
-            gone += await self._writer.put_chore(loop, Forget({run: last}))
+        names = list(runs)
+        for start in range(0, len(names), _RUNS_AT_ONCE):
+            some = {run: runs[run] for run in names[start : start + _RUNS_AT_ONCE]}
+            gone += await self._writer.put_chore(loop, Forget(some))
         return gone
 
     async def sweep(self, digests: Sequence[bytes], before: float) -> int:

@@ -9,6 +9,7 @@ from outlay import Agent, Budget, RunContext, node
 from outlay.patterns import FanOut, Router
 
 echo = Agent("echo", "anthropic:claude-haiku-4-5", offline=lambda request: f"you said {request.text}")
+chat = Agent("chat", "anthropic:claude-haiku-4-5", offline=lambda request: f"heard {len(request.messages)}")
 mute = Agent("mute", "anthropic:claude-haiku-4-5")
 
 
