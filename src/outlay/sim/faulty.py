@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -34,6 +34,7 @@ from outlay.values.usage import Usage
 
 _ADAPTER = Anthropic("simulated", api_key="simulated", base_url="http://simulated.invalid")
 _NO_PRELUDE = Prelude()
+_TIMEOUTS = Timeouts()
 _STATUS = {"rate_limited": 429, "overloaded": 529, "server_error": 500}
 #: A provider that ignores the output cap charges this many times the tokens of the cap.
 OVER = 2
@@ -174,7 +175,7 @@ class _Line:
         self.answer: ModelResponse | None = None
 
     async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = Timeouts()
+        self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = _TIMEOUTS
     ) -> HttpReply:
         refused = await self._meets(timeouts)
         if refused is not None:
@@ -187,8 +188,8 @@ class _Line:
 
     @asynccontextmanager
     async def stream(
-        self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = Timeouts()
-    ) -> AsyncIterator[HttpStream]:
+        self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = _TIMEOUTS
+    ) -> AsyncGenerator[HttpStream]:
         refused = await self._meets(timeouts)
         if refused is not None:
             yield _Body(refused.status, refused.headers, [refused.body])
@@ -254,6 +255,7 @@ class _Line:
                 self.bill(usage)
                 return answer, {"input_tokens": "many", "output_tokens": -1}
             case "wrong_usage":
+                assert usage is not None, "the first case"
                 usage = replace(usage, output_tokens=OVER * self._request.max_output_tokens)
             case _:
                 pass

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from outlay.agents.agent import Agent
-from outlay.agents.function import node
+from outlay.agents.function import FunctionNode, node
 from outlay.agents.tool import Tool
 from outlay.errors import Overloaded
 from outlay.models.scripted import ScriptedModel
@@ -161,11 +161,14 @@ class Grower:
 
     def items(self, depth: int) -> Any:
         n = self.draw.randint(0, 4)
-        split: Any = lambda _: [f"item {i % 3}" for i in range(n)]  # noqa: E731 - two may be equal
+
+        def split(_: Any) -> list[str]:
+            return [f"item {i % 3}" for i in range(n)]  # two may be equal
+
         return FanOut(self.tree(depth), split, self.joined(), name=self.name("items"), **self.options())
 
     def joined(self) -> Any:
-        return node(name=self.name("join"))(_join)
+        return FunctionNode[Any, str](_join, name=self.name("join"))
 
     def router(self, depth: int) -> Any:
         routes = {"yes": self.tree(depth)}
@@ -184,7 +187,7 @@ class Grower:
         return Supervisor(planner, parts, self.agent(), name=self.name("crew"), **self.options())
 
     def refine(self, depth: int) -> Any:
-        critic = self.agent(lambda request: Critique(len(request.text) % 2 == 0, "again"), output_type=Critique)
+        critic = self.agent(_critique, output_type=Critique)
         return Refine(self.tree(depth), critic, max_rounds=2, name=self.name("refine"), **self.options())
 
     def gate(self, depth: int) -> Any:
@@ -241,7 +244,7 @@ class Grower:
         wait = self.draw.choice([None, 20.0, 5_000.0])
 
         async def asks(ctx: RunContext[Any], value: Any) -> Any:
-            answer = await ctx.ask("Shall it go on?", options=options, default=wait and "no", deadline=wait)
+            answer = await ctx.ask("Shall it go on?", options=options, default="no" if wait else None, deadline=wait)
             return await ctx.run(child, value) if answer == "yes" else "it shall not"
 
         return node(name=self.name("asks"), children=(child,))(asks)
@@ -270,6 +273,10 @@ class Grower:
             return await ctx.run(child, value)
 
         return node(name=self.name("counts"), children=(child,))(counts)
+
+
+def _critique(request: ModelRequest) -> Critique:
+    return Critique(len(request.text) % 2 == 0, "again")
 
 
 async def _fetch() -> str:

@@ -5,7 +5,7 @@ Each law is a function of what a run left and gives the sentences that say where
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -45,7 +45,8 @@ class Story:
     budget: Budget | None
     stalled: float = 0.0
 
-    def of(self, *kinds: type[Any]) -> Iterator[Any]:
+    def of(self, *kinds: type[Event]) -> Iterator[Any]:
+        """The events of these kinds, in their order."""
         return (event for event in self.events if isinstance(event, kinds))
 
 

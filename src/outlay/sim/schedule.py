@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from outlay.agents.agent import Agent
 from outlay.errors import Conflict, OutlayError, RunTaken
 from outlay.events.codec import decode
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.protocols.store import Row
 from outlay.runtime.approvals import approve, deny
 from outlay.runtime.asking import AGAIN, GIVE_UP, HAPPENED
+from outlay.runtime.directory import Directory, default_prices
 from outlay.runtime.execution import input_json
 from outlay.runtime.ownership import played
 from outlay.runtime.pending import Pending
+from outlay.runtime.preflight import walk
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.sim.distributions import LogNormal, Uniform
@@ -62,7 +66,7 @@ def simulate(seed: int, flow: Node[Any, Any] | None = None, input: Any = "go", b
             return runner.run(schedule.play())
     except Standstill as error:
         schedule.world.violations.append(f"it stands still: {'; '.join(error.waiting)}")
-        return schedule.outcome([], 0, "standstill")
+        return schedule.outcome(0, "standstill")
 
 
 class Schedule:
@@ -71,7 +75,7 @@ class Schedule:
     def __init__(self, seed: int, flow: Node[Any, Any] | None, input: Any, budget: Budget | None) -> None:
         self.seed = seed
         self.world = World(seed)
-        draw = self._draw = Random(f"schedule {seed}")  # noqa: S311 - a schedule, not a secret
+        self._draw = draw = Random(f"schedule {seed}")  # noqa: S311 - a schedule, not a secret
         self._faults = Faults(
             seed,
             rates=draw.choice([0.0, 0.1, 0.3, 0.6]),
@@ -87,11 +91,20 @@ class Schedule:
             self._budget = grower.budgets() if budget is None else budget
         else:
             self._flow, self._budget = flow, budget
+            self._models = self._stand_ins(flow)
         self._answers = draw.random() < 0.4  # somebody is there to be asked
         self._disk = MemoryStore()
+        #: What is durable in the end.
+        self.rows: list[Row] = []
 
     def _wrapped(self, model: Model) -> Model:
         return self._faults.wrap(model, self.world.books)
+
+    def _stand_ins(self, flow: Node[Any, Any]) -> dict[str, Model]:
+        """The flow's agents as they are offline, each behind the simulated provider. Raises ConfigError."""
+        directory = Directory("offline", default_prices())
+        agents = [found for found in walk(flow) if isinstance(found, Agent)]
+        return {a.name: self._wrapped(directory.model(a.name, a.model, a.offline)) for a in agents}
 
     async def play(self) -> Outcome:
         reason, legs, knocks = "", 0, 0
@@ -123,15 +136,16 @@ class Schedule:
             self._broken(f"it has not ended after {legs} legs ({reason})")
         elif reason == "completed":
             await self._asked_again(result)
-        events = [decode(row.body) for row in await self._disk.events(RUN)]
+        self.rows = await self._disk.events(RUN)
+        events = [decode(row.body) for row in self.rows]
         stalled_for = sum(process.stall for process in self.world.processes if process.stalled_since is not None)
         story = Story(events, self.world.books.exchanges, self.world.acts, self._budget, stalled_for)
         self.world.violations += broken(story)
-        return self.outcome(await self._disk.events(RUN), legs, reason)
+        return self.outcome(legs, reason)
 
-    def outcome(self, rows: list[Any], legs: int, reason: str) -> Outcome:
+    def outcome(self, legs: int, reason: str) -> Outcome:
         digest = hashlib.blake2b(digest_size=16)
-        for row in rows:
+        for row in self.rows:
             digest.update(row.body + b"\n")
         found = tuple(dict.fromkeys(self.world.violations))
         return Outcome(self.seed, len(self.world.books.exchanges), legs, reason, found, digest.hexdigest())

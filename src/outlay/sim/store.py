@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from outlay.errors import Conflict, StoreFailed
 from outlay.protocols.documents import Change, Document
 from outlay.protocols.store import Fence, Row
+from outlay.protocols.upkeep import Span
 from outlay.sim.process import Process
 from outlay.stores.memory import MemoryStore
 
@@ -68,16 +69,44 @@ class SimStore:
         await self._turn()
         return await self._disk.read(collection, key)
 
-    async def list(self, collection: str, prefix: str = "") -> list[Document]:
-        await self._turn()
-        return await self._disk.list(collection, prefix)
-
     async def commit(self, changes: Sequence[Change]) -> tuple[int, ...]:
         await self._turn(at_least_one=True)
         self._step()
         versions = await self._disk.commit(changes)
         self._step()  # it may die between the commit and hearing of it
         return versions
+
+    async def runs(self) -> list[Span]:
+        await self._turn()
+        return await self._disk.runs()
+
+    async def digests(self) -> list[bytes]:
+        await self._turn()
+        return await self._disk.digests()
+
+    async def documents(self) -> list[Document]:
+        await self._turn()
+        return await self._disk.documents()
+
+    async def forget(self, runs: Mapping[str, int]) -> list[str]:
+        await self._turn(at_least_one=True)
+        return await self._disk.forget(runs)
+
+    async def sweep(self, digests: Sequence[bytes], before: float) -> int:
+        await self._turn(at_least_one=True)
+        return await self._disk.sweep(digests, before)
+
+    async def compact(self) -> int:
+        await self._turn()
+        return await self._disk.compact()
+
+    async def faults(self) -> list[str]:
+        await self._turn()
+        return await self._disk.faults()
+
+    async def list(self, collection: str, prefix: str = "") -> list[Document]:
+        await self._turn()
+        return await self._disk.list(collection, prefix)
 
     async def close(self) -> None:
         if self.process.alive:

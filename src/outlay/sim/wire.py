@@ -1,4 +1,4 @@
-"""A simulated provider's answers as bytes, so that what a fault breaks is read by the adapter that real ones are read by.
+"""A simulated provider's answers as bytes: what a fault breaks is read by the adapter that reads real ones.
 
 The form is Anthropic's Messages API: https://docs.claude.com/en/api/messages and …/messages-streaming.
 """

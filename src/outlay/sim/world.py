@@ -18,6 +18,8 @@ from outlay.values.request import ModelRequest
 acting: ContextVar[Process | None] = ContextVar("outlay_acting", default=None)
 #: A lease may be this much older than the stall that ran it out: it is renewed once in a while only.
 _SINCE_RENEWAL = LEASE_SECONDS / 2
+#: Seconds after which what was announced is durable, where nothing stalls.
+_DURABLE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class World:
     #: In the order in which they announced themselves; `_latest` is the last of them that acted.
     _owners: list[str] = field(default_factory=list[str])
     _latest: int = 0
+    _announced: dict[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
         self.books.on_request = self._asked
@@ -67,11 +70,13 @@ class World:
         if not isinstance(event, RunStarted | RunResumed) or not process.alive:
             return
         self._owners.append(process.name)
+        self._announced[process.name] = process.now()
         for other in self.processes if isinstance(event, RunResumed) else ():
             if other is process or not other.alive or other.name not in self.at_work:
                 continue
-            since = other.stalled_since
-            if since is None or other.now() - since < LEASE_SECONDS - _SINCE_RENEWAL:
+            since, now = other.stalled_since, other.now()
+            held = self._announced.get(other.name, now) + _DURABLE < (now if since is None else since)
+            if held and (since is None or now - since < LEASE_SECONDS - _SINCE_RENEWAL):
                 self.violations.append(f"{process.name} took the run over from {other.name}, which was at work on it")
 
     def _asked(self, request: ModelRequest) -> None:
