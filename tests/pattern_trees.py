@@ -100,7 +100,7 @@ class Builder:
         return Tree(Agent(name, model, tools=tools, max_turns=3, max_output_tokens=200, **options), latency, 1)
 
     def options(self, kind, caps=None):
-        """A name, and whatever else a node may have. `caps` is a fact of it, how far that may go, a member, and its runs."""
+        """A name, and whatever else a node may have. `caps` are as in `Tree`."""
         name = self.name(kind)
         if caps is not None:
             self.caps[name] = caps

@@ -44,12 +44,13 @@ def flow() -> Any:
 
 
 async def filled(store: Any) -> None:
-    """A run of everything, a fork, and one that waits."""
+    """A run of everything, a fork, a turn of a conversation, and one that waits."""
     agent = Agent("a", dear(lambda request: cents(1, "answer")))
     result = await run(flow(), "x", store=store, run_id="r", on_ask=lambda _: "yes")
     assert result.output == "yes"
     await run(agent, "y", store=store, run_id="parent")
     await fork("parent", agent.replace(instructions="otherwise"), store=store, fork_id="child")
+    await run(agent, "z", store=store, run_id="spoken", session="s")
     await run(confirm, "x", store=store, run_id="waiting")
 
 
@@ -66,12 +67,12 @@ async def test_a_store_that_nobody_touched_is_well(address: str | None) -> None:
         await filled(store)
         health = await examine(store)
         assert health.troubles == []
-        assert (health.runs, health.waiting, health.pruned, health.broken_off) == (4, 1, 0, [])
+        assert (health.runs, health.waiting, health.pruned, health.broken_off) == (5, 1, 0, [])
         assert health.events == len(await store.events())
         await prune(store, await plan_for(store, time.time() + 1, keep_events=True), keep_events=True, grace=-10)
         health = await examine(store)
         assert health.troubles == []
-        assert health.pruned == 3
+        assert health.pruned == 4
 
 
 async def test_a_run_that_broke_off_is_named() -> None:

@@ -63,6 +63,8 @@ class Child:
         """Stop it at a moment at which it does not hold the file: nobody could take over from it then."""
         while True:
             self.process.send_signal(signal.SIGSTOP)
+            _, status = os.waitpid(self.process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
             hand = sqlite3.connect(self.store, timeout=0.05, isolation_level=None)
             try:
                 hand.execute("BEGIN IMMEDIATE")

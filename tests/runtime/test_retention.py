@@ -289,6 +289,22 @@ async def test_what_documents_name_is_kept(store: Store) -> None:
     assert (await run(look, "", store=store, run_id="reader")).output == "kept text"
 
 
+async def test_a_conversation_outlives_the_runs_that_made_it(store: Store) -> None:
+    """Seventy turns: more than stand on one page."""
+    heard: list[int] = []
+
+    def answer(request: Any) -> str:
+        heard.append(len(request.messages))
+        return "yes"
+
+    agent = Agent("a", dear(answer))
+    for turn in range(70):
+        await run(agent, f"turn {turn}", store=store, session="s")
+    assert len((await after(store, 10)).runs) == 70
+    await run(agent, "and now?", store=store, session="s")
+    assert heard[-1] == 2 * 70 + 1
+
+
 # ── beside runs that are going ────────────────────────────────────────────────────────────────────────────
 
 

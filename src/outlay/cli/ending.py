@@ -18,6 +18,7 @@ from outlay.cli.setting import Setting
 from outlay.cli.words import jsonable, money, short, shown
 from outlay.errors import ApprovalPending, BudgetExceeded
 from outlay.errors import one_line as first_line
+from outlay.events.records import Decision, RunResumed, RunStarted
 from outlay.runtime.directory import default_prices
 from outlay.runtime.result import Result, SkippedPart
 
@@ -36,12 +37,22 @@ def report(setting: Setting, result: Result[Any], *, as_json: bool) -> NoReturn:
         if result.output is not None:
             click.echo(shown(result.output) + "\n")
         click.echo(bill.render(default_prices()))
+    for path, part in changes(result):
+        click.echo(f"  changed since, so it ran again: {path}{f' ({one_line(part, _LINE)})' if part else ''}", err=True)
     if result.stop_reason != "completed":
         show(_problem(setting, result, bill))
     else:
         for part in result.skipped:
             click.echo(f"  {one_line(_without(part), _LINE)}", err=True)
     raise Quiet(CODES.get(result.stop_reason, 1))
+
+
+def changes(result: Result[Any]) -> list[tuple[str, str]]:
+    """Where the last stretch of work met another call than was recorded, and what of it had changed."""
+    events = list(result.events)
+    legs = [i for i, event in enumerate(events) if isinstance(event, RunStarted | RunResumed)]
+    last = events[legs[-1] if legs else 0 :]
+    return [(e.path, str(e.data.get("changed", ""))) for e in last if isinstance(e, Decision) and e.about == "changed"]
 
 
 def in_store(setting: Setting) -> str:

@@ -26,6 +26,7 @@ from outlay.protocols.store import Row, Store
 from outlay.protocols.upkeep import Span
 from outlay.runtime import ownership, pending
 from outlay.runtime.ownership import ownership_in
+from outlay.runtime.session import COLLECTION as SESSIONS
 from outlay.sharing.artifacts import ARTIFACTS
 from outlay.sharing.contents import digest_of
 from outlay.sharing.packing import unpack
@@ -135,6 +136,9 @@ def _decoded(row: Row, where: str, health: Health) -> Event | None:
 
 
 def _note(event: Event, named: _Named) -> None:
+    if isinstance(event, RunFinished):
+        for tip in event.conversation.values():
+            named.wanted.setdefault(bytes.fromhex(tip), f"run {event.run}, event {event.seq}")
     for name in _NAMES.get(type(event), ()):
         value = getattr(event, name)
         digest = bytes.fromhex(value) if value else _EMPTY
@@ -212,6 +216,7 @@ def _anything(document: Document) -> Any:
 
 _KINDS: dict[str, Callable[[Document], Any]] = {
     ownership.LEASES: lambda document: float(json.loads(document.body)["until"]),
+    SESSIONS: lambda document: json.loads(document.body)["tips"],
     "inbox": lambda document: pending.load(document.body),
     "inbox.closed": lambda document: pending.load(document.body, closed=True),
     ARTIFACTS: lambda document: Artifact(**unpack(document.body)["value"]),

@@ -27,10 +27,9 @@ from outlay.protocols.store import Row, Store
 from outlay.protocols.upkeep import GRACE_SECONDS
 from outlay.runtime.inbox import Inbox
 from outlay.runtime.ownership import ownership_in
+from outlay.runtime.session import COLLECTION as SESSIONS
 
 _AT_ONCE = 500
-#: The documents of sessions.
-_SESSIONS = "sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ async def plan_for(store: Store, before: float, *, keep_events: bool = False) ->
 async def _held(store: Store) -> set[str]:
     """The runs that hold a session. One that came to its end and died has its turn of the conversation in its last
     event alone, until the session's next run looks for it there."""
-    holders = [json.loads(document.body).get("holder") for document in await store.list(_SESSIONS)]
+    holders = [json.loads(document.body).get("holder") for document in await store.list(SESSIONS)]
     return {holder["run"] for holder in holders if holder}
 
 
