@@ -115,7 +115,7 @@ class Effects(Place):
                     lost = before.outcome == "finished"
                     if lost or (before.in_doubt and not effect.idempotent):
                         # a place of its own: what is recorded of the doubt is not what stood in place of the effect
-                        # and each time it was begun is a doubt of its own: to do it again was decided once, not for ever
+                        # each attempt is a doubt of its own too: that it be done again was decided once, not for ever
                         begun = f"{key}?{before.attempts}"
                         asked = self._identity(digest(b"in_doubt", begun.encode()), f"{self._place}?{begun}")
                         decided = await doubt_about(state, asked, self.path, effect, lost=lost)
