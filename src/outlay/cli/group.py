@@ -30,6 +30,7 @@ COMMANDS = {
     "approvals": "List what runs wait for.",
     "approve": "Say yes to what a run waits for, or answer it.",
     "deny": "Say no to what a run waits for.",
+    "simulate": "Prove it: runs under faults and crashes on virtual time, and what must hold of them.",
     "emulator": "Serve the providers' protocols on this machine, to test without a key.",
     "doctor": "Check keys, store, prices and versions.",
 }

@@ -847,8 +847,11 @@ def _usage(report: dict[str, Any] | None) -> Usage | None:
     this model's price and is billed, so it is added; an advisor is another model with another price, and stays in
     `raw`.
     """
-    if report is None or not ("input_tokens" in report or "output_tokens" in report):
+    if report is None:
         return None
+    counts = [report[name] for name in ("input_tokens", "output_tokens") if name in report]
+    if not counts or not all(isinstance(count, int) and count >= 0 for count in counts):
+        return None  # "many" is not zero
     usage = _buckets(report, report)
     iterations = report.get("iterations")
     for found in cast("list[Any]", iterations) if isinstance(iterations, list) else ():

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, field
 
 from outlay.policies.bucket import Bucket, rate_of
-from outlay.policies.window import Window
+from outlay.policies.recently import Window
 from outlay.values.request import RateLimitFacts
 
 #: Calls that a provider with limits is sent before it has said what they are: the least that a paid tier allows.

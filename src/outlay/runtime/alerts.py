@@ -22,6 +22,7 @@ def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callabl
     """What the ledger's alerts do in one run."""
 
     def alert(found: Alert) -> None:
+        told = len(recorder.events)
         recorder.emit(
             BudgetAlert,
             path,
@@ -31,6 +32,8 @@ def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callabl
             spent=found.spent,
             limit=found.limit,
         )
+        if len(recorder.events) == told:
+            return  # an earlier leg of the run has given this one
         event = recorder.events[-1]
         assert isinstance(event, BudgetAlert)
         tell(on_alert, event)

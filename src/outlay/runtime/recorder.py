@@ -112,7 +112,7 @@ class Recorder:
     def _is_known(self, kind: type[Event], path: str, fields: dict[str, Any]) -> bool:
         """Has an earlier leg stated this fact? Each is told once, however often the run is resumed."""
         assert self._known is not None
-        if kind not in _RESTATED:
+        if kind not in _RESTATED or (kind is Decision and fields["about"] in _OF_ATTEMPTS):
             return False
         fact = _fact(kind(run="", seq=0, time=0.0, path=path, **fields))
         left = self._known.get(fact, 0)
@@ -173,6 +173,8 @@ def _told(error: OutlayError) -> OutlayError:
 
 #: What a replay states again, because the flow does what it did. Effects are not among them: they are not repeated.
 _RESTATED = frozenset((NodeStarted, NodeFinished, Decision, Checked, Skipped, Fact, Custom, BudgetAlert, Asked))
+#: Decisions about a call that is really made: a replay makes none, so one that reads alike is another one.
+_OF_ATTEMPTS = frozenset(("sent_again", "retry", "clip", "dropped_blocks"))
 
 
 _MAY_BE_PAID = (CallFinished, CallFailed)
@@ -187,7 +189,7 @@ def _cost(event: Event) -> Decimal:
 
 
 def _again(past: Sequence[Event]) -> Counter[bytes]:
-    return Counter(_fact(event) for event in past if type(event) in _RESTATED)
+    return Counter(_fact(event) for event in past if type(event) in _RESTATED)  # those of attempts are never looked up
 
 
 def _fact(event: Event) -> bytes:
