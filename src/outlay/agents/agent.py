@@ -23,12 +23,14 @@ from outlay.errors import ConfigError, OutputInvalid, OutputTruncated, Refused, 
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.values.caching import CACHE_MODES, CacheMode
 from outlay.values.claim import attribute
 from outlay.values.content import Text, ToolResult
 from outlay.values.critique import Feedback
 from outlay.values.message import Message
 from outlay.values.request import ModelRequest, ModelResponse, Prelude
 from outlay.values.settings import ModelSettings
+from outlay.values.transcript import Transcript
 
 Out = TypeVar("Out", covariant=True, default=str)
 A = PlainTypeVar("A")
@@ -46,7 +48,8 @@ class Agent(Node[Any, Out]):
     `output_retries` how often a refused output is fed back. `max_output_tokens` includes thinking;
     near the end of a budget it may be clipped, down to `min_output_tokens` where that is given.
     `max_input_tokens` refuses a longer input before it is paid for. `cheaper` is the model to go on with once 80 %
-    of a money budget is gone. `offline` stands in for the model under `models="offline"`.
+    of a money budget is gone. `offline` stands in for the model under `models="offline"`. `cache`: "auto" lets the
+    provider cache the prompt where that is expected to pay, "5m" and "1h" always for that long, "off" never.
 
     Raises ConfigError for what cannot work: a bad name, duplicate tools, an output type no schema expresses.
     """
@@ -68,6 +71,7 @@ class Agent(Node[Any, Out]):
     history: bool = field(default=False, kw_only=True)
     offline: Any = field(default=None, kw_only=True)
     cheaper: str | Model | None = field(default=None, kw_only=True)
+    cache: CacheMode = field(default="auto", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,6 +90,11 @@ class Agent(Node[Any, Out]):
             raise ConfigError(
                 f"agent {self.name!r}: settings={self.settings!r} are not ModelSettings",
                 hint="write settings=ModelSettings(temperature=0)",
+            )
+        if self.cache not in CACHE_MODES:
+            raise ConfigError(
+                f"agent {self.name!r}: cache={self.cache!r} is not understood",
+                hint=f"use one of {', '.join(map(repr, CACHE_MODES))}",
             )
         self.instruction_parts  # noqa: B018
         names = [tool.name for tool in self.toolbox.values()]
@@ -157,10 +166,12 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
     best: Any = None
-    for _ in range(agent.max_turns):
+    # a conversation that is part of a longer one is likely to go on after this run's last turn
+    after = agent.max_turns if agent.history or ctx.transcript.length else 0
+    for turn in range(1, agent.max_turns + 1):
         response = await ctx.call_model(
             _model(agent, ctx),
-            _request(agent, ctx, prelude, transcript),
+            _request(agent, ctx, prelude, transcript, agent.max_turns - turn + after),
             least_output_tokens=agent.min_output_tokens,
             max_input_tokens=agent.max_input_tokens,
         )
@@ -226,9 +237,19 @@ def _model(agent: Agent[Any], ctx: RunContext[Any]) -> Any:
     return ctx.model(agent.name, agent.model, agent.offline)
 
 
-def _request(agent: Agent[Any], ctx: RunContext[Any], prelude: Prelude, transcript: Any) -> ModelRequest:
+def _request(
+    agent: Agent[Any], ctx: RunContext[Any], prelude: Prelude, transcript: Transcript, turns_left: int
+) -> ModelRequest:
     return ModelRequest(
-        agent.name, ctx.path, prelude, transcript, agent.max_output_tokens, agent.settings, agent.codec.type
+        agent.name,
+        ctx.path,
+        prelude,
+        transcript,
+        agent.max_output_tokens,
+        agent.settings,
+        agent.codec.type,
+        turns_left=turns_left,
+        cache=agent.cache,
     )
 
 

@@ -28,6 +28,7 @@ from outlay.policies.ledger import RESOURCES, Ask, Hold
 from outlay.protocols.model import Model
 from outlay.runtime.asking import raise_of
 from outlay.runtime.budgets import Chain, exhausted
+from outlay.runtime.caching import Visit, visit
 from outlay.runtime.identity import digest
 from outlay.runtime.state import RunState
 from outlay.values.content import ProviderBlock
@@ -56,6 +57,7 @@ class Call:
         "_run",
         "_spare",
         "_streamed",
+        "_visit",
     )
 
     def __init__(
@@ -79,6 +81,8 @@ class Call:
         self._purpose = "finish" if finish is not None else "work"
         self._spare = spare
         self._streamed = False
+        #: What it has to do with the provider's prompt cache.
+        self._visit: Visit | None = None
         #: Attempts of an earlier leg of this run.
         self._before = 0
 
@@ -110,11 +114,25 @@ class Call:
         for memory in (stages.journal, stages.cache):
             if memory is not None and (known := await memory.find(self._key, self._request)) is not None:
                 return known
+        self._visit = visit(run, self._model, self._request, self._key, run.directory.price(self._model))
+        try:
+            return await self._answered(least_output_tokens, max_input_tokens, draw)
+        finally:
+            if self._visit is not None:
+                self._visit.leave()
+
+    async def _answered(
+        self, least_output_tokens: int | None, max_input_tokens: int | None, draw: Callable[[], float]
+    ) -> ModelResponse:
+        """Attempt after attempt, until one is answered."""
+        run, stages = self._run, self._run.stages
         price = run.directory.price(self._model)
         bound = await self._input_bound(max_input_tokens)
         attempt = 0
         while True:
             attempt += 1
+            if self._visit is not None:
+                await self._visit.turn(self._deadline)
             if stages.breaker is not None:
                 stages.breaker.admit(self._model, run.loop.time())
             if stages.permits is not None:
@@ -241,8 +259,11 @@ class Call:
                 prelude=request.prelude.digest.hex(),
             )
             await recorder.durable()
-            sent = run.loop.time()
             on_text = self._stream if recorder.streaming else None
+            if self._visit is not None:
+                request = self._visit.decide(request)
+                on_text = self._visit.listening(on_text)
+            sent = run.loop.time()
             if self._deadline is None:
                 response = await model.send(request, run.transport, on_text)
             else:
@@ -300,6 +321,8 @@ class Call:
             message=whole,
             cache_write_1h_tokens=0 if usage is None else usage.cache_write_1h_tokens,
         )
+        if self._visit is not None:
+            self._visit.answered(response, after)
         if run.stages.permits is not None and response.limits is not None:
             run.stages.permits.learn(self._model, response.limits)
         if run.stages.breaker is not None:
@@ -340,6 +363,8 @@ class Call:
             maybe_billed=in_doubt,
             request_id=getattr(error, "request_id", ""),
         )
+        if self._visit is not None:
+            self._visit.failed()
         if self._streamed:
             run.recorder.emit(Retracted, request.path, reason=f"{type(raised).__name__}: the attempt failed")
             self._streamed = False

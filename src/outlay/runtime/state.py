@@ -56,6 +56,8 @@ class RunState:
     tool_locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
     #: Output tokens of the longest answer so far, by agent.
     longest_answers: dict[str, int] = field(default_factory=dict[str, int])
+    #: For which agents, and why, this run has said that nothing is cached.
+    cache_told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     branches: Branches = field(default_factory=Branches)
     transcript: Transcript = EMPTY
     closed: Stopped | None = None
