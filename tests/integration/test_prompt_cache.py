@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from cache_support import dollars, emulated, text_of
 
 from outlay import Agent, ModelSettings, run, run_many, run_sync
+from outlay.analysis.bill import Bill
+from outlay.analysis.tree import tree
 from outlay.emulator import EmulatedReply, ToolCall
 from outlay.errors import ConfigError
-from outlay.events import Decision
+from outlay.events import CacheAlert, Decision
 from outlay.patterns import FanOut
 
 SONNET = "anthropic:claude-sonnet-4-6"
@@ -193,3 +196,59 @@ def test_an_unknown_mode_is_refused_before_anything_runs() -> None:
     """With the modes there are."""
     with pytest.raises(ConfigError, match="cache='1d' is not understood"):
         Agent("clerk", SONNET, cache="1d")  # pyright: ignore[reportArgumentType]
+
+
+def test_the_bill_says_exactly_what_the_cache_saved(monkeypatch) -> None:
+    """Against the same tokens without it: 20 − 3.15 prefixes of 30,000 tokens at $3 a million."""
+    agent = Agent("clerk", SONNET, instructions=PREFIX)
+    with emulated(monkeypatch, behaviour="Yes."):
+        results = asyncio.run(all_of(agent, 20))
+    bill = Bill.of(sorted((e for result in results for e in result.events), key=lambda event: event.time))
+    assert bill.saved_by_cache() == Decimal("16.85") * 30_000 * 3 / 1_000_000
+    (clerk,) = bill.cache
+    assert (clerk.written, clerk.read, clerk.unread, clerk.missed) == (30_000, 570_000, 0, 0)
+    assert "saved $1.52 by cache" in bill.render()
+
+
+def test_an_hours_write_is_billed_and_saved_at_its_own_rate(monkeypatch) -> None:
+    """2 × and not 1.25 ×: the old estimate said 0.75 prefixes too much."""
+    agent = Agent("clerk", SONNET, instructions=PREFIX, cache="1h")
+    with emulated(monkeypatch, behaviour="Yes."):
+        result = run_sync(agent, "question")
+    assert result.bill.saved_by_cache() == -Decimal(30_000 + 5) * 3 / 1_000_000
+
+
+def test_a_time_in_the_instructions_is_named_and_told_at_the_third_prompt(monkeypatch) -> None:
+    """Before it is paid for: the part, what it looks like, and both sides of it."""
+    ticks = iter(range(10, 60))
+    agent = Agent("clerk", SONNET, instructions=lambda: f"It is 2026-11-21 10:04:{next(ticks)}. {PREFIX}")
+    alerts: list[Any] = []
+
+    async def several() -> list[Any]:
+        return [await run(agent, f"question {i}", on_alert=alerts.append) for i in range(4)]
+
+    with emulated(monkeypatch, behaviour="Yes."):
+        results = asyncio.run(several())
+    assert results[0].bill.cache[0].changes == ()
+    (change,) = results[1].bill.cache[0].changes
+    assert change.startswith("system 1 changed (a time): 'It is 2026-11-21 10:04:10.")
+    (alert,) = alerts
+    assert isinstance(alert, CacheAlert)
+    assert alert.text.startswith("its prompt is another one with every call, so nothing can be read: system 1 changed")
+    assert alert in results[2].events
+
+
+def test_nothing_read_over_a_run_that_should_have_is_an_alert(monkeypatch) -> None:
+    """The provider has dropped the prefix; the next call knows and writes it again."""
+    agent = Agent("clerk", SONNET, instructions=PREFIX, cache="5m")
+    alerts: list[Any] = []
+    with emulated(monkeypatch, behaviour="Yes.") as emulator:
+        run_sync(agent, "question 1", on_alert=alerts.append)
+        emulator.reset()
+        second = run_sync(agent, "question 2", on_alert=alerts.append)
+        third = run_sync(agent, "question 3", on_alert=alerts.append)
+    (alert,) = alerts
+    assert (alert.agent, alert.text) == ("clerk", "nothing was read, 1 call should have")
+    assert (second.bill.cache[0].missed, third.bill.cache[0].missed) == (1, 0)
+    assert "1 of 1 expected reads missed" in second.bill.render()
+    assert "! cache: nothing was read" in tree(second.events)

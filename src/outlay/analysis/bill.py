@@ -10,6 +10,7 @@ from typing import Any
 
 from outlay.analysis import receipt
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
+from outlay.analysis.cachehealth import CacheFold, CacheHealth, merged
 from outlay.errors import ConfigError
 from outlay.events import (
     CallFailed,
@@ -48,6 +49,8 @@ class Bill:
     tools: int = 0
     failed_tools: int = 0
     billed_twice: int = 0
+    #: What the prompt cache did for each agent.
+    cache: tuple[CacheHealth, ...] = ()
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -73,6 +76,7 @@ class Bill:
             sum(bill.tools for bill in all_bills),
             sum(bill.failed_tools for bill in all_bills),
             sum(bill.billed_twice for bill in all_bills),
+            merged(health for bill in all_bills for health in bill.cache),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -94,17 +98,23 @@ class Bill:
             raise ConfigError(f"a bill has no {name!r} to group by", hint=f"use one of {', '.join(_GROUPS)}")
         return {key: line for (key,), line in grouped(self.lines, name).items()}
 
-    def saved_by_cache(self, prices: PriceBook) -> Decimal | None:
+    def saved_by_cache(self, prices: PriceBook | None = None) -> Decimal | None:
         """What the same tokens would have cost more without a prompt cache, in US dollars; negative where writing
         the cache cost more than reading saved. None if a price or a usage is unknown.
 
-        At list prices without the dearer rates of long contexts and of one-hour writes, so it is an estimate.
+        Exact, as each call recorded it at its own price. Only where a call did not, `prices` give an estimate, without
+        the dearer rates of long contexts and of one-hour writes.
         """
         saved = ZERO
         for line in self.lines:
             read, written = line.cache_read_tokens, line.cache_write_tokens
             if read == 0 and written == 0:
                 continue
+            if line.saved is not None:
+                saved += line.saved
+                continue
+            if prices is None:
+                return None
             provider, _, model = line.model.rpartition(":")
             price = prices.find(provider, model)
             if price is None or read is None or written is None:
@@ -128,7 +138,7 @@ class Bill:
         return receipt.Receipt(
             self.lines,
             self.runs,
-            saved=None if prices is None else self.saved_by_cache(prices),
+            saved=self.saved_by_cache(prices),
             in_doubt=self.in_doubt,
             doubtful=self.doubtful,
             doubtful_unpriced=self.doubtful_unpriced,
@@ -137,6 +147,7 @@ class Bill:
             tools=self.tools,
             failed_tools=self.failed_tools,
             billed_twice=self.billed_twice,
+            cache=self.cache,
         )
 
 
@@ -155,6 +166,7 @@ class _Line:
     unpriced: int = 0
     # A list and not a float: floats add up differently in another order, and the bill must not.
     seconds: list[float] = field(default_factory=list[float])
+    saved: Decimal | None = ZERO
 
 
 class BillFold:
@@ -180,8 +192,10 @@ class BillFold:
         self._refused = 0
         self._tools = 0
         self._failed_tools = 0
+        self._cache = CacheFold()
 
     def add(self, event: Event) -> None:
+        self._cache.add(event)
         if isinstance(event, CallStarted):
             self._attempt(event)
             call = (event.run, event.path, event.key)
@@ -229,6 +243,7 @@ class BillFold:
             self._tools,
             self._failed_tools,
             self._twice,
+            self._cache.health(),
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:
@@ -269,6 +284,8 @@ class BillFold:
         line.cache_write = _sum(line.cache_write, event.cache_write_tokens)
         line.output = _sum(line.output, event.output_tokens)
         line.seconds.append(event.seconds)
+        if event.cache_read_tokens != 0 or event.cache_write_tokens != 0:
+            line.saved = None if line.saved is None or event.saved is None else line.saved + event.saved
         if event.cost is None:
             line.unpriced += 1
         else:
@@ -301,6 +318,7 @@ def _frozen(key: tuple[str, str, str, str], line: _Line) -> BillLine:
         line.cost,
         line.unpriced,
         math.fsum(line.seconds),
+        line.saved,
     )
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.analysis.bill import Bill
+from outlay.analysis.text import one_line
 from outlay.cli.answers import AnswerFile, Finished
 from outlay.cli.inputs import InputType
 from outlay.cli.problems import Problem
@@ -19,7 +20,7 @@ from outlay.cli.setting import Setting
 from outlay.cli.tally import Tally
 from outlay.cli.words import count, dollars, jsonable, money
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, Event
+from outlay.events import BudgetAlert, CacheAlert, Event
 from outlay.protocols.store import Store
 from outlay.runtime.many import run_many
 from outlay.runtime.result import Result
@@ -242,7 +243,10 @@ class Mapping:
         # Without --budget it is a limit of the flow's own that stopped the row: it would do so again.
         return result.stop_reason in ANSWERED or (result.stop_reason == "budget" and self.setting.budget is None)
 
-    def _alert(self, alert: BudgetAlert) -> None:
+    def _alert(self, alert: BudgetAlert | CacheAlert) -> None:
+        if isinstance(alert, CacheAlert):
+            self.progress.say(f"  prompt cache of {one_line(alert.agent)}: {one_line(alert.text, 200)}")
+            return
         # In a terminal the bar says it.
         if not is_terminal():
             self.progress.say(f"  budget of {alert.scope} at {alert.percent} % ({_amount(alert)})")

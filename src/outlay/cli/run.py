@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from outlay.analysis.text import one_line
 from outlay.cli.addresses import address_of
 from outlay.cli.ending import in_store, report
 from outlay.cli.inputs import InputType, read_input
@@ -18,7 +19,7 @@ from outlay.cli.progress import Progress
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, Event
+from outlay.events import BudgetAlert, CacheAlert, Event
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.stores.opening import open_store
@@ -72,7 +73,10 @@ async def go(
         tally.add(event)
         id = event.run
 
-    def on_alert(alert: BudgetAlert) -> None:
+    def on_alert(alert: BudgetAlert | CacheAlert) -> None:
+        if isinstance(alert, CacheAlert):
+            progress.say(f"  prompt cache of {one_line(alert.agent)}: {one_line(alert.text, 200)}")
+            return
         progress.say(f"  budget of {alert.scope} at {alert.percent} %")
 
     async with open_store(setting.store) as store:

@@ -15,15 +15,17 @@ from typing import Final
 
 from outlay.events.records import Decision
 from outlay.policies.cache_plan import MOST_MARKS, Planned, Segment, plan_cache
+from outlay.policies.prefix_change import first_change
 from outlay.policies.reuse import Turns, further_turns
 from outlay.protocols.caching import Caching
 from outlay.protocols.model import Model
+from outlay.runtime.alerts import alert_of_cache
 from outlay.runtime.prefixes import CHARACTERS_PER_TOKEN, MOST_MISSES, Prefixes, Provider, Writer, chain, characters
 from outlay.runtime.prefixes import prefixes as known_prefixes
 from outlay.runtime.state import RunState
 from outlay.values.caching import SECONDS, CachePlan, CacheTerms, Life, Mark
 from outlay.values.price import Price, Rates
-from outlay.values.request import ModelRequest, ModelResponse
+from outlay.values.request import ModelRequest, ModelResponse, Prelude
 from outlay.values.transcript import Transcript
 
 #: Seconds that a call waits for another's first token; then it goes on and pays for itself.
@@ -32,6 +34,8 @@ PATIENCE: Final = 30.0
 _AFTER_FAILURE: Final = 10.0
 #: Input tokens from which on a request says something of how many characters a token has.
 _TELLING: Final = 1000
+#: Prompts never seen before, one after another, until somebody is told.
+_MOST_CHANGES: Final = 2
 #: Links of a conversation that are looked at for an earlier request of it: the provider looks back 20 blocks.
 _LOOK_BACK: Final = 24
 
@@ -49,6 +53,7 @@ class Visit:
     __slots__ = (
         "_agent",
         "_base",
+        "_change",
         "_key",
         "_known",
         "_loop",
@@ -85,6 +90,8 @@ class Visit:
         self._planned: Planned | None = None
         self._writer: Writer | None = None
         self._shared = self._worth_waiting_for()
+        #: The prompt that this agent's own replaces, and how many of these changes came in a row.
+        self._change: tuple[Prelude, int] | None = None
         self._arrive()
 
     async def turn(self, deadline: float | None) -> None:
@@ -109,6 +116,7 @@ class Visit:
         refused = not self._terms.marks and not planned.marks and self._writes_cost
         plan = CachePlan(tuple(marks) if self._terms.marks else (), key, refused)
         self._tell(planned, marks)
+        self._tell_of_change()
         return replace(request, cache_plan=plan)
 
     def listening(self, on_text: Callable[[str], None] | None) -> Callable[[str], None] | None:
@@ -148,6 +156,8 @@ class Visit:
             if not touched and self._shared is not None:  # shorter than it looked: not worth waiting for
                 known.no_wait[self._shared] = now + SECONDS["5m"]
             if planned.warm:
+                calls, read = self._run.cache_reads.get(self._agent, (0, 0))
+                self._run.cache_reads[self._agent] = (calls + 1, read + usage.cache_read_tokens)
                 self._provider.misses = 0 if usage.cache_read_tokens else self._provider.misses + 1
                 self._provider.missed_at = now
         self.leave()
@@ -203,6 +213,8 @@ class Visit:
             if known.continued(self._agent, self._prefix(link.head), now):
                 return
         if not _turns_taken(self._request):
+            if self._shared is not None:
+                self._change = known.change(self._agent, self._request.prelude, self._shared, now)
             for _, prefix, _ in self._parts:
                 known.begin(prefix, now)
 
@@ -302,6 +314,28 @@ class Visit:
                 "why": planned.why,
             },
         )
+
+    def _tell_of_change(self) -> None:
+        """Name the part of the prompt that broke the prefix, before anything is paid for it."""
+        replaced, self._change = self._change, None
+        if replaced is None:
+            return
+        run, request = self._run, self._request
+        before, row = replaced
+        change = first_change(before, request.prelude)
+        data = {"agent": request.agent, "model": self._model.id, "key": self._key, "change": str(change)}
+        run.recorder.emit(Decision, request.path, about="prefix_changed", data=data)
+        if row == _MOST_CHANGES:
+            text = f"its prompt is another one with every call, so nothing can be read: {change}"
+            alert_of_cache(run.recorder, run.on_alert, request.path, request.agent, self._model.id, text)
+
+
+def tell_of_missed_reads(run: RunState, path: str) -> None:
+    """Alert of each agent that read nothing over a run in which it should have."""
+    for (agent, model), (calls, read) in run.cache_reads.items():
+        if not read:
+            text = f"nothing was read, {calls:,} call{'s' if calls > 1 else ''} should have"
+            alert_of_cache(run.recorder, run.on_alert, path, agent, model, text, calls)
 
 
 def _turns_taken(request: ModelRequest) -> int:

@@ -35,6 +35,7 @@ from outlay.values.content import ProviderBlock
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.stored import dump, is_whole
+from outlay.values.usage import Usage
 
 _THINKING_SHOWN = 400
 #: Where an agent declares no `min_output_tokens`, a budget may clip its output cap to a quarter.
@@ -320,6 +321,7 @@ class Call:
             raw_stop=response.raw_stop,
             message=whole,
             cache_write_1h_tokens=0 if usage is None else usage.cache_write_1h_tokens,
+            saved=None if usage is None or price is None else _saved(price, usage),
         )
         if self._visit is not None:
             self._visit.answered(response, after)
@@ -450,6 +452,13 @@ def deadline_exceeded(path: str, seconds: float | None = None) -> DeadlineExceed
     return DeadlineExceeded(
         f"the time budget{limit} is used up", seconds=seconds, path=path, hint="raise seconds= of the budget"
     )
+
+
+def _saved(price: Price, usage: Usage) -> Decimal | None:
+    """What the prompt cache saved this call; None where it had no part in it."""
+    if not (usage.cache_read_tokens or usage.cache_write_tokens):
+        return None
+    return price.cost(usage.without_cache()) - price.cost(usage)
 
 
 def _with_cap(request: ModelRequest, cap: int) -> ModelRequest:

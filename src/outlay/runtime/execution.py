@@ -23,6 +23,7 @@ from outlay.runtime.alerts import alert_to
 from outlay.runtime.asking import close_items, forget_budgets
 from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree, accounts_for
+from outlay.runtime.caching import tell_of_missed_reads
 from outlay.runtime.context import Context
 from outlay.runtime.directory import transport
 from outlay.runtime.failures import cause_of
@@ -138,6 +139,7 @@ async def _work(
         root,
         past=past,
         changed={} if past is None else {path: json.loads(input) for path, input in past.changed.items()},
+        on_alert=host.on_alert,
     )
     shape = "" if host.store is None else shape_of(root)
     if past is not None and past.events:
@@ -333,6 +335,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
             output = error.best
     elif state.stops:
         reason = min(state.stops, key=precedence).reason
+    tell_of_missed_reads(state, context.path)
     seconds = state.loop.time() - started
     degraded = bool(state.skipped) or reason != "completed"
     state.recorder.emit(

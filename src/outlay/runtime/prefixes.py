@@ -58,6 +58,10 @@ class Prefixes:
     #: When a conversation was answered, and whether that was taken for its end.
     answered: dict[bytes, tuple[float, bool]] = field(default_factory=dict[bytes, tuple[float, bool]])
     turns: dict[tuple[str, str], Turns] = field(default_factory=dict[tuple[str, str], Turns])
+    #: The prompt that an agent last began with, when, and how many times in a row it was one never seen before.
+    last: dict[tuple[str, str], tuple[Prelude, float, int]] = field(
+        default_factory=dict[tuple[str, str], "tuple[Prelude, float, int]"]
+    )
     providers: dict[tuple[str, str], Provider] = field(default_factory=dict[tuple[str, str], Provider])
 
     def is_warm(self, prefix: bytes, now: float) -> bool:
@@ -74,6 +78,18 @@ class Prefixes:
         """Conversations that began with this prefix within the last life of an entry."""
         since = now - SECONDS[life]
         return sum(since < time <= now for time in self.begun.get(prefix, ()))
+
+    def change(self, agent: tuple[str, str], prelude: Prelude, prefix: bytes, now: float) -> tuple[Prelude, int] | None:
+        """The prompt before this one, where this one takes its place and was never seen before within five minutes;
+        and how many such changes came in a row."""
+        before, time, row = self.last.get(agent, (prelude, now, 0))
+        if before.digest == prelude.digest:
+            self.last[agent] = (prelude, now, 0)
+            return None
+        known = self.starts(prefix, now, "1h") > 0 or now - time >= SECONDS["5m"]
+        row = 0 if known else row + 1
+        self.last[agent] = (prelude, now, row)
+        return None if known else (before, row)
 
     def continued(self, agent: tuple[str, str], conversation: bytes, now: float) -> bool:
         """Was this conversation answered here? Then it goes on now, and counts as one that does."""

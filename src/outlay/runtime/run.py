@@ -48,8 +48,8 @@ async def run(
 
     `budget` is one or several, and all hold. `store` is None (memory), a path (SQLite) or an open store. `models`
     replaces models by agent name, then model string, then `"*"`; `"offline"` uses the agents' stand-ins. `history` is
-    a conversation to go on with. `on_event` sees every event, `on_alert` budget alerts (by default a line on stderr),
-    `on_ask` answers questions; without it they wait in the inbox of the store (`outlay.approve`).
+    a conversation to go on with. `on_event` sees every event, `on_alert` a `BudgetAlert` or `CacheAlert` (by default
+    a line on stderr), `on_ask` answers questions; without it they wait in the inbox of the store (`outlay.approve`).
 
     A `run_id` that is in the store goes on where it was: what finished is not paid again, what was under way when it
     broke off is in doubt. One that is over gives its stored result for nothing. `strict` refuses a flow that has

@@ -58,6 +58,11 @@ class RunState:
     longest_answers: dict[str, int] = field(default_factory=dict[str, int])
     #: For which agents, and why, this run has said that nothing is cached.
     cache_told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    #: By agent and model: calls that should have read from the prompt cache, and the tokens that they read.
+    cache_reads: dict[tuple[str, str], tuple[int, int]] = field(
+        default_factory=dict[tuple[str, str], "tuple[int, int]"]
+    )
+    on_alert: Callable[[Any], Any] | None = None
     branches: Branches = field(default_factory=Branches)
     transcript: Transcript = EMPTY
     closed: Stopped | None = None
