@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench requirements clean force
+.PHONY: help demo test lint format docs bench requirements clean force
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ lint: $(STAMP) ## check style, types and layers
 format: $(STAMP) ## mend what the linters can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(STAMP) ## write docs/patterns.md from the patterns' own profiles
+	@$(BIN)/python scripts/patterns_doc.py
 
 bench: $(STAMP) ## measure what the project promises
 	@$(BIN)/python -m bench $(ARGS)

@@ -30,7 +30,7 @@ def test_a_file_named_like_a_module_does_not_replace_it(call: Call, folder: Path
 def test_a_missing_attribute_lists_the_nodes(call: Call):
     said = call("run", "desk.py:ehco", "--input", "x")
     assert said.code == 2
-    assert said.err.startswith("error: desk.py has no 'ehco'\n  it has: echo (agent), mute (agent), slow (function), ")
+    assert said.err.startswith("error: desk.py has no 'ehco'\n  it has: echo (agent), chat (agent), mute (agent), ")
     assert said.err.endswith("\n  next: did you mean desk.py:echo?\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -117,7 +118,10 @@ def test_a_question_is_answered_with_one_of_its_options(desk: Path, call: Call):
     for wrong in ((), ("--answer", "green")):
         said = call("approve", id, *wrong)
         assert said.code == 2
-        assert said.err.splitlines()[-1] == f'  next: outlay approve {id} --answer "the red"|blue'
+        assert said.err.splitlines()[-2:] == [
+            f"  next: outlay approve {id} --answer 'the red'",
+            f"  next: outlay approve {id} --answer blue",
+        ]
     assert call("approve", id, "--answer", "the red").code == 0
     assert call("resume", "last").out.startswith("the red\n")
 
@@ -129,6 +133,37 @@ def test_decided_twice_is_refused_with_what_was_decided(desk: Path, call: Call):
     said = call("deny", item["id"], "--reason", "no")
     assert said.code == 1
     assert "was decided by ada: blue (prettier); the first decision stands" in said.err
+
+
+def test_of_two_processes_one_decides(desk: Path, call: Call):
+    """Started together; the other is told what was decided."""
+    call("run", "mailroom.py:choose", "--input", "x")
+    (item,) = items(call)
+    deciders = [
+        subprocess.Popen(
+            [*PROGRAM, "approve", item["id"], "--answer", answer, "--by", by],
+            cwd=desk,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for answer, by in (("blue", "ada"), ("the red", "bob"))
+    ]
+    said = [decider.communicate(timeout=60) for decider in deciders]
+    assert sorted(decider.returncode for decider in deciders) == [0, 1]
+    winner = [decider.returncode for decider in deciders].index(0)
+    answer, by = (("blue", "ada"), ("the red", "bob"))[winner]
+    assert f"was decided by {by}: {answer}" in said[1 - winner][1]
+    assert call("resume", "last").out.startswith(f"{answer}\n")
+
+
+def test_a_models_options_are_quoted_for_the_shell(desk: Path, call: Call):
+    call("run", "mailroom.py:tricky", "--input", "x")
+    said = call("approvals").out
+    assert "  next: outlay approve " in said
+    assert """ --answer '$(touch owned); `id`'\n""" in said
+    assert not re.search(r"--answer [^'\n]*\$", said)
 
 
 def test_an_unknown_item_is_said_to_be_unknown(desk: Path, call: Call):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,12 @@ def test_json_is_one_document(call: Call):
     assert found["agents"] == {"echo": found["cost"]}
 
 
+def test_a_session_goes_on_in_the_next_process(program: Call):
+    """Two commands are one conversation; without `--session` a run stands alone."""
+    for options, heard in ((("--session", "s"), 1), (("--session", "s"), 3), ((), 1)):
+        assert program("run", "desk.py:chat", "--input", "hello", *options).out.startswith(f"heard {heard}\n")
+
+
 def test_asked_for_offline_there_is_no_notice(call: Call):
     assert "is not set" not in call("run", "desk.py:echo", "--input", "x", "--models", "offline").err
 
@@ -48,6 +55,14 @@ def test_what_the_users_file_prints_is_no_result(call: Call):
 
 def test_terminal_controls_are_stripped(call: Call):
     assert call("run", "desk.py:loud", "--input", "x").out.startswith("plain text\n")
+
+
+def test_what_a_completed_run_does_without_is_said(call: Call):
+    """A line a part, with the reason, beside the results; what the reason quotes cannot write to the terminal."""
+    said = call("run", "desk.py:pair", "--input", "x3", "--models", "offline")
+    assert said.code == 0
+    assert json.loads(said.out.split("\n\n")[0]) == {"word": "X3"}
+    assert said.err.splitlines()[-1] == "  without pair/picky: the worker failed: ValueError: no three"
 
 
 def test_an_error_shows_the_users_line_and_exits_1(call: Call):

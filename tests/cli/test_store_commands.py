@@ -182,3 +182,26 @@ def test_a_beginning_that_several_runs_share(call: Call):
     said = call("bill", shared)
     assert said.code == 2
     assert re.match(rf"error: \d+ runs begin with '{shared}': ", said.err)
+
+
+def test_the_doctor_reads_all_of_a_store(run_id: str, call: Call):
+    said = call("doctor", "--store")
+    assert said.code == 0
+    assert re.search(r"✓ runs +2 runs · 0 going · 0 waiting for a human · 0 without contents\n", said.out)
+    assert "✓ integrity          everything is as it was written\n" in said.out
+    assert "integrity" not in call("doctor").out
+
+
+def test_the_doctor_names_what_was_tampered_with(run_id: str, call: Call, folder: Path):
+    import sqlite3
+
+    hand = sqlite3.connect(folder / ".outlay" / "outlay.db")
+    hand.execute("UPDATE events SET body = '{}' WHERE kind = 'run_started' AND id >> 32 = 2")
+    hand.commit()
+    hand.close()
+    said = call("doctor", "--store", ".outlay/outlay.db")
+    assert said.code == 1
+    assert f"event 0 of run {run_id} is not what was written" in said.out
+    found = [finding for finding in call("doctor", "--store", "--json").json if finding["name"] == "damage"]
+    assert found
+    assert all(finding["state"] == "broken" for finding in found)

@@ -38,6 +38,7 @@ OF_FIELD: dict[Any, st.SearchStrategy[Any]] = {
     tuple[dict[str, str], ...]: st.lists(st.dictionaries(text, text, max_size=2), max_size=2).map(tuple),
     Any: json_values,
     tuple[Any, ...]: st.lists(json_values, max_size=3).map(tuple),
+    dict[str, str]: st.dictionaries(text, text, max_size=3),
     dict[str, Any]: st.dictionaries(text, json_values, max_size=3),
     dict[str, Any] | None: st.none() | st.dictionaries(text, json_values, max_size=3),
 }

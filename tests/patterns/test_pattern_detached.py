@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlay import Agent, Budget, RunContext, Usage, node, run, run_sync
+from outlay import Agent, Budget, RunContext, Tool, Usage, node, run, run_sync
 from outlay.errors import BudgetExceeded, ConfigError, Overloaded
 from outlay.events import CallFailed, NodeFinished
 from outlay.patterns import Detached, FanOut, Pipeline
@@ -160,6 +160,16 @@ def test_it_spends_from_the_same_budget_and_its_stop_is_not_the_runs():
         result = run_sync(flow, "go", budget=Budget(calls=1, on_exhausted=on_exhausted))
         assert (result.unwrap(), result.stop_reason, result.degraded) == ("ok", "completed", True)
         assert isinstance(result.skipped[0].error, BudgetExceeded)
+
+
+def test_a_stop_that_it_made_up_for_itself_is_not_the_runs():
+    """A member of it runs out of turns, the others go on: the run completes, degraded."""
+    looks = ScriptedModel(lambda request: Reply(tool_calls=[("look", {})]))
+    restless = Agent("restless", looks, tools=[Tool("look", lambda: "", "Looks.")], max_turns=2)
+    flow = Pipeline(Detached(FanOut([restless, agent("log", 1)])), agent("publish", 2))
+    result = run_sync(flow, "go")
+    assert (result.unwrap(), result.stop_reason, result.degraded) == ("ok", "completed", True)
+    assert paths_skipped(result) == {"pipeline/detached/fanout/restless": "the worker failed"}
 
 
 def test_near_the_end_of_the_money_it_is_not_started():

@@ -365,6 +365,19 @@ def test_the_finishing_reserve_leaves_at_least_half_for_the_work() -> None:
     assert (run.usd_left, run.tokens_left) == (5, 50)
 
 
+def test_the_finishing_reserve_keeps_a_call_free() -> None:
+    """Under a limit of calls the final step has one of its own, unless it is the only one left."""
+    ledger, run = Ledger(), account(calls=2)
+    aside = ledger.set_aside((run,), dollars(1))
+    granted(ledger.ask((run,), dollars(1)))
+    assert refused(ledger.ask((run,), dollars(1), lambda _: None)).resource == "calls"
+    granted(ledger.ask((run,), dollars(1), finish=aside))
+    assert (run.calls, run.calls_left) == (2, 0)
+    only = account(calls=1)
+    ledger.set_aside((only,), dollars(1))
+    assert only.calls_left == 1
+
+
 # ── alerts ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -421,6 +434,8 @@ def test_no_schedule_overshoots_and_nobody_waits_for_nothing(dice: random.Random
                 assert a.spent + a.doubt + a.held + a.aside <= a.usd_limit
             if a.tokens_limit is not None:
                 assert a.tokens + a.held_tokens + a.aside_tokens <= a.tokens_limit
+            if a.calls_limit is not None:
+                assert a.calls + a.aside_calls <= a.calls_limit
             if a.calls_limit is not None:
                 assert a.calls <= a.calls_limit
         for ticket in waiting.values():

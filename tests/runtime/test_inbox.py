@@ -267,6 +267,26 @@ def test_a_decision_that_comes_while_others_work_is_seen_before_the_run_suspends
     assert result.stop_reason == "completed"
 
 
+def test_what_is_left_unanswered_then_suspends_the_run() -> None:
+    """The branch that was answered ends without another sign; the other still waits."""
+    store = MemoryStore()
+
+    @node
+    async def two(ctx: RunContext, text: str) -> list[Any]:
+        return await ctx.gather(ctx.ask("a?"), ctx.sleep(100), ctx.ask("b?"))
+
+    async def main() -> Result[Any]:
+        going = asyncio.create_task(run(two, "x", store=store, run_id=RUN))
+        await asyncio.sleep(50)
+        (item,) = [item for item in await Inbox(store).list() if item.question == "a?"]
+        await approve(item.id, store=store, answer="A")
+        return await going
+
+    result = do(main())
+    assert (result.stop_reason, [item.question for item in result.pending]) == ("approval", ["b?"])
+    assert answered(store) == [("A", "", "")]
+
+
 def test_one_answer_of_two_lets_its_branch_go_on_and_the_run_suspends_on_the_other() -> None:
     store = MemoryStore()
 
@@ -478,6 +498,23 @@ def test_a_pause_is_one_item_and_a_raise_pays_nothing_twice() -> None:
     assert sorted(paid) == list("abcdefgh")
     assert second.bill.total == Decimal("0.80")
     assert open_items(store) == []
+
+
+def test_while_the_run_goes_on_under_a_higher_budget_nobody_is_asked_for_one() -> None:
+    store = MemoryStore()
+    (item,) = paused([], store).pending
+
+    async def main() -> list[Pending]:
+        budget = Budget(usd="2.00", on_exhausted="pause")
+        going = asyncio.create_task(run(spender([]), list("abcdefgh"), store=store, run_id=RUN, budget=budget))
+        await asyncio.sleep(0.5)
+        found = await Inbox(store).list()
+        await going
+        return found
+
+    assert do(main()) == []
+    with pytest.raises(Conflict, match="nobody waits"):
+        do(deny(item.id, store=store))
 
 
 def test_a_pause_that_is_not_raised_enough_asks_anew() -> None:

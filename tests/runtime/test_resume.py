@@ -5,17 +5,19 @@ from __future__ import annotations
 import random
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
-from crash import crashed, go, journal
+from crash import RUN, crashed, go, journal
 from flows import cents, dear
 
-from outlay import Agent, Budget, RunContext, node, tool
-from outlay.errors import InDoubt, JournalMismatch
+from outlay import Agent, Budget, RunContext, node, open_store, run, tool
+from outlay.errors import InDoubt, JournalMismatch, RunTaken
 from outlay.events import CallStarted, Decision
-from outlay.events.records import CallFinished, EffectFailed, ToolFinished, ToolStarted
+from outlay.events.records import CallFinished, Custom, EffectFailed, ToolFinished, ToolStarted
 from outlay.patterns import FanOut, Pipeline, Refine, Router
+from outlay.runtime.recorder import Recorder
 from outlay.stores.memory import MemoryStore
 from outlay.testing import Reply, ScriptedModel
 
@@ -364,8 +366,8 @@ def test_a_changed_prompt_runs_again_what_it_changes_and_what_depends_on_it() ->
     after = World(1)
     result = go(changing(after, "new"), "x", left)
     assert set(after.calls) == {"pipeline/b", "pipeline/c"}
-    changed = [e.path for e in result.events if isinstance(e, Decision) and e.about == "changed"]
-    assert changed == ["pipeline/b", "pipeline/c"]
+    changed = [(e.path, e.data["changed"]) for e in result.events if isinstance(e, Decision) and e.about == "changed"]
+    assert changed == [("pipeline/b", "its instructions ('old' before, 'new' now)"), ("pipeline/c", "its messages")]
 
 
 def test_strict_refuses_changed_code_before_it_pays() -> None:
@@ -377,4 +379,53 @@ def test_strict_refuses_changed_code_before_it_pays() -> None:
     result = go(changing(after, "new"), "x", left, strict=True)
     assert isinstance(result.error, JournalMismatch)
     assert "pipeline/b" in str(result.error)
+    assert "its instructions ('old' before, 'new' now)" in str(result.error)
     assert not after.calls
+
+
+# ── owners ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_run_goes_on_in_whichever_process_asks_next(tmp_path: Path) -> None:
+    """Two stores on one file stand for two processes: each may take over what the other left, as often as it likes,
+    and who was taken over can write no more."""
+    world, path = World(), str(tmp_path / "s.db")
+    agent = Agent("a", world.model(), max_output_tokens=100)
+    items = [str(i) for i in range(6)]
+    async with open_store(path) as one, open_store(path) as two:
+        for calls, store in ((1, one), (2, two), (3, one), (4, two)):
+            result = await run(FanOut(agent, name="many"), items, store=store, run_id=RUN, budget=Budget(calls=calls))
+            assert result.stop_reason == "budget"
+        late = Recorder(RUN, lambda: 0.0, one, (), False)
+        late.emit(Custom, "many", name="late")
+        with pytest.raises(RunTaken):
+            await late.durable()
+        result = await run(FanOut(agent, name="many"), items, store=one, run_id=RUN, budget=Budget(calls=9))
+        assert result.stop_reason == "completed"
+        assert sum(world.calls.values()) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"model": ScriptedModel(["x"], name="other")}, "the model, m before and other now"),
+        ({"tools": []}, "its tools: look is gone"),
+        ({"output_type": int}, "its output type"),
+        ({"max_output_tokens": 7}, "its settings or output cap"),
+    ],
+)
+def test_what_has_changed_in_a_call_is_named(change: dict[str, Any], named: str) -> None:
+    """The first part that differs, fit to be looked for."""
+
+    @tool
+    def look(what: str) -> str:
+        """Look."""
+        return what
+
+    agent, store = Agent("a", ScriptedModel(["x"], name="m"), tools=[look]), MemoryStore()
+    go(Pipeline(agent, lambda text: text), "x", store)
+    left = crashed(store, len(journal(store)) - 2)
+    changed = agent.replace(**{"model": ScriptedModel(["1"], name="m"), **change})
+    result = go(Pipeline(changed, lambda text: text), "x", left, strict=True)
+    assert isinstance(result.error, JournalMismatch)
+    assert named in str(result.error)

@@ -142,6 +142,32 @@ def test_equal_calls_do_not_retry_at_the_same_moment() -> None:
     assert delays(1) == delays(1) != delays(2)
 
 
+def test_an_outage_is_not_amplified() -> None:
+    """Retries are a tenth of a provider's calls; those that get none say so."""
+    from outlay.patterns import FanOut
+
+    model = ScriptedModel(lambda request: Overloaded("busy"))
+    result = at_once(run(FanOut(Agent("a", model)), [str(i) for i in range(300)]))
+    assert len(model.calls) == 330
+    assert "not tried again" in str(result.error)
+
+
+def test_a_provider_that_asks_to_wait_is_asked_again_by_all() -> None:
+    """A 429 is no outage: waiting as it says amplifies nothing."""
+    from outlay.patterns import FanOut
+
+    asked: set[str] = set()
+
+    def answer(request: Any) -> Any:
+        if request.text in asked:
+            return "fine"
+        asked.add(request.text)
+        return RateLimited("slow", retry_after=5)
+
+    result = at_once(run(FanOut(Agent("a", ScriptedModel(answer))), [str(i) for i in range(100)]))
+    assert result.unwrap() == ["fine"] * 100
+
+
 def test_a_retry_does_not_shift_what_user_code_draws() -> None:
     """A resumed run has no retries to repeat, and must draw the same."""
 

@@ -45,7 +45,10 @@ class Plugged:
     def admit(self, model: Any, now: float) -> None:
         self.asked.append("breaker")
 
-    def record(self, model: Any, error: Any, now: float) -> None:
+    def passes(self, model: Any) -> bool:
+        return True
+
+    def record(self, model: Any, error: Any, sent: float, now: float) -> None:
         self.asked.append("worked" if error is None else "failed")
 
     async def acquire(self, model: Any, tokens: int) -> None:

@@ -82,10 +82,10 @@ async def test_a_newer_schema_is_refused(path: Path):
     async with open_store(path):
         pass
     newer = sqlite3.connect(path)
-    newer.execute("UPDATE meta SET value = '4' WHERE name = 'schema'")
+    newer.execute("UPDATE meta SET value = '5' WHERE name = 'schema'")
     newer.commit()
     newer.close()
-    with pytest.raises(ConfigError, match=r"has schema 4, this Outlay reads up to 3\n.*update Outlay"):
+    with pytest.raises(ConfigError, match=r"has schema 5, this Outlay reads up to 4\n.*update Outlay"):
         store_at(path)
 
 

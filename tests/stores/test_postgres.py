@@ -108,8 +108,8 @@ def test_a_user_without_rights_is_told_which(postgres_server: PostgresServer, po
 def test_a_newer_schema_is_refused(postgres: str):
     asyncio.run(store_at(postgres).close())
     with psycopg.connect(postgres) as connection:
-        connection.execute("UPDATE outlay_meta SET value = '2' WHERE name = 'schema'")
-    with pytest.raises(ConfigError, match=r"has schema 2, this Outlay reads up to 1\n.*update Outlay"):
+        connection.execute("UPDATE outlay_meta SET value = '3' WHERE name = 'schema'")
+    with pytest.raises(ConfigError, match=r"has schema 3, this Outlay reads up to 2\n.*update Outlay"):
         store_at(postgres)
 
 

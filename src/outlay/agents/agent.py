@@ -48,8 +48,10 @@ class Agent(Node[Any, Out]):
     `output_retries` how often a refused output is fed back. `max_output_tokens` includes thinking;
     near the end of a budget it may be clipped, down to `min_output_tokens` where that is given.
     `max_input_tokens` refuses a longer input before it is paid for. `cheaper` is the model to go on with once 80 %
-    of a money budget is gone. `offline` stands in for the model under `models="offline"`. `cache`: "auto" lets the
-    provider cache the prompt where that is expected to pay, "5m" and "1h" always for that long, "off" never.
+    of a money budget is gone. `fallback` are the models to ask, in this order, where one fails or does not answer:
+    never for an answer that a check refused, nor where the model declines. `offline` stands in for the model under
+    `models="offline"`. `cache`: "auto" lets the provider cache the prompt where that is expected to pay, "5m" and
+    "1h" always for that long, "off" never.
 
     Raises ConfigError for what cannot work: a bad name, duplicate tools, an output type no schema expresses.
     """
@@ -71,6 +73,7 @@ class Agent(Node[Any, Out]):
     history: bool = field(default=False, kw_only=True)
     offline: Any = field(default=None, kw_only=True)
     cheaper: str | Model | None = field(default=None, kw_only=True)
+    fallback: Sequence[str | Model] = field(default=(), kw_only=True)
     cache: CacheMode = field(default="auto", kw_only=True)
 
     def __post_init__(self) -> None:
@@ -82,6 +85,8 @@ class Agent(Node[Any, Out]):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ConfigError(f"agent {self.name!r}: {limit} must be at least {least}, not {value!r}")
         object.__setattr__(self, "tools", as_tools(self.tools))
+        several = isinstance(self.fallback, list | tuple)
+        object.__setattr__(self, "fallback", tuple(self.fallback) if several else (self.fallback,))
         object.__setattr__(self, "verify", (self.verify,) if callable(self.verify) else tuple(self.verify))
         for use, function in (*(("verify", checker) for checker in self.verify), ("prompt", self.prompt)):
             if function is not None and not callable(function):
@@ -161,7 +166,8 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     prompt = input
     if agent.prompt is not None and not isinstance(input, Feedback):
         prompt = await call(agent.prompt, ctx, input)
-    transcript = ctx.transcript.append(Message("user", as_parts(prompt), ctx.label))
+    question = Message("user", as_parts(prompt), ctx.label)  # labelled by the input alone, not by what was said before
+    transcript = ctx.transcript.append(question)
     earlier = [part for message in ctx.transcript.messages for part in message.parts if isinstance(part, ToolResult)]
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
@@ -174,6 +180,7 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
             _request(agent, ctx, prelude, transcript, agent.max_turns - turn + after),
             least_output_tokens=agent.min_output_tokens,
             max_input_tokens=agent.max_input_tokens,
+            fallback=_fallback(agent, ctx),
         )
         transcript = transcript.append(response.message)
         ctx.keep(transcript, calls.results)
@@ -235,6 +242,10 @@ def _model(agent: Agent[Any], ctx: RunContext[Any]) -> Any:
         ctx.decide("cheaper_model", model=model.id, percent_used=ctx.budget.percent_used)
         return model
     return ctx.model(agent.name, agent.model, agent.offline)
+
+
+def _fallback(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[Model, ...]:
+    return tuple(ctx.model(agent.name, choice, agent.offline, spare=True) for choice in agent.fallback)
 
 
 def _request(

@@ -20,6 +20,7 @@ from outlay.events.records import (
     CallFailed,
     CallFinished,
     CallStarted,
+    ContentsPruned,
     Drawn,
     EffectCancelled,
     EffectFailed,
@@ -101,12 +102,16 @@ class Journal:
     #: The flow as it was when the run was last worked on.
     shape: str = ""
     finished: RunFinished | None = None
+    #: Its contents are gone, and it cannot go on.
+    pruned: bool = False
     last: int = -1
     #: Seconds that the run was worked on, without the time it was parked or dead.
     active: float = 0.0
     spent: Spent = field(default_factory=Spent)
     #: The process that worked on it last.
     owner: str = ""
+    #: Its turn is in the conversation of its session: once is enough.
+    told: bool = False
 
     @staticmethod
     def of(events: Iterable[Event]) -> Journal:
@@ -151,6 +156,9 @@ class _Fold:
     def add(self, event: Event) -> None:
         journal = self.journal
         journal.last = event.seq
+        if isinstance(event, ContentsPruned):  # no work on the run: its clock stands still
+            journal.pruned = True
+            return
         before_it, self._until = self._until, event.time
         match event:
             case CallStarted():
@@ -194,6 +202,7 @@ class _Fold:
                 journal.finished = None
             case RunFinished():
                 journal.finished = event
+                journal.told = journal.told or bool(event.conversation)
                 journal.active += max(0.0, self._until - self._since)  # a clock may go backwards
                 self._since = self._until
                 self._try_again(event.cause)

@@ -11,7 +11,7 @@ from outlay.analysis.text import one_line
 from outlay.cli.items import ID, details, document, due, span, state_of, ways_to_decide, what
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.stored import reading
-from outlay.cli.words import cell, count, dollars
+from outlay.cli.words import cell, count, dollars, short
 from outlay.protocols.store import Store
 from outlay.runtime.inbox import Inbox
 from outlay.runtime.pending import Pending
@@ -51,7 +51,7 @@ def command(everything: bool, store: str | None, as_json: bool) -> None:
         for way in ways_to_decide(item):
             click.echo(f"  next: {way}")
     for run in ready[:3]:
-        click.echo(f"  next: outlay resume {one_line(run, 12)[:6]}        what it waited for is decided")
+        click.echo(f"  next: outlay resume {short(run)}        what it waited for is decided")
 
 
 def _row(item: Pending, now: float) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ def _row(item: Pending, now: float) -> tuple[str, ...]:
     state = state_of(item, now)
     return (
         item.id[:ID],
-        one_line(item.run_id, 12)[:6],
+        one_line(short(item.run_id), 12),
         one_line(what(item), 32),
         one_line(details(item), 36),
         dollars(item.spent),

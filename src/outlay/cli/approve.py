@@ -14,6 +14,7 @@ from outlay.cli.items import document, find_item, item_line, ways_to_decide
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.problems import Problem
 from outlay.cli.stored import reading
+from outlay.cli.words import short
 from outlay.errors import ConfigError
 from outlay.protocols.store import Store
 from outlay.runtime.approvals import approve, deny
@@ -92,7 +93,7 @@ def _decide(
         return
     assert item.decision is not None
     click.echo(one_line(f"{item.decision.answer}: {item_line(item)}", 118))
-    run = one_line(item.run_id, 12)[:6]
+    run = short(item.run_id)
     click.echo(f"  next: outlay resume {run}" if not left else f"  run {run} waits for {left:,} more: outlay approvals")
 
 

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit, urlunsplit
 import click
 
 import outlay
-from outlay.cli.options import debug_option, json_option, store_option, store_path
+from outlay.analysis.text import plain
+from outlay.cli.options import debug_option, json_option, store_path
 from outlay.cli.problems import Quiet
 
 _PACKAGES = ("click", "rich", "aiohttp", "pydantic", "msgspec", "genai-prices")
@@ -36,20 +37,27 @@ class Finding:
 
 
 @click.command("doctor")
-@store_option
+@click.option(
+    "--store",
+    metavar="[PATH]",
+    is_flag=False,
+    flag_value="",
+    help="Read all of a store, and say what is not as it was written. Default: OUTLAY_STORE, else .outlay/outlay.db.",
+)
 @json_option
 @debug_option
 def command(store: str | None, as_json: bool) -> None:
     """Check Python, packages, keys, addresses, store, prices and terminal. Exit code 1 if something is broken.
 
-    Keys are never shown, nothing is spent and nobody is called.
+    With --store, every event, content and document of that store is checked, too. Keys are never shown, nothing is
+    spent, changed or called.
     """
     checks: list[Callable[[], list[Finding]]] = [
         _python,
         _packages,
         _keys,
         _addresses,
-        lambda: _store(store),
+        lambda: _store(store or None, whole=store is not None),
         _prices,
         _terminal,
     ]
@@ -61,7 +69,7 @@ def command(store: str | None, as_json: bool) -> None:
     else:
         width = max(len(finding.name) for finding in findings)
         for finding in findings:
-            click.echo(f"{_SIGNS[finding.state]} {finding.name:{width}}  {finding.text}")
+            click.echo(f"{_SIGNS[finding.state]} {finding.name:{width}}  {plain(finding.text)}")
             if finding.next:
                 click.echo(f"  {'':{width}}  next: {finding.next}")
     raise Quiet(1 if any(finding.state == "broken" for finding in findings) else 0)
@@ -121,7 +129,8 @@ def _address(name: str, value: str) -> Finding:
     return Finding(name, "ok", shown)
 
 
-def _store(store: str | None) -> list[Finding]:
+def _store(store: str | None, *, whole: bool) -> list[Finding]:
+    from outlay.cli.integrity import look
     from outlay.errors import OutlayError
     from outlay.stores.addresses import shown
     from outlay.stores.opening import open_store
@@ -138,16 +147,22 @@ def _store(store: str | None) -> list[Finding]:
             ]
         return [Finding("store", "note", f"{path} is not there yet; the first run makes it")]
 
+    more: list[Finding] = []
+
     async def count() -> int:
         async with open_store(path) as opened:
+            if whole:
+                found, runs = await look(opened)
+                more.extend(Finding(*parts) for parts in found)
+                return runs
             return len(await opened.events(None, ("run_started",)))
 
     try:
         runs = asyncio.run(count())
     except OutlayError as error:
-        return [Finding("store", "broken", error.message, error.hint)]
+        return [Finding("store", "broken", error.message, error.hint), *more]
     size = f" · {there.stat().st_size / 2**20:,.1f} MiB" if there.is_file() else ""
-    return [Finding("store", "ok", f"{shown(path)} · {runs:,} runs{size}")]
+    return [Finding("store", "ok", f"{shown(path)} · {runs:,} runs{size}"), *more]
 
 
 def _prices() -> list[Finding]:

@@ -9,18 +9,23 @@ from typing import Any, NoReturn
 import click
 
 from outlay.analysis.bill import Bill
+from outlay.analysis.text import one_line
 from outlay.cli.flows import line_of
 from outlay.cli.items import item_line, ways_to_decide
 from outlay.cli.options import store_path
 from outlay.cli.problems import CODES, Problem, Quiet, as_problem, budget_stop, show
 from outlay.cli.setting import Setting
-from outlay.cli.words import jsonable, money, shown
+from outlay.cli.words import jsonable, money, short, shown
 from outlay.errors import ApprovalPending, BudgetExceeded
+from outlay.errors import one_line as first_line
+from outlay.events.records import Decision, RunResumed, RunStarted
 from outlay.runtime.directory import default_prices
-from outlay.runtime.result import Result
+from outlay.runtime.result import Result, SkippedPart
 
 #: So many of the items that a run waits for are named.
 _NAMED = 5
+#: So much is said of a part that a result does without. In characters.
+_LINE = 200
 
 
 def report(setting: Setting, result: Result[Any], *, as_json: bool) -> NoReturn:
@@ -32,9 +37,22 @@ def report(setting: Setting, result: Result[Any], *, as_json: bool) -> NoReturn:
         if result.output is not None:
             click.echo(shown(result.output) + "\n")
         click.echo(bill.render(default_prices()))
+    for path, part in changes(result):
+        click.echo(f"  changed since, so it ran again: {path}{f' ({one_line(part, _LINE)})' if part else ''}", err=True)
     if result.stop_reason != "completed":
         show(_problem(setting, result, bill))
+    else:
+        for part in result.skipped:
+            click.echo(f"  {one_line(_without(part), _LINE)}", err=True)
     raise Quiet(CODES.get(result.stop_reason, 1))
+
+
+def changes(result: Result[Any]) -> list[tuple[str, str]]:
+    """Where the last stretch of work met another call than was recorded, and what of it had changed."""
+    events = list(result.events)
+    legs = [i for i, event in enumerate(events) if isinstance(event, RunStarted | RunResumed)]
+    last = events[legs[-1] if legs else 0 :]
+    return [(e.path, str(e.data.get("changed", ""))) for e in last if isinstance(e, Decision) and e.about == "changed"]
 
 
 def in_store(setting: Setting) -> str:
@@ -46,10 +64,10 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     """Why the run did not complete, what there is of it all the same, and what to do."""
     error = result.error
     store = in_store(setting)
-    run_id = f"run {result.run_id[:6]} · {result.flow}"
+    run_id = f"run {short(result.run_id)} · {result.flow}"
     kept = f"kept: everything paid for is in {setting.place}"
-    look = f"outlay trace {result.run_id[:6]}{store}"
-    again = f"outlay resume {result.run_id[:6]}"
+    look = f"outlay trace {short(result.run_id)}{store}"
+    again = f"outlay resume {short(result.run_id)}"
     if isinstance(error, ApprovalPending):
         waiting = [item for item in result.pending if item.kind != "budget"]
         items = [item_line(item) for item in waiting[:_NAMED]]
@@ -71,7 +89,7 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     if error is None:
         return Problem(
             f"stopped early ({result.stop_reason.replace('_', ' ')}): the output is what there was by then",
-            *(f"without {part.path}: {part.reason}" for part in result.skipped),
+            *(_without(part) for part in result.skipped),
             run_id,
             next=look,
             code=CODES[result.stop_reason],
@@ -80,6 +98,12 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     lines = line_of(error, setting.folder)
     hints = (*problem.next, look)
     return Problem(problem.message, *problem.facts, *lines, run_id, next=hints, code=CODES[result.stop_reason])
+
+
+def _without(part: SkippedPart) -> str:
+    """What the result does without, and why."""
+    why = "" if part.error is None else first_line(part.error)
+    return f"without {part.path}: {part.reason}" + (f": {why}" if why and why not in part.reason else "")
 
 
 def _document(result: Result[Any], bill: Bill) -> dict[str, Any]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "bill": "Show what a run cost, agent by agent.",
     "trace": "Show what a run did, call by call.",
     "resume": "Go on with a run that waited, was stopped or broke off.",
+    "fork": "Branch off a run: do part of it again on what it paid for.",
     "approvals": "List what runs wait for.",
     "approve": "Say yes to what a run waits for, or answer it.",
     "deny": "Say no to what a run waits for.",

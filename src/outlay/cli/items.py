@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
 from outlay.analysis.text import one_line
 from outlay.cli.problems import Problem
-from outlay.cli.words import money
+from outlay.cli.words import jsonable, money
 from outlay.runtime.inbox import Inbox
 from outlay.runtime.pending import Decided, Pending
 
 #: Characters of an id that are shown.
 ID = 8
+#: A command is shown for each of so many options.
+_SHOWN = 4
 
 
 def what(item: Pending) -> str:
@@ -44,8 +47,14 @@ def ways_to_decide(item: Pending) -> tuple[str, ...]:
         return f"outlay approve {id}", f"outlay deny {id} --reason TEXT"
     if item.kind == "budget":
         return (f"outlay approve {id} --answer {'USD' if item.action == 'usd' else 'LIMIT'}",)
-    answers = "|".join(f'"{one_line(option, 20)}"' if " " in option else option for option in item.options[:6])
-    return (f"outlay approve {id} --answer {one_line(answers, 60) or 'TEXT'}",)
+    # Options may be a model's words, and these lines are there to be copied into a shell.
+    if not 0 < len(item.options) <= _SHOWN or not all(map(_is_short, item.options)):
+        return (f"outlay approve {id} --answer TEXT",)
+    return tuple(f"outlay approve {id} --answer {shlex.quote(option)}" for option in item.options)
+
+
+def _is_short(option: str) -> bool:
+    return option.isprintable() and 0 < len(option) <= 40 and not option.startswith("-")
 
 
 def span(seconds: float) -> str:
@@ -81,7 +90,7 @@ def document(item: Pending, now: float) -> dict[str, Any]:
         "question": item.question,
         "options": list(item.options),
         "action": item.action or None,
-        "arguments": item.arguments,
+        "arguments": jsonable(item.arguments),
         "spent": money(item.spent),
         "created": _iso(item.created),
         "deadline": None if item.deadline is None else _iso(item.deadline),

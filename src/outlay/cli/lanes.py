@@ -36,7 +36,7 @@ def choose(root: Node[Any, Any], asked: str | None, environment: Mapping[str, st
     agents = [node for node in walk(root) if isinstance(node, Agent)]
     missing: dict[str, str] = {}
     for agent in agents:
-        for model in (agent.model, agent.cheaper):
+        for model in (agent.model, agent.cheaper, *agent.fallback):
             if isinstance(model, str) and (key := _key_that_is_missing(model, environment)):
                 missing.setdefault(key, agent.name)
     if not missing:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.analysis.bill import Bill
-from outlay.analysis.text import one_line
+from outlay.cli.addresses import address_of
 from outlay.cli.answers import AnswerFile, Finished
 from outlay.cli.inputs import InputType
 from outlay.cli.problems import Problem
@@ -20,8 +20,9 @@ from outlay.cli.setting import Setting
 from outlay.cli.tally import Tally
 from outlay.cli.words import count, dollars, jsonable, money
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, CacheAlert, Event
+from outlay.events import BudgetAlert, CacheAlert, CircuitChanged, Event
 from outlay.protocols.store import Store
+from outlay.runtime.alerts import alert_text
 from outlay.runtime.many import run_many
 from outlay.runtime.result import Result
 from outlay.values.money import show_limit
@@ -174,6 +175,7 @@ class Mapping:
             models=self.setting.choice.lane,
             on_event=self._see,
             on_alert=self._alert,
+            source=address_of(self.setting.flow, self.setting.deps),
         )
         try:
             async with self.progress, aclosing(results):
@@ -243,9 +245,9 @@ class Mapping:
         # Without --budget it is a limit of the flow's own that stopped the row: it would do so again.
         return result.stop_reason in ANSWERED or (result.stop_reason == "budget" and self.setting.budget is None)
 
-    def _alert(self, alert: BudgetAlert | CacheAlert) -> None:
-        if isinstance(alert, CacheAlert):
-            self.progress.say(f"  prompt cache of {one_line(alert.agent)}: {one_line(alert.text, 200)}")
+    def _alert(self, alert: BudgetAlert | CacheAlert | CircuitChanged) -> None:
+        if not isinstance(alert, BudgetAlert):
+            self.progress.say(f"  {alert_text(alert)}")
             return
         # In a terminal the bar says it.
         if not is_terminal():

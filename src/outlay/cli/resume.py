@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import click
 
-from outlay.cli.addresses import flow_at
 from outlay.cli.ending import report
-from outlay.cli.inputs import InputType
-from outlay.cli.options import debug_option, existing_store, flow_options, json_option, store_option
-from outlay.cli.problems import Problem
+from outlay.cli.known import Asked, known_run
+from outlay.cli.options import debug_option, flow_options, json_option, store_option
 from outlay.cli.run import go
-from outlay.cli.setting import prepare, results_only_on_stdout
-from outlay.cli.stored import find, reading
-from outlay.events.records import RunResumed
-from outlay.protocols.store import Store
+from outlay.cli.setting import results_only_on_stdout
 from outlay.runtime.limits import rebuilt
-from outlay.runtime.recall import Past, recall
 from outlay.values.budget import Budget
 
 
@@ -50,33 +42,15 @@ def command(
         outlay resume 7f3a
         outlay resume 7f3a --budget 2.00
     """
-    path = existing_store(store)
-
-    async def read(opened: Store) -> Past:
-        past = await recall(opened, await find(opened, run))
-        assert past is not None, "it was found"
-        return past
-
-    past = reading(store, read)
-    legs = [past.started, *(event for event in past.events if isinstance(event, RunResumed))]
-    id, last = past.started.run, legs[-1]
-    if flow is None:
-        flow, before = flow_at(next((leg.source for leg in reversed(legs) if leg.source), ""), id[:6])
-        deps = before if deps is None else deps
-        click.echo(f"run {id[:6]} · {flow}{f' --deps {deps}' if deps else ''}", err=True)  # before it is imported
     with results_only_on_stdout():
-        try:
-            setting = prepare(flow, models or ("offline" if last.lane == "offline" else "live"), path, budget, deps)
-        except Problem as problem:
-            raise Problem(
-                problem.message, *problem.facts, next=(*problem.next, f"outlay resume {id[:6]} FLOW"), code=problem.code
-            ) from problem
-        limits = tuple(map(rebuilt, last.limits))
+        known = known_run(run, Asked(flow, budget, models, deps, store), "resume")
+        limits = tuple(map(rebuilt, known.last.limits))
         if budget is not None:
             limits = _raised(limits, budget)
-        setting = replace(setting, budget=next((limit.money for limit in limits if limit.money is not None), None))
-        value = _input(past, InputType(setting.root))
-        result = asyncio.run(go(setting, value, limits=limits, run_id=id))
+        setting = replace(
+            known.setting, budget=next((limit.money for limit in limits if limit.money is not None), None)
+        )
+        result = asyncio.run(go(setting, known.input(), limits=limits, run_id=known.id))
     report(setting, result, as_json=as_json)
 
 
@@ -85,17 +59,3 @@ def _raised(limits: tuple[Budget, ...], usd: Decimal) -> tuple[Budget, ...]:
     if all(limit.money is None for limit in limits):
         return (*limits, Budget(usd=usd))
     return tuple(limit if limit.money is None else replace(limit, usd=usd) for limit in limits)
-
-
-def _input(past: Past, type: InputType) -> Any:
-    """The input that the run was begun with, out of its store."""
-    run = past.started.run
-    if past.input is None:
-        raise Problem(f"the input of run {run} is no longer in the store", next="start it anew with outlay run")
-    value = json.loads(past.input)
-    if type.takes_text:
-        return value
-    try:
-        return type.convert(value)
-    except ValueError as error:
-        raise Problem(f"the input of run {run} no longer fits the flow: {error}") from None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import click
 
-from outlay.analysis.text import one_line
 from outlay.cli.addresses import address_of
 from outlay.cli.ending import in_store, report
 from outlay.cli.inputs import InputType, read_input
@@ -18,8 +17,10 @@ from outlay.cli.problems import INTERRUPTED, Problem
 from outlay.cli.progress import Progress
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
+from outlay.cli.words import short
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, CacheAlert, Event
+from outlay.events import BudgetAlert, CacheAlert, CircuitChanged, Event
+from outlay.runtime.alerts import alert_text
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.stores.opening import open_store
@@ -31,6 +32,7 @@ from outlay.values.budget import Budget
 @click.option(
     "--input", "given", metavar="TEXT|@FILE|-", required=True, help="The input: a text, a file, or - for stdin."
 )
+@click.option("--session", metavar="ID", help="Go on with this conversation: the next run of it sees this one.")
 @flow_options
 @store_option
 @json_option
@@ -38,6 +40,7 @@ from outlay.values.budget import Budget
 def command(
     flow: str,
     given: str,
+    session: str | None,
     budget: Decimal | None,
     models: str | None,
     deps: str | None,
@@ -56,14 +59,21 @@ def command(
         setting = prepare(flow, models, store, budget, deps)
         text, origin = read_input(given)
         value = InputType(setting.root).read(text, origin)
-        result = asyncio.run(go(setting, value))
+        result = asyncio.run(go(setting, value, session=session))
     report(setting, result, as_json=as_json)
 
 
 async def go(
-    setting: Setting, value: Any, *, limits: Sequence[Budget] | None = None, run_id: str | None = None
+    setting: Setting,
+    value: Any,
+    *,
+    limits: Sequence[Budget] | None = None,
+    run_id: str | None = None,
+    start: Callable[..., Awaitable[Result[Any]]] = run,
+    session: str | None = None,
 ) -> Result[Any]:
-    """Run, or go on with `run_id`, showing how it comes along. `limits` stand for the budget of the setting."""
+    """Run, or go on with `run_id`, showing how it comes along. `limits` stand for the budget of the setting, `start`
+    for `run`."""
     tally = Tally(setting.root)
     progress = Progress(f"{setting.root.name} · {setting.choice.says}", tally, rows=1, limit=setting.budget)
     id = run_id or ""
@@ -73,9 +83,9 @@ async def go(
         tally.add(event)
         id = event.run
 
-    def on_alert(alert: BudgetAlert | CacheAlert) -> None:
-        if isinstance(alert, CacheAlert):
-            progress.say(f"  prompt cache of {one_line(alert.agent)}: {one_line(alert.text, 200)}")
+    def on_alert(alert: BudgetAlert | CacheAlert | CircuitChanged) -> None:
+        if not isinstance(alert, BudgetAlert):
+            progress.say(f"  {alert_text(alert)}")
             return
         progress.say(f"  budget of {alert.scope} at {alert.percent} %")
 
@@ -85,13 +95,14 @@ async def go(
             async with progress:
                 if setting.choice.notice:
                     progress.say(f"  {setting.choice.notice}")
-                return await run(
+                return await start(
                     setting.root,
                     value,
                     budget=setting.limits if limits is None else limits,
                     deps=deps,
                     store=store,
                     run_id=run_id,
+                    session=session,
                     source=address_of(setting.flow, setting.deps),
                     models=setting.choice.lane,
                     on_event=on_event,
@@ -101,7 +112,7 @@ async def go(
             raise Problem(
                 f"interrupted after ${tally.spent:,.4f}",
                 f"run {id} · what was paid for is in {setting.place}" if id else "nothing was run",
-                next=(f"outlay trace {id[:6]}", f"outlay resume {id[:6]}{in_store(setting)}") if id else "",
+                next=(f"outlay trace {short(id)}", f"outlay resume {short(id)}{in_store(setting)}") if id else "",
                 code=INTERRUPTED,
             ) from None
         except BudgetExceeded as error:

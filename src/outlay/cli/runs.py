@@ -13,9 +13,11 @@ import click
 from outlay.analysis.runs import KINDS, RunSummary
 from outlay.analysis.runs import runs as summaries
 from outlay.analysis.text import one_line
+from outlay.cli.archive import export, import_
 from outlay.cli.options import debug_option, json_option, store_option
+from outlay.cli.prune import command as prune
 from outlay.cli.stored import reading
-from outlay.cli.words import count, money
+from outlay.cli.words import count, money, short
 from outlay.events import decode
 from outlay.protocols.store import Store
 from outlay.runtime.inbox import Inbox
@@ -35,7 +37,7 @@ class _Run:
     @property
     def next(self) -> str:
         """What to do about it; empty where there is nothing to do."""
-        resume = f"outlay resume {self.summary.id[:6]}{'' if self.summary.source else ' FLOW'}"
+        resume = f"outlay resume {short(self.summary.id)}{'' if self.summary.source else ' FLOW'}"
         if self.state in ("broken off", "answered"):
             return resume
         if self.state == "waiting":
@@ -43,13 +45,23 @@ class _Run:
         return f"{resume} --budget USD" if self.state == "budget" else ""
 
 
-@click.command("runs")
+@click.group("runs", invoke_without_command=True)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most this many, the newest.")
 @store_option
 @json_option
 @debug_option
-def command(limit: int, store: str | None, as_json: bool) -> None:
-    """List the runs in the store, newest last."""
+@click.pass_context
+def command(context: click.Context, limit: int, store: str | None, as_json: bool) -> None:
+    """List the runs in the store, newest last; or clear them away, or carry one elsewhere.
+
+    \b
+        outlay runs --limit 50
+        outlay runs prune --older-than 30d --dry-run
+        outlay runs export last --output run.outlay
+        outlay runs import run.outlay
+    """
+    if context.invoked_subcommand is not None:
+        return
 
     async def read(opened: Store) -> tuple[int, list[_Run]]:
         found = summaries([decode(row.body) for row in await opened.events(None, KINDS)])
@@ -124,3 +136,7 @@ def _document(found: _Run) -> dict[str, Any]:
         "cost": money(run.cost),
         "at_least": money(run.at_least),
     }
+
+
+for _command in (prune, export, import_):
+    command.add_command(_command)

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from outlay.cli.options import existing_store
+import click
+
+from outlay.cli.options import existing_store, store_path
 from outlay.cli.problems import Problem
 from outlay.events import Event, decode
 from outlay.protocols.store import Store
@@ -15,15 +17,20 @@ from outlay.stores.opening import open_store
 T = TypeVar("T")
 
 
-def reading(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
-    """What `read` finds in the store that is meant. Raises Problem where there is none."""
-    path = existing_store(store)
+def reading(store: str | None, read: Callable[[Store], Awaitable[T]], *, make: bool = False) -> T:
+    """What `read` finds in the store that is meant. Raises Problem where there is none and `make` is not given."""
+    path = store_path(store) if make else existing_store(store)
 
     async def opened() -> T:
         async with open_store(path) as found:
             return await read(found)
 
     return asyncio.run(opened())
+
+
+def named_store(context: click.Context, store: str | None) -> str | None:
+    """The store of a command below another: its own option, or the one before its name."""
+    return store or (context.parent.params.get("store") if context.parent is not None else None)
 
 
 async def find(store: Store, name: str) -> str:

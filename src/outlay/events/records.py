@@ -30,7 +30,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     the flow's parts: another one says that the code has changed. `owner` is the process that runs it, `source` the
     flow's address as it was typed (`outlay resume` imports it). A fork names
     the run it branched off (`parent`) and the path from which on it does not share its records (`at`); `changed` is
-    the digest of the input that the node there gets instead of its own.
+    the digest of the input that the node there gets instead of its own. `session` is the conversation it is a turn
+    of, and `conversation` the newest page of each of its parts as they were when the run began, by place.
     """
 
     flow: str
@@ -44,6 +45,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     parent: str = ""
     at: str = ""
     changed: str = ""
+    session: str = ""
+    conversation: dict[str, str] = {}
 
 
 class RunResumed(Event, frozen=True, kw_only=True, tag="run_resumed"):
@@ -61,7 +64,8 @@ class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
     """`stop_reason` as in `Result`; `error` is `Type: text`; `seconds` from start to finish.
 
     `cause` is the key of the failed effect that ended the run: when it goes on, that one is tried again. `output` is
-    the digest of the output's JSON.
+    the digest of the output's JSON. `conversation` are the newest pages of its session's conversation with the turn
+    that this run was, empty where it was none.
     """
 
     stop_reason: str
@@ -70,6 +74,14 @@ class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
     seconds: float = 0.0
     cause: str = ""
     output: str = ""
+    conversation: dict[str, str] = {}
+
+
+class ContentsPruned(Event, frozen=True, kw_only=True, tag="contents_pruned"):
+    """Retention took the contents of a run that is over, or will in a moment: its events still tell the bill, but it
+    can no longer go on. `ended` is when the run came to its end, in seconds since the epoch."""
+
+    ended: float = 0.0
 
 
 class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
@@ -297,6 +309,14 @@ class CacheAlert(Event, frozen=True, kw_only=True, tag="cache_alert"):
     model: str
     text: str
     expected: int = 0
+
+
+class CircuitChanged(Event, frozen=True, kw_only=True, tag="circuit_changed"):
+    """A circuit breaker opened or closed. `target` is the model, `state` open or closed, `reason` the last failure."""
+
+    target: str
+    state: str
+    reason: str = ""
 
 
 class Overrun(Event, frozen=True, kw_only=True, tag="overrun"):

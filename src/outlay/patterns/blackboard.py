@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Unpack, cast, overload
+from typing import Any, ClassVar, Unpack, cast, overload
 
 from outlay.errors import ConfigError, Conflict, Stopped, TurnLimit, one_line
 from outlay.patterns.agenda import Agenda
@@ -20,6 +20,7 @@ from outlay.patterns.board import Board
 from outlay.patterns.condition import Condition, InContext, check_condition, node_in, why_ended
 from outlay.patterns.entry_types import adapter_of, is_type, problems_of, type_of
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
+from outlay.patterns.profile import Consequence, Profile
 from outlay.patterns.specialist import Specialist, writes_of
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
@@ -44,6 +45,17 @@ class Blackboard(Pattern[In, Out]):
     and is skipped with the reason until what it reads changes; if all did, the first error is raised. A stop
     keeps the board so far. `Result.facts` has the versions, and the history of who wrote which.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="all whose entries have changed, at once; step after step",
+        cost="one call a run of a specialist, up to `max_steps`",
+        best_when="nobody knows the order: findings trigger one another",
+        worst_when="the order is fixed, or two specialists keep changing each other's entries",
+        ends="when `until` holds, nobody has anything new to read, or after `max_steps`",
+        failed_member=Consequence("goes on", "changes nothing and is skipped; if all fail the first error is raised"),
+        at_budget=Consequence("best so far", "the board so far"),
+        at_deadline=Consequence("best so far", "the board so far"),
+    )
 
     specialists: Sequence[Specialist]
     board: Mapping[str, Any] = field(default_factory=dict[str, Any])

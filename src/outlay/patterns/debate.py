@@ -12,7 +12,7 @@ import typing
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Unpack, cast, get_origin
+from typing import Any, ClassVar, TypeVar, Unpack, cast, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
@@ -20,6 +20,7 @@ from outlay.agents.function import as_node
 from outlay.agents.signature import call
 from outlay.errors import ConfigError, DeadlineExceeded, OutlayError, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern, Step
+from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.ballots import Ballots, as_key
@@ -51,6 +52,17 @@ class Debate(Pattern[In, Out]):
     whether the judge's answer changed), `satisfied` (the judge, at the end) and `ended`: `judge`, `no_change`, `stop`,
     `alone`, `max_rounds`, or the reason of a stop such as `budget`.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="debaters at once, rounds and judge one after the other",
+        cost="(1 + rounds) × n calls and a judgement a round, with transcripts that grow",
+        best_when="answers can be argued about, and debaters differ in model, instructions or tools",
+        worst_when="debaters differ by chance only: a `Vote` costs less",
+        ends="when the judge is satisfied, nobody changes an answer, `stop` says so, or after `max_rounds`",
+        failed_member=Consequence("goes on", "left out from then on; where the judge fails its last judgement stands"),
+        at_budget=Consequence("answer", "one last judgement: its call is set aside"),
+        at_deadline=Consequence("best so far", "the last judgement, or what most debaters said last"),
+    )
 
     debaters: Sequence[Node[In, Any]]
     judge: Node[Any, Any]

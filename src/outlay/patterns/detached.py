@@ -5,11 +5,12 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Unpack, cast
+from typing import Any, ClassVar, TypeVar, Unpack, cast
 
 from outlay.agents.function import as_node
 from outlay.errors import ConfigError
 from outlay.patterns.pattern import Common, Pattern
+from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import GRACE_SECONDS, RunContext
 from outlay.protocols.node import In, Node, Out
 
@@ -24,6 +25,17 @@ class Detached(Pattern[In, Out]):
     `Result.skipped`. It works while later stages do. Once the run has its answer it gets `grace` seconds more, and is
     then cut off (`RunContext.detach` has the details).
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="beside everything that comes after it",
+        cost="that of its node",
+        best_when="nobody needs its output for the answer: logging, analysis",
+        worst_when="it takes longer than the flow: it is cut off `grace` seconds after the answer",
+        ends="at once; its node when it is done or cut off",
+        failed_member=Consequence("goes on", "a line in `.skipped`; the answer is as it would have been"),
+        at_budget=Consequence("goes on", "not run, which `.skipped` says; the answer is as it would have been"),
+        at_deadline=Consequence("goes on", "cut off `grace` seconds after the answer; a call under way is in doubt"),
+    )
 
     node: Node[Any, Any]
     grace: float = field(default=GRACE_SECONDS)

@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, Unpack, cast, overload
+from typing import Any, ClassVar, Literal, TypeVar, Unpack, cast, overload
 
 from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
@@ -16,6 +16,7 @@ from outlay.agents.previews import MAX_RESULT_TOKENS, shown
 from outlay.agents.signature import call
 from outlay.errors import ConfigError, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Budgets, Common, Pattern, Step
+from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.plan import ResultList, Results
@@ -74,6 +75,21 @@ class FanOut(Pattern[In, Out]):
     what its one call may cost is set aside from the start, so that a budget stop still ends with an answer. A `merge`
     that is an agent reads a result over `max_result_tokens` by its beginning; the whole is an artifact.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="all at once, or `max_parallel`; wall time is that of the slowest",
+        cost="n calls, and one for `merge`",
+        best_when="parts do not need one another: many items, or many views of one",
+        worst_when="parts build on one another, or one agent could read all of it at once",
+        ends="when all have finished",
+        failed_member=Consequence(
+            "goes on", "left out and skipped; raised below `min_success`, or if `on_error` says so"
+        ),
+        at_budget=Consequence(
+            "best so far", "the results so far; with `merge`, what it makes of them: its call is set aside"
+        ),
+        at_deadline=Consequence("best so far", "the results so far; with `merge` no output, they are in `.partial`"),
+    )
 
     worker: Node[Any, Any] | tuple[Node[Any, Any], ...] = field(default=())
     split: Callable[..., Any] | None = None

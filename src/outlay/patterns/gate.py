@@ -5,13 +5,14 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, Unpack, cast, overload
+from typing import Any, ClassVar, TypeVar, Unpack, cast, overload
 
 from outlay.agents.agent import name_of
 from outlay.agents.content import as_text
 from outlay.errors import OutputInvalid
 from outlay.patterns.critics import as_critics, judge
 from outlay.patterns.pattern import Common, Pattern
+from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 
@@ -31,6 +32,17 @@ class Gate(Pattern[In, Out]):
     work done again with what was wrong, make the stage before a `Refine` with the same critic. `optional=True` makes it
     advice: it is noted in `.skipped`, and the value goes on.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="none: check after check",
+        cost="nothing for checkers, one call for each critic that is an agent",
+        best_when="an output must not go further unseen: before a publication, a payment, the next stage",
+        worst_when="the work should be done again instead (`Refine` with the same check)",
+        ends="when a check is not content, or all are",
+        failed_member=Consequence("error", "a check that cannot be made lets nothing pass; `optional` makes it advice"),
+        at_budget=Consequence("no output", "what was to be checked is in `.partial`"),
+        at_deadline=Consequence("no output", "as at the budget"),
+    )
 
     check: Any
 

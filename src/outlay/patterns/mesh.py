@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, TypeVar, Unpack, cast, overload
+from typing import Any, ClassVar, TypeVar, Unpack, cast, overload
 
 from outlay.agents.agent import Agent
 from outlay.agents.tool import Tool
@@ -19,6 +19,7 @@ from outlay.errors import ConfigError, OutputInvalid, Stopped, TurnLimit
 from outlay.patterns.handoff_tools import ask_tool, check_names, handoff_tool
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
 from outlay.patterns.peers import member_of, peers_of
+from outlay.patterns.profile import Consequence, Profile
 from outlay.patterns.relay import Relay
 from outlay.patterns.retold import retold, tokens_of
 from outlay.protocols.context import RunContext
@@ -49,6 +50,17 @@ class Mesh(Pattern[In, Out]):
     raised. `Result.facts` has the path of the work, who was asked, and how it ended: `answered`, `loop`,
     `max_handoffs`, `failed`, `skipped`, or the reason of a stop.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="none: one has the work; an agent may ask several peers at once",
+        cost="one call a handoff and one a question, beside the answer",
+        best_when="who is competent shows only during the work: support desks, escalation",
+        worst_when="the order is known (a `Pipeline`) or one look tells (a `Router`)",
+        ends="when somebody answers, after `max_handoffs`, or when the same handoff comes round again",
+        failed_member=Consequence("goes on", "the last artifact handed over stands; without one it is raised"),
+        at_budget=Consequence("best so far", "the last artifact handed over"),
+        at_deadline=Consequence("best so far", "the last artifact handed over"),
+    )
 
     agents: Mapping[Node[Any, Any], Sequence[Node[Any, Any]]]
     start: Node[In, Any]

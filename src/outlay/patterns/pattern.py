@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypedDict, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypedDict, TypeVar
 
 from outlay.errors import ConfigError, InDoubt, JournalMismatch, PolicyViolation, Stopped, StoreFailed
+from outlay.patterns.profile import Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.budget import Budget
@@ -44,6 +45,9 @@ class Pattern(Node[In, Out]):
 
     `description` says what it is for where it stands as a tool or under a supervisor.
     """
+
+    #: What docs/patterns.md says of it. A pattern of your own needs none.
+    profile: ClassVar[Profile]
 
     name: str = field(default="", kw_only=True)
     description: str = field(default="", kw_only=True)

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
 from types import UnionType
-from typing import Any, Self, TypeVar, Unpack, cast, get_args, get_origin, overload
+from typing import Any, ClassVar, Self, TypeVar, Unpack, cast, get_args, get_origin, overload
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node
 from outlay.errors import ConfigError, Stopped
 from outlay.patterns.pattern import Budgets, Common, Pattern, Step
+from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 
@@ -38,6 +39,20 @@ class Pipeline(Pattern[In, Out]):
 
     Raises ConfigError where two neighbours are annotated and do not fit.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="none: stage after stage, wall time is their sum",
+        cost="one call a stage",
+        best_when="the steps are known beforehand and each needs the one before",
+        worst_when="an early mistake goes through all later stages unseen (put a `Gate` between)",
+        ends="after the last stage",
+        failed_member=Consequence(
+            "error",
+            "raised, with what was done before in `.partial`; an `optional` stage passes its input on",
+        ),
+        at_budget=Consequence("no output", "the last stage's best if it has one; finished stages are in `.partial`"),
+        at_deadline=Consequence("no output", "as at the budget"),
+    )
 
     stages: tuple[Node[Any, Any], ...] = field(default=())
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Unpack, cast
+from typing import Any, ClassVar, Unpack, cast
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
 from outlay.errors import ConfigError, Stopped
 from outlay.patterns.critics import as_critics, judge
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
+from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.critique import Feedback, Revision
@@ -51,6 +52,17 @@ class Refine(Pattern[In, Out]):
     The best version so far is kept, never a worse later one. After `max_rounds` drafts `fallback` gets the best
     as a Revision; without one it is returned and the result is degraded.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="none: draft, critic, draft",
+        cost="up to 2 × `max_rounds` calls with a transcript that grows; checkers cost nothing",
+        best_when="a program can tell good from bad and say why",
+        worst_when="the critic is the same model with the same blind spots",
+        ends="when all critics are content, or after `max_rounds`: then `fallback`, or the best version, degraded",
+        failed_member=Consequence("goes on", "after a first version the best so far stands; before one it is raised"),
+        at_budget=Consequence("best so far", "the best version so far, or a draft that nobody judged"),
+        at_deadline=Consequence("best so far", "as at the budget"),
+    )
 
     generator: Node[In, Out]
     critic: Any

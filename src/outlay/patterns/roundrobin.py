@@ -5,13 +5,14 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, Unpack, cast, overload
+from typing import Any, ClassVar, Literal, TypeVar, Unpack, cast, overload
 
 from outlay.agents.content import as_text
 from outlay.agents.function import as_node
 from outlay.errors import ConfigError, Stopped, TurnLimit
 from outlay.patterns.condition import Condition, InContext, check_condition, node_in, why_ended
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
+from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.turn import Conversation, Turn
@@ -63,6 +64,17 @@ class RoundRobin(Pattern[In, Out]):
     them. `Result.facts` says how it ended: `stop`, `loop`, `max_turns`, or `silence` where all members were optional
     and skipped.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="none: one speaks at a time",
+        cost="one call a turn, each reading all turns before: input grows with the square of the turns",
+        best_when="each contribution builds on the others': ideas, reviews, drafts of several hands",
+        worst_when="members need not hear each other, and wait in turn all the same",
+        ends="when `stop` says so, after `max_turns`, or when a whole round repeats itself",
+        failed_member=Consequence("goes on", "it loses its turn; a whole round of failures is raised"),
+        at_budget=Consequence("best so far", "the turns so far"),
+        at_deadline=Consequence("best so far", "the turns so far"),
+    )
 
     agents: Sequence[Node[Any, Any]]
     max_turns: int

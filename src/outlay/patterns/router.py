@@ -9,12 +9,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, Unpack, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, Unpack, cast, get_args, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode, as_node
 from outlay.errors import ConfigError, Stopped, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
+from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.routed import Routed
@@ -32,6 +33,17 @@ class Router(Pattern[In, Out]):
 
     Raises ConfigError where the classifier's closed set of labels holds one that leads nowhere.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="none: the classifier, then one route",
+        cost="two calls: a small one, and one that is as small as the input allows",
+        best_when="inputs differ in kind or difficulty, and a cheap look tells them apart",
+        worst_when="labels overlap: a wrong route costs more than the look saves",
+        ends="with the route's answer",
+        failed_member=Consequence("goes on", "`default` takes the input; raised if `on_error` says so"),
+        at_budget=Consequence("no output", "the route's best answer if it has one"),
+        at_deadline=Consequence("no output", "as at the budget"),
+    )
 
     classifier: Node[Any, Any]
     routes: Mapping[str, Node[In, Out]]

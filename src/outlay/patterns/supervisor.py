@@ -6,7 +6,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar, Unpack
+from typing import Any, ClassVar, TypeVar, Unpack
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
@@ -15,6 +15,7 @@ from outlay.errors import ConfigError, DeadlineExceeded, PlanInvalid, Stopped
 from outlay.patterns.contradictions import contradictions_of, with_opinions
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
 from outlay.patterns.planning import problems_of, setbacks, shown_the_workers
+from outlay.patterns.profile import Consequence, Profile
 from outlay.patterns.subtasks import Work
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
@@ -46,6 +47,17 @@ class Supervisor(Pattern[In, Out]):
     there as its opinion. A result over `max_result_tokens` is passed on by its beginning, and kept as an artifact
     (give its reader `tools=[read_artifact]`); `tokens_by_worker` in the facts says about how much each worker gave.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="subtasks start as soon as what they depend on is done; wall time is the longest chain",
+        cost="2 + subtasks calls; each further round one plan and its subtasks",
+        best_when="the parts are known only once the goal is seen, and most of them stand alone",
+        worst_when="small goals: planning and putting together cost two calls that one agent does not need",
+        ends="with the synthesis, after at most `max_rounds` plans",
+        failed_member=Consequence("goes on", "named to the synthesizer as failed; what depends on it is not run"),
+        at_budget=Consequence("answer", "the synthesizer puts together what is there: its call is set aside"),
+        at_deadline=Consequence("no output", "results of subtasks are in `.partial`"),
+    )
 
     planner: Node[Any, Any]
     workers: Sequence[Node[Any, Any]]

@@ -11,13 +11,14 @@ import asyncio
 import typing
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Unpack
+from typing import Any, ClassVar, TypeVar, Unpack
 
 from outlay.agents.content import as_text
 from outlay.agents.function import as_node
 from outlay.agents.signature import call
 from outlay.errors import ConfigError, OutlayError, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
+from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
 from outlay.values.ballots import Ballots, Candidate, as_key
@@ -44,6 +45,17 @@ class Vote(Pattern[In, Out]):
     the rest could not have changed it. Facts: `votes` by key, `winner`, `margin` (votes ahead of the next key),
     `agreement` (the winner's share of the votes cast: 1.0 where all agree), `asked` and `saved` samples.
     """
+
+    profile: ClassVar[Profile] = Profile(
+        parallelism="as many at once as could settle it; all n without `early_stop`",
+        cost="n/2 to n calls, all n without `early_stop`",
+        best_when="answers are short and comparable, and one is right more often than not",
+        worst_when="members are wrong in the same way, or one of them is much better than the rest",
+        ends="when the rest could not change the winner, or after n samples",
+        failed_member=Consequence("goes on", "left out and named in `.skipped`; raised where no answer is left"),
+        at_budget=Consequence("best so far", "the leader so far"),
+        at_deadline=Consequence("best so far", "the leader so far"),
+    )
 
     worker: Node[In, Out]
     n: int

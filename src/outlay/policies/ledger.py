@@ -60,6 +60,7 @@ class Account:
     __slots__ = (
         "alerts",
         "aside",
+        "aside_calls",
         "aside_tokens",
         "budget",
         "calls",
@@ -88,6 +89,7 @@ class Account:
         self.held = ZERO
         self.aside = ZERO
         self.aside_tokens = 0
+        self.aside_calls = 0
         self.tokens = 0
         self.held_tokens = 0
         self.calls = 0
@@ -155,7 +157,7 @@ class Account:
 
     @property
     def calls_left(self) -> int | None:
-        return None if self.calls_limit is None else self.calls_limit - self.calls
+        return None if self.calls_limit is None else self.calls_limit - self.calls - self.aside_calls
 
     @property
     def share_used(self) -> Decimal:
@@ -176,6 +178,8 @@ class Hold:
     open: bool = True
     #: What the full output cap did not fit, where it was clipped.
     clipped: Refusal | None = None
+    #: Of a finishing reserve: the calls that it keeps free.
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,16 +264,19 @@ class Ledger:
 
     def set_aside(self, chain: Sequence[Account], ask: Ask) -> Hold:
         """A finishing reserve: what `ask` could cost, at most half of what is left, so that work can still be done."""
-        usd, tokens = ask.worst_usd(ask.output_tokens), ask.input_tokens + ask.output_tokens
+        usd, tokens, calls = ask.worst_usd(ask.output_tokens), ask.input_tokens + ask.output_tokens, 1
         for account in chain:
             if account.usd_left is not None:
                 usd = min(usd, max(account.usd_left, ZERO) / 2)
             if account.tokens_left is not None:
                 tokens = min(tokens, max(account.tokens_left, 0) // 2)
+            if account.calls_left is not None:
+                calls = min(calls, max(account.calls_left, 0) // 2)
         for account in chain:
             account.aside += usd
             account.aside_tokens += tokens
-        return Hold(chain, usd, tokens, ask.output_tokens)
+            account.aside_calls += calls
+        return Hold(chain, usd, tokens, ask.output_tokens, calls=calls)
 
     def put_back(self, aside: Hold) -> None:
         """Give an unused finishing reserve back."""
@@ -295,6 +302,11 @@ class Ledger:
             account.doubt += hold.usd
             account.tokens += hold.tokens
         return self._after(hold.chain)
+
+    def give_up(self, hold: Hold) -> None:
+        """The call does not start after all: as if it had not been asked for."""
+        self._undo(hold)
+        self._pump()
 
     def release(self, hold: Hold) -> None:
         """The call surely cost nothing."""
@@ -359,6 +371,7 @@ class Ledger:
         for account in aside.chain:
             account.aside -= aside.usd
             account.aside_tokens -= aside.tokens
+            account.aside_calls -= aside.calls
 
     def _must_queue(self, chain: Sequence[Account]) -> bool:
         """Has somebody who waits on one of these accounts been overtaken often enough?"""
@@ -428,7 +441,7 @@ def _fits(chain: Sequence[Account], usd: Decimal, tokens: int) -> bool:
             return False
         if account.tokens_left is not None and tokens > account.tokens_left:
             return False
-        if account.calls_limit is not None and account.calls >= account.calls_limit:
+        if account.calls_left is not None and account.calls_left <= 0:
             return False
     return True
 
@@ -436,7 +449,7 @@ def _fits(chain: Sequence[Account], usd: Decimal, tokens: int) -> bool:
 def _short_of(chain: Sequence[Account], usd: Decimal, tokens: int, *, live: bool) -> Refusal | None:
     """What would still be missing once all live holds are back (`live=True`: counting them as gone for good)."""
     for account in chain:
-        if account.calls_limit is not None and account.calls >= account.calls_limit:
+        if account.calls_left is not None and account.calls_left <= 0:
             return Refusal(account, "calls", 1, 0)
         if account.usd_left is not None:
             left = account.usd_left if live else account.usd_left + account.held
@@ -453,7 +466,7 @@ def _affordable(chain: Sequence[Account], ask: Ask) -> int:
     """The largest output cap that fits everywhere now, -1 where not even the input does."""
     cap = ask.output_tokens
     for account in chain:
-        if account.calls_left == 0:
+        if account.calls_left is not None and account.calls_left <= 0:
             return -1
         if account.usd_left is not None and ask.price is not None:
             cap = min(cap, ask.price.output_tokens_for(account.usd_left, ask.input_tokens))

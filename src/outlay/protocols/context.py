@@ -191,7 +191,12 @@ class RunContext(Protocol[Deps]):
         default: str | None = None,
         deadline: float | None = None,
     ) -> str:
-        """Ask a human. Without anybody to ask, the branch parks and the run ends as `approval`."""
+        """Ask a human: `on_ask` of the run, or whoever decides the item in the inbox of its store; until then the
+        branch parks, and the run suspends as `approval` when nothing else is left to do.
+
+        After `deadline` seconds of real time, parked or not, the answer is `default`. Raises TimeoutError where there
+        is none, and PermissionError where the question was denied.
+        """
         ...
 
     def emit(self, name: str, **data: Any) -> None:
@@ -223,8 +228,11 @@ class RunContext(Protocol[Deps]):
         """The Tools that the pattern around this agent gave it beside its own, for this conversation only."""
         ...
 
-    def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
-        """The model that an agent's `model=` stands for in this run. Raises ConfigError for an unknown one."""
+    def model(self, agent: str, choice: str | Model, offline: Any = None, *, spare: bool = False) -> Model:
+        """The model that an agent's `model=` stands for in this run; `spare`, one of its `fallback=`.
+
+        Raises ConfigError for an unknown one.
+        """
         ...
 
     def price(self, model: Model) -> Price | None:
@@ -238,12 +246,14 @@ class RunContext(Protocol[Deps]):
         *,
         least_output_tokens: int | None = None,
         max_input_tokens: int | None = None,
+        fallback: Sequence[Model] = (),
     ) -> ModelResponse:
         """One logical call on the path of SEMANTICS 3: reserved, retried, settled and recorded.
 
         The output cap may be clipped to what is left, down to `least_output_tokens` (None: to a quarter, and not
         below this agent's longest answer so far); an input over
-        `max_input_tokens` is refused before it is paid for. Raises ModelError, Stopped.
+        `max_input_tokens` is refused before it is paid for. Where the model fails, each `fallback` is asked in turn, on
+        the same path and at its own price. Raises ModelError, Stopped.
         """
         ...
 

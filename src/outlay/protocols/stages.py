@@ -28,11 +28,40 @@ class Memory(Protocol):
 
 
 class Breaker(Protocol):
+    """Whether a model is worth asking, for all runs that share it."""
+
     def admit(self, model: Model, now: float) -> None:
-        """Raises Overloaded while the circuit is open."""
+        """Raises Overloaded, which is not retryable, while the circuit is open."""
         ...
 
-    def record(self, model: Model, error: ModelError | None, now: float) -> None: ...
+    def passes(self, model: Model) -> bool:
+        """Is the circuit closed? Asked before a call waits for another attempt."""
+        ...
+
+    def record(self, model: Model, error: ModelError | None, sent: float, now: float) -> Turned | None:
+        """What became of an attempt that began at `sent`; what that did to the circuit, if anything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A circuit opened or closed. `target` is what users call the model, `reason` the last failure."""
+
+    target: str
+    state: str
+    reason: str
+
+
+class Retries(Protocol):
+    """How often a provider may be tried again, over all runs that share it."""
+
+    def first(self, model: Model, now: float) -> None:
+        """A call's first attempt begins."""
+        ...
+
+    def again(self, model: Model, error: ModelError, now: float) -> bool:
+        """May a call that failed with this be tried again? Counted if so."""
+        ...
 
 
 class Permits(Protocol):
@@ -50,3 +79,4 @@ class Stages:
     cache: Memory | None = None
     breaker: Breaker | None = None
     permits: Permits | None = None
+    retries: Retries | None = None

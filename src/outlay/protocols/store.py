@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from outlay.protocols.documents import Documents
+from outlay.protocols.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Fence:
     version: int
 
 
-class Store(Documents, Protocol):
+class Store(Documents, Upkeep, Protocol):
     """Appends are enqueued and return at once, in one order; `flush` waits until everything before it is durable.
 
     A failed commit fails every waiter and every later call with the same error; nothing is retried silently.

@@ -1,4 +1,5 @@
-"""Alerts of budgets and caches: an event, and whoever listens; by default a line on stderr."""
+"""Alerts: a budget that runs out, a cache that is not read, a provider that does not answer. An event, and whoever
+listens; by default a line on stderr."""
 
 from __future__ import annotations
 
@@ -7,12 +8,14 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from outlay.events.records import BudgetAlert, CacheAlert
+from outlay.analysis.text import one_line
+from outlay.events.records import BudgetAlert, CacheAlert, CircuitChanged
 from outlay.policies.ledger import Alert
 from outlay.runtime.recorder import Recorder
 from outlay.values.money import show_limit, show_usd
 
 log = logging.getLogger("outlay")
+#: Takes a BudgetAlert, a CacheAlert or a CircuitChanged.
 OnAlert: TypeAlias = Callable[[Any], Any]
 
 
@@ -29,32 +32,38 @@ def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callabl
             spent=found.spent,
             limit=found.limit,
         )
-        _heard(recorder, on_alert)
+        event = recorder.events[-1]
+        assert isinstance(event, BudgetAlert)
+        tell(on_alert, event)
 
     return alert
 
 
-def alert_of_cache(
-    recorder: Recorder, on_alert: OnAlert | None, path: str, agent: str, model: str, text: str, expected: int = 0
-) -> None:
-    """An agent's prompt cache does not do what was expected of it."""
-    if not recorder.sealed:
-        recorder.emit(CacheAlert, path, agent=agent, model=model, text=text, expected=expected)
-        _heard(recorder, on_alert)
-
-
-def _heard(recorder: Recorder, on_alert: OnAlert | None) -> None:
-    event = recorder.events[-1]
-    assert isinstance(event, BudgetAlert | CacheAlert)
+def tell(on_alert: OnAlert | None, event: BudgetAlert | CacheAlert | CircuitChanged) -> None:
+    """Hand an alert to whoever listens."""
     try:
         (on_alert or _alert_on_stderr)(event)
     except Exception:  # a broken listener must not lose the call that set it off
         log.warning("an on_alert listener raised", exc_info=True)
 
 
-def _alert_on_stderr(alert: BudgetAlert | CacheAlert) -> None:
-    if isinstance(alert, CacheAlert):
-        print(f"outlay: prompt cache of {alert.agent}: {alert.text}", file=sys.stderr)  # noqa: T201 - as below
+def alert_text(event: CacheAlert | CircuitChanged) -> str:
+    """An alert for people."""
+    if isinstance(event, CacheAlert):
+        return f"prompt cache of {one_line(event.agent)}: {one_line(event.text, 200)}"
+    return circuit_text(event)
+
+
+def circuit_text(event: CircuitChanged) -> str:
+    """A circuit that turned, for people."""
+    if event.state == "closed":
+        return f"{event.target} answers again"
+    return f"{event.target} does not answer and is left alone for a while ({event.reason})"
+
+
+def _alert_on_stderr(alert: BudgetAlert | CacheAlert | CircuitChanged) -> None:
+    if not isinstance(alert, BudgetAlert):
+        print(f"outlay: {alert_text(alert)}", file=sys.stderr)  # noqa: T201
         return
     if alert.resource == "usd":
         amount = f"{show_usd(alert.spent)} of {show_limit(alert.limit)}"

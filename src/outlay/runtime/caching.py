@@ -11,20 +11,19 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
-from outlay.events.records import Decision
+from outlay.events.records import CacheAlert, Decision
 from outlay.policies.cache_plan import MOST_MARKS, Planned, Segment, plan_cache
 from outlay.policies.prefix_change import first_change
 from outlay.policies.reuse import Turns, further_turns
 from outlay.protocols.caching import Caching
 from outlay.protocols.model import Model
-from outlay.runtime.alerts import alert_of_cache
 from outlay.runtime.prefixes import CHARACTERS_PER_TOKEN, MOST_MISSES, Prefixes, Provider, Writer, chain, characters
 from outlay.runtime.prefixes import prefixes as known_prefixes
 from outlay.runtime.state import RunState
 from outlay.values.caching import SECONDS, CachePlan, CacheTerms, Life, Mark
-from outlay.values.price import Price, Rates
+from outlay.values.price import Rates
 from outlay.values.request import ModelRequest, ModelResponse, Prelude
 from outlay.values.transcript import Transcript
 
@@ -40,10 +39,11 @@ _MOST_CHANGES: Final = 2
 _LOOK_BACK: Final = 24
 
 
-def visit(run: RunState, model: Model, request: ModelRequest, key: str, price: Price | None) -> Visit | None:
+def visit(run: RunState, model: Model, request: ModelRequest, key: str) -> Visit | None:
     """This call's dealings with the prompt cache, None where its provider has none that we steer."""
     if not isinstance(model, Caching) or (terms := model.caching(request)) is None:
         return None
+    price = run.directory.price(model)
     return Visit(run, model, terms, request, key, None if price is None else price.rates)
 
 
@@ -327,7 +327,7 @@ class Visit:
         run.recorder.emit(Decision, request.path, about="prefix_changed", data=data)
         if row == _MOST_CHANGES:
             text = f"its prompt is another one with every call, so nothing can be read: {change}"
-            alert_of_cache(run.recorder, run.on_alert, request.path, request.agent, self._model.id, text)
+            _alert(run, request.path, agent=request.agent, model=self._model.id, text=text)
 
 
 def tell_of_missed_reads(run: RunState, path: str) -> None:
@@ -335,7 +335,16 @@ def tell_of_missed_reads(run: RunState, path: str) -> None:
     for (agent, model), (calls, read) in run.cache_reads.items():
         if not read:
             text = f"nothing was read, {calls:,} call{'s' if calls > 1 else ''} should have"
-            alert_of_cache(run.recorder, run.on_alert, path, agent, model, text, calls)
+            _alert(run, path, agent=agent, model=model, text=text, expected=calls)
+
+
+def _alert(run: RunState, path: str, **facts: Any) -> None:
+    if run.recorder.sealed:
+        return
+    run.recorder.emit(CacheAlert, path, **facts)
+    event = run.recorder.events[-1]
+    if run.warn is not None and isinstance(event, CacheAlert):
+        run.warn(event)
 
 
 def _turns_taken(request: ModelRequest) -> int:

@@ -9,8 +9,7 @@ One layer retries, and it is this one: each attempt reserves anew, is counted, a
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -21,17 +20,28 @@ from outlay.errors import (
     DeadlineExceeded,
     ModelError,
     OutputTruncated,
+    Refused,
     Stopped,
+    one_line,
 )
-from outlay.events.records import CallFailed, CallFinished, CallStarted, Decision, Overrun, Retracted, TextDelta
+from outlay.events.records import (
+    CallFailed,
+    CallFinished,
+    CallStarted,
+    CircuitChanged,
+    Decision,
+    Overrun,
+    Retracted,
+    TextDelta,
+)
 from outlay.policies.ledger import RESOURCES, Ask, Hold
 from outlay.protocols.model import Model
+from outlay.protocols.stages import Breaker
 from outlay.runtime.asking import raise_of
 from outlay.runtime.budgets import Chain, exhausted
 from outlay.runtime.caching import Visit, visit
-from outlay.runtime.identity import digest
+from outlay.runtime.request_facts import call_key, foreign_blocks, largest_segments, request_hash
 from outlay.runtime.state import RunState
-from outlay.values.content import ProviderBlock
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.stored import dump, is_whole
@@ -47,7 +57,7 @@ class Call:
     """One logical call: its identity, its reservations, its attempts."""
 
     __slots__ = (
-        "_before",
+        "_attempts",
         "_chain",
         "_deadline",
         "_finish",
@@ -82,10 +92,10 @@ class Call:
         self._purpose = "finish" if finish is not None else "work"
         self._spare = spare
         self._streamed = False
-        #: What it has to do with the provider's prompt cache.
+        #: What this attempt has to do with its provider's prompt cache.
         self._visit: Visit | None = None
-        #: Attempts of an earlier leg of this run.
-        self._before = 0
+        #: So far, those of earlier legs of this run and of other models included.
+        self._attempts = 0
 
     def again(self, event: CallFinished) -> ModelResponse:
         """The answer that an earlier leg of the run paid for."""
@@ -102,30 +112,46 @@ class Call:
     def resend(self, record: Record) -> None:
         """The call was begun in an earlier leg: its attempts go on counting. One without an end is sent again, and
         the provider may bill both."""
-        self._before = record.attempts
+        self._attempts = record.attempts
         if record.in_doubt:
             data = {"model": self._model.id, "attempt": record.attempts + 1}
             self._run.recorder.emit(Decision, self._request.path, about="sent_again", data=data)
 
     async def answer(
-        self, least_output_tokens: int | None, max_input_tokens: int | None, draw: Callable[[], float]
+        self,
+        least_output_tokens: int | None,
+        max_input_tokens: int | None,
+        draw: Callable[[], float],
+        fallback: Sequence[Model] = (),
     ) -> ModelResponse:
-        """The model's answer. Raises ModelError, Stopped, UnpricedModel, PolicyViolation."""
-        run, stages = self._run, self._run.stages
+        """The model's answer, or that of the first `fallback` that gives one.
+
+        Raises ModelError, Stopped, UnpricedModel, PolicyViolation.
+        """
+        stages = self._run.stages
         for memory in (stages.journal, stages.cache):
             if memory is not None and (known := await memory.find(self._key, self._request)) is not None:
                 return known
-        self._visit = visit(run, self._model, self._request, self._key, run.directory.price(self._model))
-        try:
-            return await self._answered(least_output_tokens, max_input_tokens, draw)
-        finally:
-            if self._visit is not None:
-                self._visit.leave()
+        spare = _others(self._model, fallback)
+        while True:
+            self._visit = visit(self._run, self._model, self._request, self._key)
+            try:
+                response = await self._tried(least_output_tokens, max_input_tokens, draw)
+                break
+            except ModelError as error:
+                self._fall_back(error, next(spare, None))
+            finally:
+                if self._visit is not None:
+                    self._visit.leave()
+        for memory in (stages.journal, stages.cache):
+            if memory is not None:
+                await memory.remember(self._key, self._request, response)
+        return response
 
-    async def _answered(
+    async def _tried(
         self, least_output_tokens: int | None, max_input_tokens: int | None, draw: Callable[[], float]
     ) -> ModelResponse:
-        """Attempt after attempt, until one is answered."""
+        """One model's answer, in as many attempts as it is worth."""
         run, stages = self._run, self._run.stages
         price = run.directory.price(self._model)
         bound = await self._input_bound(max_input_tokens)
@@ -144,8 +170,11 @@ class Call:
             if run.closed is not None:  # it ended while this call waited in line
                 run.budgets.release(hold)
                 raise run.closed
+            if attempt == 1 and stages.retries is not None:
+                stages.retries.first(self._model, run.loop.time())
+            self._attempts += 1
             try:
-                response = await run.flight.shielded(self._attempt, self._before + attempt, price, hold, bound)
+                response = await run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
             except ModelError as error:
                 delay = self._retry_delay(error, attempt, draw)
                 if delay is None:
@@ -154,10 +183,19 @@ class Call:
                 continue
             if response.stop == "length" and hold.output_tokens < self._request.max_output_tokens:
                 raise self._cut_short(hold)
-            for memory in (stages.journal, stages.cache):
-                if memory is not None:
-                    await memory.remember(self._key, self._request, response)
             return response
+
+    def _fall_back(self, error: ModelError, model: Model | None) -> None:
+        """Go on with another model. Raises the error where there is none, or where one would not be asked for it: a
+        refusal is an answer, and the run may be over."""
+        run = self._run
+        if model is None or run.closed is not None or isinstance(error, Refused | OutputTruncated):
+            raise error
+        if self._deadline is not None and run.loop.time() >= self._deadline:
+            raise error
+        data = {"from": self._model.id, "to": model.id, "after": one_line(error)}
+        run.recorder.emit(Decision, self._request.path, about="fallback", data=data)
+        self._model = model
 
     async def _input_bound(self, most: int | None) -> int:
         """The upper bound of the input; refused where it is over the agent's own limit."""
@@ -243,7 +281,7 @@ class Call:
             if hold.output_tokens < request.max_output_tokens:
                 request = _with_cap(request, hold.output_tokens)
             recorder.keep(request.transcript, request.prelude)
-            if left_out := _foreign_blocks(request, model):
+            if left_out := foreign_blocks(request, model):
                 recorder.emit(Decision, request.path, about="dropped_blocks", data={"model": model.id} | left_out)
             recorder.emit(
                 CallStarted,
@@ -328,7 +366,7 @@ class Call:
         if run.stages.permits is not None and response.limits is not None:
             run.stages.permits.learn(self._model, response.limits)
         if run.stages.breaker is not None:
-            run.stages.breaker.record(self._model, None, run.loop.time())
+            self._tell_breaker(run.stages.breaker, None, run.loop.time() - seconds)
 
     def _failed(
         self, error: BaseException, attempt: int, hold: Hold, sent: float | None, price: Price | None
@@ -370,9 +408,21 @@ class Call:
         if self._streamed:
             run.recorder.emit(Retracted, request.path, reason=f"{type(raised).__name__}: the attempt failed")
             self._streamed = False
-        if run.stages.breaker is not None and isinstance(error, ModelError):
-            run.stages.breaker.record(self._model, error, run.loop.time())
+        if run.stages.breaker is not None and isinstance(error, ModelError) and sent is not None:
+            self._tell_breaker(run.stages.breaker, error, sent)
         return raised
+
+    def _tell_breaker(self, breaker: Breaker, error: ModelError | None, sent: float) -> None:
+        run = self._run
+        turned = breaker.record(self._model, error, sent, run.loop.time())
+        if turned is None:
+            return
+        run.recorder.emit(
+            CircuitChanged, self._request.path, target=turned.target, state=turned.state, reason=turned.reason
+        )
+        event = run.recorder.events[-1]
+        if run.warn is not None and isinstance(event, CircuitChanged):
+            run.warn(event)
 
     def _retry_delay(self, error: ModelError, attempt: int, draw: Callable[[], float]) -> float | None:
         run = self._run
@@ -380,6 +430,8 @@ class Call:
             return None
         left = None if self._deadline is None else self._deadline - run.loop.time()
         delay = run.retry.delay(error, attempt, draw(), left)
+        if delay is not None and not self._worth_a_retry(error):
+            return None
         if delay is not None:
             run.recorder.emit(
                 Decision,
@@ -390,6 +442,16 @@ class Call:
         elif attempt > 1:
             error.hint = error.hint or f"gave up after {attempt} attempts"
         return delay
+
+    def _worth_a_retry(self, error: ModelError) -> bool:
+        """Would the provider be helped or hurt by another attempt?"""
+        breaker, retries = self._run.stages.breaker, self._run.stages.retries
+        if breaker is not None and not breaker.passes(self._model):
+            return False
+        if retries is None or retries.again(self._model, error, self._run.loop.time()):
+            return True
+        error.hint = error.hint or "many calls to this provider fail, so they are not tried again for a while"
+        return False
 
     def _stream(self, text: str) -> None:
         self._streamed = True
@@ -406,45 +468,13 @@ class Call:
         return self._run.stopped(stop)
 
 
-def call_key(place: str, scope: bytes, what: bytes, n: int) -> str:
-    """The identity of an effect in its run: where it stands (node path and scope), input hash, how often before.
-
-    Readable in parts, so that a resumed run can say what stood in the place of a changed effect.
-    """
-    return f"{digest(place.encode(errors='surrogatepass'), scope).hex()}-{what.hex()}-{n}"
-
-
-def request_hash(model: Model, request: ModelRequest) -> bytes:
-    """The logical request: what was asked for, never what the runtime made of it at the moment (SEMANTICS 1)."""
-    return digest(
-        request.agent.encode(),
-        model.id.encode(),
-        request.transcript.head,
-        request.prelude.digest,
-        request.settings.key,
-        request.max_output_tokens.to_bytes(8, "big"),
-    )
-
-
-def _foreign_blocks(request: ModelRequest, model: Model) -> dict[str, int]:
-    """The provider-only blocks of the last answer that `model` will not be sent, by kind (SEMANTICS 6).
-
-    The last answer is enough: it is another provider's in the one call that follows the change.
-    """
-    for link in request.transcript.links():
-        message = link.message
-        if message is not None and message.role == "assistant":
-            blocks = [p for p in message.parts if isinstance(p, ProviderBlock) and p.dialect != model.dialect]
-            return dict(Counter(f"{block.dialect} {block.kind}" for block in blocks))
-    return {}
-
-
-def largest_segments(request: ModelRequest, most: int = 3) -> list[tuple[str, int]]:
-    """The parts of a request with their sizes in bytes, largest first."""
-    found = [(f"instructions {i + 1}", len(text.encode())) for i, text in enumerate(request.system)]
-    found += [(f"tool {tool.name}", len(tool.schema) + len(tool.description)) for tool in request.tools]
-    found += [(f"message {i + 1} ({m.role})", len(m.canonical)) for i, m in enumerate(request.messages)]
-    return sorted(found, key=lambda item: -item[1])[:most]
+def _others(model: Model, fallback: Sequence[Model]) -> Iterator[Model]:
+    """The models to go on with, each once: a replacement may stand for several."""
+    tried = [model]
+    for other in fallback:
+        if all(other is not one for one in tried):
+            tried.append(other)
+            yield other
 
 
 def deadline_exceeded(path: str, seconds: float | None = None) -> DeadlineExceeded:
@@ -465,4 +495,4 @@ def _with_cap(request: ModelRequest, cap: int) -> ModelRequest:
     return replace(request, max_output_tokens=cap, clipped=True)
 
 
-__all__ = ["Call", "call_key", "deadline_exceeded", "largest_segments", "request_hash"]
+__all__ = ["Call", "call_key", "deadline_exceeded", "request_hash"]

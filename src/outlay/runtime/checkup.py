@@ -20,6 +20,7 @@ from outlay.protocols.node import Node
 from outlay.runtime.directory import Directory, default_prices
 from outlay.runtime.prefixes import CHARACTERS_PER_TOKEN, chain
 from outlay.runtime.preflight import check, walk
+from outlay.stores.memory import MemoryStore
 from outlay.values.caching import Mark
 from outlay.values.request import ModelRequest
 from outlay.values.transcript import EMPTY
@@ -86,7 +87,7 @@ def checkup(root: Node[Any, Any], lane: Literal["live", "offline"] = "live", run
 
 def _ready(root: Node[Any, Any], directory: Directory, lane: str) -> Finding:
     try:
-        check(root, directory, ())
+        check(root, directory, (), MemoryStore())  # a command has a store
     except ConfigError as error:
         return Finding("setting", "broken", error.message, next=error.hint)
     return Finding("setting", "ok", "names, models and settings fit", f"to run {lane}")

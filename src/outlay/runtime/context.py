@@ -140,8 +140,8 @@ class Context(Effects):
         except (Exception, SystemExit) as error:
             over = child._deadline is not None and self._run.loop.time() >= child._deadline
             self._skipped(child, "detached, and its time is up" if over else "detached, and it failed", error)
-            self._run.handled(child.path, 0)
         finally:
+            self._run.handled(child.path, 0)  # a stop that it caught itself is not the run's either
             self._family._running -= 1
 
     def _keyed(self, place: str, key: str) -> Scope:
@@ -212,6 +212,7 @@ class Context(Effects):
                 self.parent.finished.extend(self.finished)
             if self._finish is not None and (self.parent is None or self._finish is not self.parent._finish):
                 state.budgets.ledger.put_back(self._finish)
+        self._remember()
         if self.parent is not None:
             self.parent.finished.append((self.path, output))
             if gained := self._tool_results[self._inherited :]:

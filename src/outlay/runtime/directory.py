@@ -36,24 +36,28 @@ class Directory:
         self.book = book
         self.used_offline = False
         #: With the choice and the stand-in beside the model, so that their ids stay theirs.
-        self._resolved: dict[tuple[str, str | int, int], tuple[Model, Any, Any]] = {}
+        self._resolved: dict[tuple[str, str | int, int, bool], tuple[Model, Any, Any]] = {}
         self._prices: dict[int, tuple[Model, Price | None]] = {}
 
-    def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
-        """The model of an agent in this run. Raises ConfigError for one that is unknown or has no stand-in."""
-        key = (agent, choice if isinstance(choice, str) else id(choice), id(offline))
+    def model(self, agent: str, choice: str | Model, offline: Any = None, *, spare: bool = False) -> Model:
+        """The model of an agent in this run; of its `fallback=`, where it is a `spare`.
+
+        Raises ConfigError for one that is unknown or has no stand-in.
+        """
+        key = (agent, choice if isinstance(choice, str) else id(choice), id(offline), spare)
         found = self._resolved.get(key)
         if found is None:
-            found = self._resolved[key] = (self._find(agent, choice, offline), choice, offline)
+            found = self._resolved[key] = (self._find(agent, choice, offline, spare), choice, offline)
         return found[0]
 
-    def _find(self, agent: str, choice: str | Model, offline: Any) -> Model:
+    def _find(self, agent: str, choice: str | Model, offline: Any, spare: bool) -> Model:
         replacements = self.replacements
         if replacements == "offline":
             return self._stand_in(agent, choice, offline)
         if isinstance(replacements, Mapping):
             name = choice if isinstance(choice, str) else choice.id
-            for asked in (agent, name, "*"):
+            # what replaces an agent's model does not replace the spare one, unless nothing else is said
+            for asked in (name, agent, "*") if spare else (agent, name, "*"):
                 if asked in replacements:
                     choice = replacements[asked]
                     break

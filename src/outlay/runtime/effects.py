@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.runtime.asking import HAPPENED, answer_to, approval_of, denial, doubt_about
 from outlay.runtime.call import Call, request_hash
+from outlay.runtime.difference import difference
 from outlay.runtime.identity import current_scope, digest, segment
 from outlay.runtime.journaled import known, outcome
 from outlay.runtime.pending import Pending
@@ -60,6 +62,7 @@ class Effects(Place):
         *,
         least_output_tokens: int | None = None,
         max_input_tokens: int | None = None,
+        fallback: Sequence[Model] = (),
     ) -> ModelResponse:
         state = self._run
         if state.stages.policy is not None:
@@ -67,11 +70,15 @@ class Effects(Place):
         key = self._identity(request_hash(model, request))
         call = Call(state, model, request, key, self._chain, self.deadline, self._finish, self._spare)
         with state.branches.here(), state.parking.working(), outcome(state, key, self.path):
-            if state.replay is not None and (before := await known(state, key, self.path, f"a call of {model.id}")):
+            before = None
+            if state.replay is not None:
+                differs = partial(difference, state.recorder.store, model=model, request=request)
+                before = await known(state, key, self.path, f"a call of {model.id}", differs)
+            if before is not None:
                 if isinstance(before.event, CallFinished):
                     return call.again(before.event)
                 call.resend(before)
-            return await call.answer(least_output_tokens, max_input_tokens, self._jitter)
+            return await call.answer(least_output_tokens, max_input_tokens, self._jitter, fallback)
 
     async def call_tool(self, effect: ToolEffect) -> Any:
         state = self._run

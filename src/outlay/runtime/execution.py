@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 from outlay.agents.agent import Agent
@@ -19,12 +20,15 @@ from outlay.events.records import RunFinished, RunResumed, RunStarted
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.node import Node
-from outlay.runtime.alerts import alert_to
+from outlay.protocols.store import Fence
+from outlay.runtime.alerts import alert_to, tell
 from outlay.runtime.asking import close_items, forget_budgets
 from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree, accounts_for
 from outlay.runtime.caching import tell_of_missed_reads
 from outlay.runtime.context import Context
+from outlay.runtime.conversations import Conversations
+from outlay.runtime.conversations import read as conversations_of
 from outlay.runtime.directory import transport
 from outlay.runtime.failures import cause_of
 from outlay.runtime.flatten import flatten, precedence
@@ -35,12 +39,15 @@ from outlay.runtime.inbox import Inbox, distinct
 from outlay.runtime.limits import recorded
 from outlay.runtime.ownership import ownership_in
 from outlay.runtime.parking import Parking
-from outlay.runtime.recall import Past, recall
+from outlay.runtime.recall import Past, check_kept, recall
 from outlay.runtime.recorder import Recorder
 from outlay.runtime.replay import Replay
 from outlay.runtime.result import Result
+from outlay.runtime.session import Session, in_session, session_of, turn_of
+from outlay.runtime.session import check as check_session
 from outlay.runtime.shape import shape_of
 from outlay.runtime.state import RunState
+from outlay.runtime.unsettled import unsettled
 from outlay.values.budget import Budget
 from outlay.values.label import TRUSTED, Label, Labelled
 from outlay.values.stored import content_digest
@@ -62,29 +69,46 @@ async def execute(
     streaming: bool = False,
     strict: bool = False,
     branch: Past | None = None,
+    session: str | None = None,
 ) -> Result[Any]:
     """Run `root` on one input, with budgets of its own beside those of the host. A run that is in the store goes on,
-    one that is over gives what it gave. `branch` is what a fork shares with the run that it branches off.
+    one that is over gives what it gave. `branch` is what a fork shares with the run that it branches off. A run of a
+    session waits until nobody else is at it.
 
     Raises what `run` raises.
     """
     value, label = _unlabelled(input)
+    check_session(session, host.store, history, root)
     leg = Leg(_checked_id(run_id), seed, history or EMPTY, streaming, strict, branch)
     if host.store is None:
         return await _work(host, root, value, label, limits, leg)
     past = None if run_id is None else await recall(host.store, leg.run_id)
     if past is not None:
         _check_input(past, value)
+        session = session_of(past, session)
         leg = replace(leg, past=past)
-        if past.is_over:
-            return _as_stored(await _work(host, root, value, label, limits, leg), past, root)
+    over = past is not None and past.is_over
+    if leg.past is not None and leg.past.conversation and (over or session is None):
+        leg = replace(leg, conversations=await conversations_of(host.store, leg.past.conversation))
+    if past is not None and past.is_over:
+        return _as_stored(await _work(host, root, value, label, limits, leg), past, root)
     wall = wall_clock(asyncio.get_running_loop())
     ownership = ownership_in(host.store)
     if past is not None and past.journal.finished is None:
         await ownership.check_free(leg.run_id, past.journal.owner, wall)
     owner = await ownership.begin(leg.run_id, wall)
     try:
-        return await _work(host, root, value, label, limits, replace(leg, owner=owner))
+        fence = await ownership.take_over(leg.run_id) if past is not None and past.events else None
+        own = replace(leg, owner=owner, fence=fence)
+        if session is None:
+            return await _work(host, root, value, label, limits, own)
+
+        async def turn(hold: Session, conversations: Conversations, waited: float) -> Result[Any]:
+            at_it = replace(own, session=hold, conversations=conversations, waited=waited)
+            return await _work(host, root, value, label, limits, at_it)
+
+        budgets = (*limits, *root.budgets)
+        return await in_session(host.store, session, leg.run_id, root.name, past, budgets, host.deadline, turn)
     finally:
         ownership.end(leg.run_id)
 
@@ -100,6 +124,12 @@ class Leg:
     strict: bool
     past: Past | None = None
     owner: str = ""
+    fence: Fence | None = None
+    #: What agents remember from before the run, None outside a session; the hold on it while the run goes.
+    conversations: Conversations | None = None
+    session: Session | None = None
+    #: Seconds of the run's time that went by until the session was free.
+    waited: float = 0.0
 
     @property
     def is_over(self) -> bool:
@@ -112,7 +142,8 @@ async def _work(
     loop = asyncio.get_running_loop()
     wall = wall_clock(loop)
     past, run_id = leg.past, leg.run_id
-    recorder = Recorder(run_id, wall, host.store, host.listeners, leg.streaming, () if past is None else past.events)
+    before = () if past is None else past.events
+    recorder = Recorder(run_id, wall, host.store, host.listeners, leg.streaming, before, leg.fence)
     recorder.sealed = leg.is_over
     flight = Flight(loop)
     parking = Parking(loop, lambda: len(flight) > 0, lambda: len(recorder.events))
@@ -125,7 +156,12 @@ async def _work(
         loop,
         wall,
         recorder,
-        BudgetTree(host.ledger, host.shared + accounts_for(root.name, limits), alert_to(recorder, host.on_alert, path)),
+        BudgetTree(
+            host.ledger,
+            host.shared + accounts_for(root.name, limits, host.windows),
+            alert_to(recorder, host.on_alert, path),
+            host.windows,
+        ),
         host.directory,
         flight,
         parking,
@@ -139,7 +175,9 @@ async def _work(
         root,
         past=past,
         changed={} if past is None else {path: json.loads(input) for path, input in past.changed.items()},
-        on_alert=host.on_alert,
+        warn=partial(tell, host.on_alert),
+        conversations=leg.conversations,
+        session=leg.session,
     )
     shape = "" if host.store is None else shape_of(root)
     if past is not None and past.events:
@@ -151,10 +189,16 @@ async def _work(
         parking.decisions = state.inbox.decisions
     if past is not None:
         _go_on(state, past, shape, leg.strict)
+        if host.store is not None and not leg.is_over:
+            await recorder.durable()
+            await check_kept(host.store, past)
         await forget_budgets(state)
     context = Context(state, root, path, value, None)
     context.label = label
-    context.add_root_budgets(host.deadline, 0.0 if past is None else past.journal.active)
+    context.add_root_budgets(host.deadline, leg.waited + (0.0 if past is None else past.journal.active))
+    if not leg.is_over:
+        await state.budgets.look()
+        await _settle_crash(state, host)
     started = loop.time()
     install(loop)
     try:
@@ -163,6 +207,18 @@ async def _work(
         flight.on_landed = None  # or they would hold each other, and with them the run
         parking.let_go()
         uninstall(loop)
+        state.budgets.close()
+
+
+async def _settle_crash(state: RunState, host: Host) -> None:
+    """An earlier leg broke off: what it used of its windows is told to them, once, after this leg has said that it
+    goes on."""
+    past = state.past
+    if host.windows is None or past is None or not past.events or past.journal.finished is not None:
+        return
+    if used := unsettled(past.events):
+        await state.recorder.durable()
+        await host.windows.settle(past.journal.owner, used)
 
 
 def _as_stored(result: Result[Any], past: Past, root: Node[Any, Any]) -> Result[Any]:
@@ -207,6 +263,8 @@ def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shap
         parent="" if fork is None else fork.parent,
         at="" if fork is None else fork.at,
         changed=changed,
+        session="" if leg.session is None else leg.session.id,
+        conversation=dict(fork.conversation if fork is not None else {} if leg.session is None else leg.session.tips),
     )
 
 
@@ -337,6 +395,8 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         reason = min(state.stops, key=precedence).reason
     tell_of_missed_reads(state, context.path)
     seconds = state.loop.time() - started
+    no_turn = error is not None or state.session is None
+    conversation = {} if no_turn else turn_of(state.session, state.conversations, state.past, state.recorder)
     degraded = bool(state.skipped) or reason != "completed"
     state.recorder.emit(
         RunFinished,
@@ -347,6 +407,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         seconds=seconds,
         cause=cause_of(error),
         output=_kept_output(state, output) if reason == "completed" else "",
+        conversation=conversation,
     )
     if isinstance(error, KeyboardInterrupt | SystemExit):
         raise error
@@ -356,6 +417,8 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         raise error
     try:
         await state.recorder.durable()
+        if state.session is not None:
+            state.session.told(conversation)
     except OutlayError as failed:  # the answer is paid for: it is handed over, and what the store lost is said
         error, reason, degraded = error or failed, "error", True
     await close_items(state)

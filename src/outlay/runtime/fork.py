@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from outlay.agents.function import as_node
 from outlay.errors import ConfigError
+from outlay.protocols.node import Node
 from outlay.runtime import preflight
 from outlay.runtime.execution import execute, input_json
 from outlay.runtime.host import Options, as_budgets, hosting
@@ -44,9 +45,9 @@ async def fork(
         whole = not at or at == root_path
         _check_path(parent, at)
         changed = None if whole or input is _OWN else input_json(input)
-        value = input if whole and input is not _OWN else _own_input(parent)
+        value = input if whole and input is not _OWN else _own_input(parent, root)
         limits = as_budgets(options.get("budget"))
-        preflight.check(root, host.directory, limits)
+        preflight.check(root, host.directory, limits, host.store)
         return await execute(
             host,
             root,
@@ -58,13 +59,26 @@ async def fork(
         )
 
 
-def _own_input(parent: Past) -> Any:
-    stored = parent.input
+def _own_input(parent: Past, root: Node[Any, Any]) -> Any:
+    """What the run was begun with, as the type that its root says it takes."""
+    stored, kind = parent.input, root.input_type
     if stored is None:
         raise ConfigError(
             f"the input of run {parent.started.run} is no longer in the store", hint="give it: fork(…, input=…)"
         )
-    return json.loads(stored)
+    if kind is None or kind is str:
+        return json.loads(stored)
+    from pydantic import TypeAdapter
+    from pydantic.errors import PydanticUserError
+
+    try:
+        return TypeAdapter[Any](kind).validate_json(stored)
+    except PydanticUserError:  # no schema says what it is: JSON goes in as it is
+        return json.loads(stored)
+    except ValueError as error:
+        raise ConfigError(
+            f"the input of run {parent.started.run} no longer fits the flow: {error}", hint="give it: fork(…, input=…)"
+        ) from error
 
 
 def _check_path(parent: Past, at: str) -> None:

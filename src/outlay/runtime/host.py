@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
 from outlay.errors import ConfigError
 from outlay.policies.ledger import Ledger
 from outlay.protocols.stages import Stages
 from outlay.protocols.store import Store
+from outlay.runtime import traffic
 from outlay.runtime.alerts import OnAlert
 from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
 from outlay.runtime.pending import Pending
 from outlay.runtime.recorder import Listener
+from outlay.runtime.windows import Windows
 from outlay.stores.opening import connected
 from outlay.values.budget import Budget
 from outlay.values.transcript import Transcript
 
 Budgets: TypeAlias = Budget | Sequence[Budget] | None
-StoreLike: TypeAlias = str | Store | None
+StoreLike: TypeAlias = str | Path | Store | None
 OnAsk: TypeAlias = Callable[[Pending], Any]
 
 
@@ -41,6 +44,8 @@ class Host:
     stages: Stages = field(default_factory=Stages)
     #: The flow's address, recorded for `outlay resume`.
     source: str = ""
+    #: What budgets across runs are counted in, None without a store.
+    windows: Windows | None = None
 
 
 class Options(TypedDict, total=False):
@@ -63,6 +68,7 @@ class RunOptions(Options, total=False):
     """What `run` takes besides the flow and its input."""
 
     run_id: str | None
+    session: str | None
 
 
 class hosting:
@@ -73,18 +79,16 @@ class hosting:
 
     __slots__ = ("_address", "_host", "_own")
 
-    def __init__(
-        self, options: Options, *listeners: Listener, shared: Chain = (), deadline: float | None = None
-    ) -> None:
+    def __init__(self, options: Options, *listeners: Listener, deadline: float | None = None) -> None:
         directory = Directory(options.get("models"), default_prices())
         store, on_event = options.get("store"), options.get("on_event")
-        self._address = store if isinstance(store, str) else None
+        self._address = store if isinstance(store, str | Path) else None
         self._own: Store | None = None
         self._host = Host(
             directory,
             Ledger(),
-            shared,
-            None if isinstance(store, str) else store,
+            (),
+            None if isinstance(store, str | Path) else store,
             options.get("on_alert"),
             options.get("on_ask"),
             listeners if on_event is None else (*listeners, on_event),
@@ -94,12 +98,17 @@ class hosting:
         )
 
     async def __aenter__(self) -> Host:
+        self._host.stages = traffic.stages()
         if self._address is not None:
             self._own = await connected(self._address)
             self._host = replace(self._host, store=self._own)
+        if self._host.store is not None:
+            self._host.windows = Windows(self._host.store)
         return self._host
 
     async def __aexit__(self, *_: object) -> None:
+        if self._host.windows is not None:
+            await self._host.windows.close()
         if self._own is not None:
             await self._own.close()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from outlay.analysis.journal import Record
 from outlay.errors import ConfigError, InDoubt, JournalMismatch, PolicyViolation, Stopped, StoreFailed
@@ -12,12 +12,14 @@ from outlay.events.records import CallStarted, Decision, Drawn, EffectCancelled,
 from outlay.runtime.failures import blame, fields, rebuild
 from outlay.runtime.state import RunState
 
+Differs: TypeAlias = Callable[[CallStarted], Awaitable[str]]
 #: Not an outcome of the effect: the run is told to end, is built wrongly, or may not do this.
 _NOT_AN_OUTCOME = (Stopped, ConfigError, PolicyViolation, InDoubt, StoreFailed, JournalMismatch)
 
 
-async def known(state: RunState, key: str, path: str, what: str) -> Record | None:
-    """What is recorded of the effect, when it is its turn. `what` names it for people.
+async def known(state: RunState, key: str, path: str, what: str, differs: Differs | None = None) -> Record | None:
+    """What is recorded of the effect, when it is its turn. `what` names it for people, `differs` says what has changed
+    since another was recorded in its place.
 
     Its outcome is `open` where it was begun and has none. Raises the recorded failure, or JournalMismatch where the
     run is strict and something else was recorded in this place.
@@ -26,12 +28,13 @@ async def known(state: RunState, key: str, path: str, what: str) -> Record | Non
     if replay is None:
         return None
     record = replay.claim(key)
-    if record is None and (before := replay.instead(key)) is not None:
-        _changed(state, before, path, what)
+    before = replay.instead(key) if record is None else None
     with state.parking.aside():
         await replay.turn(record)
     if state.closed is not None:
         raise state.closed
+    if before is not None:
+        await _changed(state, before, path, what, differs)
     if record is not None and isinstance(record.event, EffectFailed):
         error = rebuild(record.event, path)
         blame(error, key)
@@ -93,7 +96,7 @@ def drawn(state: RunState, key: str, path: str, what: str, draw: Callable[[], An
     return value
 
 
-def _changed(state: RunState, before: Record, path: str, what: str) -> None:
+async def _changed(state: RunState, before: Record, path: str, what: str, differs: Differs | None) -> None:
     """Another effect was recorded in this place: the code, or what goes into it, is no longer the same."""
     assert state.replay is not None
     intent = before.intent
@@ -104,10 +107,14 @@ def _changed(state: RunState, before: Record, path: str, what: str) -> None:
         if isinstance(intent, ToolStarted)
         else "another effect"
     )
+    changed = await differs(intent) if differs is not None and isinstance(intent, CallStarted) else ""
     if state.replay.strict or state.replay.sealed:
         raise JournalMismatch(
-            f"run {state.id} recorded {was} here, and now it is {what}: the flow or its input has changed",
+            f"run {state.id} recorded {was} here, and now it is {what}: "
+            f"{f'what has changed is {changed}' if changed else 'the flow or its input has changed'}",
             path=path,
             hint="leave out strict=True to run what changed again, or start a new run",
         )
-    state.recorder.emit(Decision, path, about="changed", data={"recorded": was, "now": what, "record": before.key})
+    state.recorder.emit(
+        Decision, path, about="changed", data={"recorded": was, "now": what, "record": before.key, "changed": changed}
+    )

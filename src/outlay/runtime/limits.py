@@ -8,7 +8,7 @@ from typing import Any
 from outlay.values.budget import Budget
 
 _WHOLE = ("tokens", "calls", "depth", "fan_out")
-_LIMITS = ("usd", "seconds", *_WHOLE)
+_LIMITS = ("usd", "seconds", "scope", "per", *_WHOLE)
 
 
 def recorded(budget: Budget) -> dict[str, str]:
@@ -28,6 +28,5 @@ def rebuilt(limits: Mapping[str, str]) -> Budget:
         values["usd"] = limits["usd"]
     if "seconds" in limits:
         values["seconds"] = float(limits["seconds"])
-    if "on_exhausted" in limits:
-        values["on_exhausted"] = limits["on_exhausted"]
+    values |= {name: limits[name] for name in ("on_exhausted", "scope", "per") if name in limits}
     return Budget(**values, allow_unpriced=limits.get("allow_unpriced") == "true")

@@ -38,12 +38,13 @@ async def run_many(
     on_alert: OnAlert | None = None,
     on_ask: OnAsk | None = None,
     seed: int | None = None,
+    source: str = "",
 ) -> AsyncGenerator[tuple[Id, Result[Out]]]:
     """Run a flow on many rows of `(id, input)`, `concurrency` at a time; results as they finish.
 
     The budget covers all rows together. Near its end fewer rows are started, so that it is not used up by rows that
     are half done; once it is used up no further row is started, rows in flight end as they can, and the generator
-    ends.
+    ends. `source` is as in `run`.
     """
     if concurrency < 1:
         raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
@@ -54,12 +55,20 @@ async def run_many(
     now = asyncio.get_running_loop().time
     deadline = min((now() + budget.seconds for budget in limits if budget.seconds is not None), default=None)
     options = RunOptions(
-        deps=deps, store=store, models=models, on_event=on_event, on_alert=on_alert, on_ask=on_ask, seed=seed
+        deps=deps,
+        store=store,
+        models=models,
+        on_event=on_event,
+        on_alert=on_alert,
+        on_ask=on_ask,
+        seed=seed,
+        source=source,
     )
-    async with hosting(options, shared=accounts_for(root.name, limits), deadline=deadline) as host:
-        preflight.check(root, host.directory, limits)
-        source = aiter(_each(rows))
-        async for row in _rows(host, root, source, concurrency, seed):
+    async with hosting(options, deadline=deadline) as host:
+        preflight.check(root, host.directory, limits, host.store)
+        host.shared = accounts_for(root.name, limits, host.windows)
+        given = aiter(_each(rows))
+        async for row in _rows(host, root, given, concurrency, seed):
             yield row
 
 

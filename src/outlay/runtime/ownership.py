@@ -13,18 +13,20 @@ import os
 import secrets
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from weakref import WeakKeyDictionary, ref
 
 from outlay.errors import Conflict, OutlayError
 from outlay.protocols.documents import Change
-from outlay.protocols.store import Store
+from outlay.protocols.store import Fence, Store
 
 #: A process that has not renewed its lease for so long has lost its runs.
 LEASE_SECONDS = 15.0
-_COLLECTION = "owners"
+#: The documents that say until when each process owns what it works on.
+LEASES = "owners"
+_RUNS = "runs.owner"
 
 
 class Ownership:
@@ -63,6 +65,17 @@ class Ownership:
         self._watch(wall)
         return me()
 
+    async def take_over(self, run_id: str) -> Fence:
+        """What this process's events of a run that goes on are written under: whoever takes it over next shuts it
+        out, and it is let in again where it was shut out itself before."""
+        (version,) = await self._store.commit((Change(_RUNS, run_id, json.dumps(me()).encode(), None),))
+        return Fence(_RUNS, run_id, version)
+
+    async def forget(self, runs: Iterable[str]) -> None:
+        """The runs were deleted: whoever may still be about to write to one is shut out."""
+        if changes := [Change(_RUNS, run_id, None, None) for run_id in runs]:
+            await self._store.commit(changes)
+
     def end(self, run_id: str) -> None:
         del self._live[run_id]
         if not self._live and self._timer is not None:
@@ -83,13 +96,23 @@ class Ownership:
         """The seconds for which `owner` may still be at work on its runs; 0 or less where it is gone."""
         if not owner or _is_dead_here(owner):
             return 0.0
-        lease = await self._store.read(_COLLECTION, owner)
+        lease = await self._store.read(LEASES, owner)
         return 0.0 if lease is None else float(json.loads(lease.body)["until"]) - wall()
+
+    async def is_worked_on(self, run_id: str, owner: str, wall: Callable[[], float]) -> bool:
+        """Whether this process, or `owner`, who worked on it last, may still be at it."""
+        if self._live[run_id]:
+            return True
+        try:
+            await self.check_free(run_id, owner, wall)
+        except Conflict:
+            return True
+        return False
 
     async def _renew(self, wall: Callable[[], float]) -> None:
         until = wall() + LEASE_SECONDS
         body = json.dumps({"until": until}).encode()
-        await self._store.commit((Change(_COLLECTION, me(), body, None),))
+        await self._store.commit((Change(LEASES, me(), body, None),))
         self._until = until
 
     def _watch(self, wall: Callable[[], float]) -> None:

@@ -25,6 +25,7 @@ from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.budgets import Chain, Left, SeenLeft
 from outlay.runtime.call import call_key
+from outlay.runtime.conversations import ROOT
 from outlay.runtime.identity import Scope, current_scope, digest, item
 from outlay.runtime.journaled import drawn
 from outlay.runtime.result import SkippedPart
@@ -49,6 +50,7 @@ class Place:
     """The part of a RunContext that causes nothing: position, limits, conversation, facts."""
 
     __slots__ = (
+        "_began",
         "_chain",
         "_conversations",
         "_counts",
@@ -93,6 +95,8 @@ class Place:
         #: What tools gave, below this node and in what finished before it; the first `_inherited` were there before.
         self._tool_results: Sequence[ToolResult] = () if parent is None else parent._tool_results
         self._inherited = len(self._tool_results)
+        #: What the node's conversation was when it came to its first turn.
+        self._began: Transcript | None = None
         self._idempotency_key = ""
         self._if_stopped: Callable[[], Any] | None = None
         self._running = 0
@@ -184,7 +188,27 @@ class Place:
         if self._transcript is not EMPTY:
             return self._transcript
         state = self._run
-        return state.history if self.node is state.root or getattr(self.node, "history", False) else EMPTY
+        if not self._remembers:
+            return EMPTY
+        if state.conversations is None:
+            return state.history
+        self.label = self.label.join(state.conversations.label(self._memory))
+        return state.conversations.before(self._memory)
+
+    @property
+    def _remembers(self) -> bool:
+        return self.node is self._run.root or getattr(self.node, "history", False)
+
+    @property
+    def _memory(self) -> str:
+        """Whose conversation of the session this node goes on with."""
+        return ROOT if self.node is self._run.root else self._place
+
+    def _remember(self) -> None:
+        """The node came to its output: its turn is in the conversation."""
+        conversations = self._run.conversations
+        if conversations is not None and self._began is not None and self._remembers:
+            conversations.add(self._memory, self._began, self._transcript)
 
     def transcript_of(self, child: Node[Any, Any]) -> Transcript | None:
         return self._conversations.get(child)
@@ -247,8 +271,8 @@ class Place:
             return draw()
         return drawn(self._run, self._identity(digest(b"drawn", what.encode())), self.path, what, draw)
 
-    def model(self, agent: str, choice: str | Model, offline: Any = None) -> Model:
-        return self._run.directory.model(agent, choice, offline)
+    def model(self, agent: str, choice: str | Model, offline: Any = None, *, spare: bool = False) -> Model:
+        return self._run.directory.model(agent, choice, offline, spare=spare)
 
     def price(self, model: Model) -> Price | None:
         return self._run.directory.price(model)
@@ -287,11 +311,13 @@ class Place:
         self._run.recorder.emit(Skipped, path, reason=reason, error="" if error is None else one_line(error))
 
     def keep(self, transcript: Transcript, tool_results: Sequence[ToolResult] = ()) -> None:
+        if self._began is None:
+            self._began = self.transcript
         self._transcript = transcript
         self._tool_results, self._inherited = tool_results, 0
         if self.parent is not None:
             self.parent._conversations[self.node] = transcript
-        if self.node is self._run.root or getattr(self.node, "history", False):
+        if self._remembers:
             self._run.transcript = transcript
 
     def if_stopped(self, answer: Callable[[], Any]) -> None:
@@ -306,7 +332,7 @@ class Place:
         cap: int = getattr(node, "max_output_tokens", 0)
         input_tokens: int = getattr(node, "max_input_tokens", None) or _FINISH_INPUT_TOKENS
         ask = Ask(self._run.directory.price(model), input_tokens, cap)
-        self._finish = self._run.budgets.ledger.set_aside(self._chain, ask)
+        self._finish = self._run.budgets.set_aside(self._chain, ask)
         self.decide("finishing_reserve", agent=node.name, reserved=str(self._finish.usd))
 
 

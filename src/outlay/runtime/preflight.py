@@ -11,8 +11,10 @@ from outlay.agents.function import FunctionNode
 from outlay.errors import ConfigError
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.protocols.store import Store
 from outlay.runtime.budgets import unpriced
 from outlay.runtime.directory import Directory
+from outlay.runtime.windows import check as check_window
 from outlay.values.budget import Budget
 
 _well_formed: WeakSet[Node[Any, Any]] = WeakSet()
@@ -20,13 +22,18 @@ _well_formed: WeakSet[Node[Any, Any]] = WeakSet()
 _suits: WeakKeyDictionary[Agent[Any], Model] = WeakKeyDictionary()
 
 
-def check(root: Node[Any, Any], directory: Directory, budgets: Sequence[Budget]) -> None:
-    """Raises ConfigError for what cannot run: names, models, keys, stand-ins, settings, prices under a money budget."""
+def check(root: Node[Any, Any], directory: Directory, budgets: Sequence[Budget], store: Store | None) -> None:
+    """Raises ConfigError for what cannot run: names, models, keys, stand-ins, settings, prices under a money budget,
+    a budget over many runs without a store to count in."""
     if root not in _well_formed:
         for node in walk(root):
             _distinct_names(node)
         _well_formed.add(root)
+    for budget in budgets:
+        check_window(budget, store)
     for node, limits in _with_budgets(root, tuple(budgets), set()):
+        for budget in node.budgets:
+            check_window(budget, store)
         if isinstance(node, Agent):
             _check_agent(node, directory, limits)
 
@@ -83,10 +90,9 @@ def _same_function(one: Node[Any, Any], other: Node[Any, Any]) -> bool:
 
 def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budget]) -> None:
     prelude = agent.fixed_prelude or agent.prelude_of(())
-    for choice in (agent.model, agent.cheaper):
-        if choice is None:
-            continue
-        model = directory.model(agent.name, choice, agent.offline)
+    own = [choice for choice in (agent.model, agent.cheaper) if choice is not None]
+    for i, choice in enumerate((*own, *agent.fallback)):
+        model = directory.model(agent.name, choice, agent.offline, spare=i >= len(own))
         if _suits.get(agent) is not model:
             try:
                 model.check(prelude, agent.settings, agent.max_output_tokens)

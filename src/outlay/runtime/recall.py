@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from outlay.analysis.journal import Journal
-from outlay.errors import JournalMismatch
+from outlay.errors import JournalMismatch, RunTaken
 from outlay.events.codec import decode
 from outlay.events.records import CallFinished, Event, RunStarted, SharedDone, ToolFinished
 from outlay.protocols.store import Store
@@ -38,6 +38,8 @@ class Past:
     at: str = ""
     #: What nodes get instead of their own input, as JSON by path: changed by this fork and by those before it.
     changed: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    #: What its session's conversations were when it began, and so for its forks: the newest pages by place.
+    conversation: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def started(self) -> RunStarted:
@@ -97,7 +99,31 @@ class Past:
 
 
 async def recall(store: Store, run_id: str) -> Past | None:
-    """The past of a run, None where there is none. Raises JournalMismatch for one that is torn or tampered with."""
+    """The past of a run, None where there is none. Raises JournalMismatch for one that is torn, tampered with, or
+    pruned."""
+    past = await _recall(store, run_id)
+    if past is not None and past.journal.pruned:
+        raise JournalMismatch(
+            f"the contents of run {run_id} were pruned: it can neither go on nor be forked",
+            hint=f"its bill and trace are still there (`outlay bill {run_id}`); start anew under another run_id",
+        )
+    return past
+
+
+async def check_kept(store: Store, past: Past) -> None:
+    """Raises RunTaken where retention took the run, or what a fork stands on, while it was being taken up.
+
+    To be called when this leg's first event is durable: whoever prunes later finds that event.
+    """
+    run_id = past.started.run if past.events else past.parent
+    rows = await store.events(run_id, ("run_started", "contents_pruned"))
+    if [row.seq for row in rows] != [0]:
+        raise RunTaken(
+            f"run {run_id} was pruned at this very moment", hint="nothing was sent; start anew under another run_id"
+        )
+
+
+async def _recall(store: Store, run_id: str) -> Past | None:
     rows = await store.events(run_id)
     if not rows:
         return None
@@ -119,8 +145,8 @@ async def recall(store: Store, run_id: str) -> Past | None:
     contents = await _contents(store, run_id, journal)
     seed = str(started.seed if started.seed is not None else run_id)
     if not started.parent:
-        return Past(events, journal, contents, journal, seed)
-    parent = await recall(store, started.parent)
+        return Past(events, journal, contents, journal, seed, conversation=started.conversation)
+    parent = await _recall(store, started.parent)
     if parent is None:
         raise JournalMismatch(
             f"run {run_id} is a fork of {started.parent}, which is no longer in the store",
@@ -137,7 +163,8 @@ def branch(parent: Past, at: str, changed: bytes | None) -> Past:
     """The past of a fork that has done nothing yet."""
     shared, run_id = parent.memory.up_to(at), parent.started.run
     own = {} if changed is None else {at: changed}
-    return Past((), Journal(), parent.contents, shared, parent.seed, run_id, at, {**parent.changed, **own})
+    changes = {**parent.changed, **own}
+    return Past((), Journal(), parent.contents, shared, parent.seed, run_id, at, changes, parent.conversation)
 
 
 async def _contents(store: Store, run_id: str, journal: Journal) -> dict[bytes, bytes]:

@@ -29,7 +29,7 @@ from outlay.events.records import (
     Skipped,
     TextDelta,
 )
-from outlay.protocols.store import Row, Store
+from outlay.protocols.store import Fence, Row, Store
 from outlay.values.money import ZERO
 from outlay.values.request import Prelude
 from outlay.values.stored import content_digest
@@ -43,6 +43,7 @@ class Recorder:
     """The one writer of a run's events."""
 
     __slots__ = (
+        "_fence",
         "_kept",
         "_known",
         "_listeners",
@@ -66,6 +67,7 @@ class Recorder:
         listeners: Iterable[Listener],
         streaming: bool,
         past: Sequence[Event] = (),
+        fence: Fence | None = None,
     ) -> None:
         self.run_id = run_id
         self.store = store
@@ -82,6 +84,8 @@ class Recorder:
         #: Facts of an earlier leg that a replay will state again; None where there is no such leg.
         self._known = _again(past) if past else None
         self._wall = wall
+        #: Of a run that was taken over: what its owner is known by.
+        self._fence = fence
         self._kept: set[bytes] = set()
 
     def emit(self, kind: type[Event], path: str, **fields: Any) -> None:
@@ -95,9 +99,10 @@ class Recorder:
             self.events.append(event)
             if self.store is not None and self.failed is None:
                 try:
-                    self.store.append((Row(self.run_id, event.seq, event.time, kind_of(event), encode(event)),))
+                    row = Row(self.run_id, event.seq, event.time, kind_of(event), encode(event))
+                    self.store.append((row,), self._fence)
                 except OutlayError as error:  # told at the next call: what happened meanwhile is kept in memory
-                    self.failed = error
+                    self.failed = _told(error)
         for listener in self._listeners:
             try:
                 listener(event)
@@ -157,8 +162,13 @@ class Recorder:
         try:
             await self.store.flush(self.run_id)
         except Conflict as taken:
-            self.failed = RunTaken(taken.message, hint=taken.hint)
+            self.failed = _told(taken)
             raise self.failed from taken
+
+
+def _told(error: OutlayError) -> OutlayError:
+    """A store says that a place is taken; to a run that means that somebody else goes on with it."""
+    return RunTaken(error.message, hint=error.hint) if isinstance(error, Conflict) else error
 
 
 #: What a replay states again, because the flow does what it did. Effects are not among them: they are not repeated.

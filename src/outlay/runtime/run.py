@@ -35,6 +35,7 @@ async def run(
     deps: Any = None,
     store: StoreLike = None,
     run_id: str | None = None,
+    session: str | None = None,
     models: Replacements = None,
     on_event: Listener | None = None,
     on_alert: OnAlert | None = None,
@@ -50,6 +51,10 @@ async def run(
     replaces models by agent name, then model string, then `"*"`; `"offline"` uses the agents' stand-ins. `history` is
     a conversation to go on with. `on_event` sees every event, `on_alert` a `BudgetAlert` or `CacheAlert` (by default
     a line on stderr), `on_ask` answers questions; without it they wait in the inbox of the store (`outlay.approve`).
+
+    `session` names a conversation in the store: the root agent goes on with it, or each agent with `history=True` at
+    its place in the flow. One run at a time is at a session, the next waits (which counts against `seconds`). A run
+    that came to an output adds its turn; one that failed adds nothing.
 
     A `run_id` that is in the store goes on where it was: what finished is not paid again, what was under way when it
     broke off is in doubt. One that is over gives its stored result for nothing. `strict` refuses a flow that has
@@ -67,8 +72,10 @@ async def run(
     )
     async with hosting(options) as host:
         limits = as_budgets(budget)
-        preflight.check(root, host.directory, limits)
-        return await execute(host, root, input, limits, run_id=run_id, seed=seed, history=history, strict=strict)
+        preflight.check(root, host.directory, limits, host.store)
+        return await execute(
+            host, root, input, limits, run_id=run_id, seed=seed, history=history, strict=strict, session=session
+        )
 
 
 @overload

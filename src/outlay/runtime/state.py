@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.errors import Stopped
-from outlay.events.records import SharedDone, ToolFinished
+from outlay.events.records import CacheAlert, CircuitChanged, SharedDone, ToolFinished
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.node import Node
 from outlay.protocols.stages import Stages
@@ -16,6 +16,7 @@ from outlay.protocols.store import Store
 from outlay.protocols.transport import Transport
 from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree
+from outlay.runtime.conversations import Conversations
 from outlay.runtime.directory import Directory
 from outlay.runtime.flight import Branches, Flight
 from outlay.runtime.inbox import Inbox
@@ -25,6 +26,7 @@ from outlay.runtime.recall import Past
 from outlay.runtime.recorder import Recorder
 from outlay.runtime.replay import Replay
 from outlay.runtime.result import SkippedPart
+from outlay.runtime.session import Session
 from outlay.stores.memory import MemoryStore
 from outlay.values.transcript import EMPTY, Transcript
 
@@ -62,7 +64,6 @@ class RunState:
     cache_reads: dict[tuple[str, str], tuple[int, int]] = field(
         default_factory=dict[tuple[str, str], "tuple[int, int]"]
     )
-    on_alert: Callable[[Any], Any] | None = None
     branches: Branches = field(default_factory=Branches)
     transcript: Transcript = EMPTY
     closed: Stopped | None = None
@@ -71,9 +72,14 @@ class RunState:
     replay: Replay | None = None
     #: The input that a node of a fork gets instead of its own, by path.
     changed: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: Who is told of a provider that does not answer, and of a cache that is not read.
+    warn: Callable[[CacheAlert | CircuitChanged], None] | None = None
     #: Where questions wait for an answer, None without a store; and the ids of all that this run has asked.
     inbox: Inbox | None = None
     asked: set[str] = field(default_factory=set[str])
+    #: What the agents of a session remember, and the hold on it, None where the run adds nothing to it.
+    conversations: Conversations | None = None
+    session: Session | None = None
     #: The task that runs this run, and how often it had been cancelled before.
     task: asyncio.Task[Any] | None = None
     cancels: int = 0

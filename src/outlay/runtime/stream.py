@@ -61,7 +61,7 @@ async def stream(
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     async with hosting(options, queue.put_nowait) as host:
         limits = as_budgets(options.get("budget"))
-        preflight.check(root, host.directory, limits)
+        preflight.check(root, host.directory, limits, host.store)
         task = asyncio.create_task(
             execute(
                 host,
@@ -69,6 +69,7 @@ async def stream(
                 input,
                 limits,
                 run_id=options.get("run_id"),
+                session=options.get("session"),
                 seed=options.get("seed"),
                 history=options.get("history"),
                 strict=options.get("strict", False),

@@ -66,6 +66,8 @@ async def _recorded(
     try:
         if not effect.idempotent:
             await state.recorder.durable()  # or a crash could leave it done and unknown
+        elif state.recorder.failed is not None:
+            raise state.recorder.failed  # a run that was taken over, or a full disk: what it gives would be lost
         try:
             with state.branches.here(), state.parking.working():
                 value = await _in_time(state, effect, inner, deadline)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -49,16 +49,40 @@ class Commit:
         return sum(len(change.body or b"") + OVERHEAD for change in self.changes)
 
 
-Item: TypeAlias = Row | Blob | Waiter | Fencing | Commit
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Delete the events of each run whose last place is still the given one; the result is which."""
+
+    runs: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Delete contents that were last kept before a time; the result is how many."""
+
+    digests: Sequence[bytes]
+    before: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to clear away, and who waits for it."""
+
+    work: Forget | Sweep
+    future: asyncio.Future[Any]
+
+
+Item: TypeAlias = Row | Blob | Waiter | Fencing | Commit | Chore
 
 
 @dataclass(slots=True)
 class Batch:
-    """One transaction: fences are checked, rows and contents written, then the commits, in their order."""
+    """One transaction: fences are checked, rows and contents written, then commits and chores, in their order."""
 
     rows: list[Row] = field(default_factory=list[Row])
     blobs: list[Blob] = field(default_factory=list[Blob])
     commits: list[Commit] = field(default_factory=list[Commit])
+    chores: list[Chore] = field(default_factory=list[Chore])
     #: The one fence of each run in `rows`.
     fences: dict[str, Fence | None] = field(default_factory=dict[str, Fence | None])
     waiters: list[Waiter] = field(default_factory=list[Waiter])
@@ -72,7 +96,7 @@ class Batch:
         does a row of a run that stands here under another fence.
         """
         touched: set[Place] = set()
-        while queue and len(self.rows) < BATCH_ROWS and len(self.commits) < BATCH_ROWS and self.weight < BATCH_BYTES:
+        while queue and not self._is_full():
             item = queue[0]
             if isinstance(item, Row):
                 if touched and fence is not None and (fence.collection, fence.key) in touched:
@@ -90,11 +114,22 @@ class Batch:
                 self.commits.append(item)
                 self.weight += item.weight
                 touched.update((change.collection, change.key) for change in item.changes)
+            elif isinstance(item, Chore):
+                self.chores.append(item)
             else:
                 self.blobs.append(item)
                 self.weight += len(item[1]) + OVERHEAD
             queue.popleft()
         return fence
+
+    def _is_full(self) -> bool:
+        # What comes after a chore is not written before it.
+        return (
+            len(self.rows) >= BATCH_ROWS
+            or len(self.commits) >= BATCH_ROWS
+            or self.weight >= BATCH_BYTES
+            or bool(self.chores)
+        )
 
     def rows_but(self, runs: Collection[str]) -> list[Row]:
         """The rows of all runs but these."""

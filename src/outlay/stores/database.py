@@ -50,8 +50,13 @@ ALTER TABLE blobs ADD COLUMN crc INTEGER;
 ALTER TABLE documents ADD COLUMN crc INTEGER;
 UPDATE meta SET value = '3' WHERE name = 'schema';
 """
+#: When a content was last kept, in seconds since the epoch: retention takes none that somebody is about to name.
+_KEPT = """
+ALTER TABLE blobs ADD COLUMN kept INTEGER;
+UPDATE meta SET value = '4' WHERE name = 'schema';
+"""
 #: What makes each version of the schema out of the one before; the first out of an empty file.
-STEPS = (_EVENTS, _DOCUMENTS, _CHECKSUMS)
+STEPS = (_EVENTS, _DOCUMENTS, _CHECKSUMS, _KEPT)
 #: Written into the file; a newer one is refused rather than half understood.
 SCHEMA = len(STEPS)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from outlay.errors import Conflict
 from outlay.protocols.store import Row
-from outlay.stores.batch import Batch, Commit
+from outlay.protocols.upkeep import TOUCH_SECONDS
+from outlay.stores.batch import Batch, Commit, Forget, Sweep
 from outlay.stores.changes import Held, Place, decide, places
 from outlay.stores.checksums import of_blob, of_document, of_row
 from outlay.stores.database import error_name
@@ -15,11 +16,18 @@ from outlay.stores.refusals import Lost
 from outlay.stores.writer import SEQ_BITS, Written
 
 _EVENT = "INSERT INTO events (id, time, kind, body, crc) VALUES (?, ?, ?, ?, ?)"
-_BLOB = "INSERT OR IGNORE INTO blobs (digest, content, crc) VALUES (?, ?, ?)"
+_BLOB = """
+INSERT INTO blobs (digest, content, crc, kept) VALUES (?, ?, ?, ?)
+ON CONFLICT (digest) DO UPDATE SET kept = excluded.kept WHERE coalesce(kept, 0) < excluded.kept - ?
+"""
 _TAKEN = "SELECT 1 FROM events e JOIN runs r ON r.id = e.run WHERE r.run = ? AND e.id = r.id << ? | ?"
 _HELD = "SELECT version, body FROM documents WHERE collection = ? AND key = ?"
 _HOLDS = "SELECT 1 FROM documents WHERE collection = ? AND key = ? AND version = ? AND body IS NOT NULL"
 _SET = "INSERT OR REPLACE INTO documents (collection, key, version, body, crc) VALUES (?, ?, ?, ?, ?)"
+_LAST = "SELECT r.id, max(e.id) FROM runs r JOIN events e ON e.id BETWEEN r.id << ? AND (r.id << ?) + ? WHERE r.run = ?"
+_FORGET = "DELETE FROM events WHERE id BETWEEN ? AND ?"
+_SWEEP = "DELETE FROM blobs WHERE digest = ? AND coalesce(kept, 0) < ?"
+_LARGEST = (1 << SEQ_BITS) - 1
 #: Runs whose numbers are remembered.
 _KNOWN_RUNS = 10_000
 
@@ -27,8 +35,9 @@ _KNOWN_RUNS = 10_000
 class Inserts:
     """What the writer's thread does with its connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
         self._connection = connection
+        self._clock = clock
         self._numbers: dict[str, int] = {}
 
     def write(self, batch: Batch) -> Written:
@@ -50,10 +59,12 @@ class Inserts:
             lost = self._lost_fences(batch)
             lost |= self._insert_apart(batch.rows_but(lost))
         if batch.blobs:
-            self._connection.executemany(_BLOB, [(*blob, of_blob(*blob)) for blob in batch.blobs])
+            now = int(self._clock())
+            self._connection.executemany(_BLOB, [(*blob, of_blob(*blob), now, TOUCH_SECONDS) for blob in batch.blobs])
         results = [self._change(commit) for commit in batch.commits]
+        chores = [self._clear(chore.work) for chore in batch.chores]
         execute("COMMIT")
-        return Written(lost, results)
+        return Written(lost, results, chores)
 
     def _lost_fences(self, batch: Batch) -> dict[str, Lost]:
         lost: dict[str, Lost] = {}
@@ -80,6 +91,19 @@ class Inserts:
             crc = None if document is None else of_document(document)
             self._connection.execute(_SET, (*place, held.version, held.body, crc))
         return versions
+
+    def _clear(self, work: Forget | Sweep) -> list[str] | int:
+        if isinstance(work, Sweep):
+            return self._connection.executemany(_SWEEP, [(digest, work.before) for digest in work.digests]).rowcount
+        return [run for run, last in work.runs.items() if self._forget(run, last)]
+
+    def _forget(self, run: str, last: int) -> bool:
+        # The run keeps its number, which other processes remember.
+        number, newest = self._connection.execute(_LAST, (SEQ_BITS, SEQ_BITS, _LARGEST, run)).fetchone()
+        if newest is None or newest & _LARGEST != last:
+            return False
+        self._connection.execute(_FORGET, (number << SEQ_BITS, newest))
+        return True
 
     def _insert(self, rows: Sequence[Row]) -> None:
         numbers = self._numbers

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from outlay.errors import ConfigError
 from outlay.protocols.documents import Change, Document
 from outlay.protocols.store import Fence, Row
+from outlay.protocols.upkeep import Span
 from outlay.stores.changes import Held, Place, check_name, decide, holds
 from outlay.stores.refusals import Lost, Refusals
 
@@ -14,9 +16,11 @@ from outlay.stores.refusals import Lost, Refusals
 class MemoryStore:
     """A `Store` that lasts as long as the object."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._runs: dict[str, dict[int, Row]] = {}
         self._blobs: dict[bytes, bytes] = {}
+        self._clock = clock
+        self._kept: dict[bytes, float] = {}
         self._documents: dict[Place, Held] = {}
         self._refusals = Refusals("there")
         self._closed = False
@@ -46,8 +50,10 @@ class MemoryStore:
 
     def keep(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
         self._check()
+        now = self._clock()
         for digest, content in blobs:
             self._blobs.setdefault(digest, content)
+            self._kept[digest] = now
 
     async def flush(self, run: str | None = None) -> None:
         self._check()
@@ -88,6 +94,44 @@ class MemoryStore:
         new, versions = decide(changes, self._documents)
         self._documents.update(new)
         return versions
+
+    async def runs(self) -> list[Span]:
+        self._check()
+        return [
+            Span(run, len(rows), max(rows), max(r.time for r in rows.values()), sum(len(r.body) for r in rows.values()))
+            for run, rows in self._runs.items()
+            if rows
+        ]
+
+    async def digests(self) -> list[bytes]:
+        self._check()
+        return list(self._blobs)
+
+    async def documents(self) -> list[Document]:
+        self._check()
+        return [found for place in sorted(self._documents) if (found := self._documents[place].document(place))]
+
+    async def forget(self, runs: Mapping[str, int]) -> list[str]:
+        self._check()
+        gone = [run for run, last in runs.items() if max(self._runs.get(run, ()), default=-1) == last]
+        for run in gone:
+            self._runs[run].clear()
+        return gone
+
+    async def sweep(self, digests: Sequence[bytes], before: float) -> int:
+        self._check()
+        swept = [digest for digest in digests if digest in self._blobs and self._kept[digest] < before]
+        for digest in swept:
+            del self._blobs[digest], self._kept[digest]
+        return len(swept)
+
+    async def compact(self) -> int:
+        self._check()
+        return 0
+
+    async def faults(self) -> list[str]:
+        self._check()
+        return []
 
     async def close(self) -> None:
         self._closed = True

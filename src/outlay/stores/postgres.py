@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import LiteralString, TypeVar
 
@@ -12,6 +13,7 @@ import psycopg
 from outlay.errors import StoreFailed
 from outlay.protocols.documents import Document
 from outlay.protocols.store import Row
+from outlay.protocols.upkeep import Span
 from outlay.stores.batch import Batch
 from outlay.stores.postgres_inserts import Inserts
 from outlay.stores.postgres_tables import Address
@@ -23,17 +25,24 @@ _EVENTS: LiteralString = """
 SELECT r.run, e.seq, e.time, e.kind, e.body FROM outlay_events e, outlay_runs r WHERE r.id = e.run
 """
 _BLOBS: LiteralString = "SELECT digest, content FROM outlay_blobs WHERE digest = ANY(%b::bytea[])"
-_DOCUMENT: LiteralString = """
-SELECT collection, key, version, body FROM outlay_documents WHERE body IS NOT NULL AND collection = %b
+_DOCUMENTS: LiteralString = "SELECT collection, key, version, body FROM outlay_documents WHERE body IS NOT NULL"
+_DOCUMENT: LiteralString = _DOCUMENTS + " AND collection = %b"
+_RUNS: LiteralString = """
+SELECT r.run, count(*), max(e.seq), max(e.time), sum(octet_length(e.body))::bigint
+FROM outlay_events e JOIN outlay_runs r ON r.id = e.run GROUP BY r.id, r.run ORDER BY r.id
+"""
+_ORPHANS: LiteralString = """
+SELECT e.run, min(e.seq) FROM outlay_events e WHERE NOT EXISTS (SELECT FROM outlay_runs r WHERE r.id = e.run)
+GROUP BY e.run ORDER BY e.run
 """
 
 
 class PostgresStore(ThreadedStore):
     """A `Store` in the database at `url`, whose tables are made where there are none. Connects at once."""
 
-    def __init__(self, url: str, *, high_water: int = HIGH_WATER) -> None:
+    def __init__(self, url: str, *, high_water: int = HIGH_WATER, clock: Callable[[], float] = time.time) -> None:
         self._address = Address(url)
-        super().__init__(_Writing(self._address), _Reader(self._address), high_water)
+        super().__init__(_Writing(self._address, clock), _Reader(self._address), high_water)
 
     def __repr__(self) -> str:
         return f"PostgresStore({self._address.name!r})"
@@ -42,11 +51,11 @@ class PostgresStore(ThreadedStore):
 class _Writing:
     """The writing side: one connection. It is not made anew: after a failure nobody here knows what was written."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, clock: Callable[[], float]) -> None:
         self.name = address.name
         self._address = address
         self._connection = address.open()
-        self._inserts = Inserts(self._connection)
+        self._inserts = Inserts(self._connection, clock)
 
     def write(self, batch: Batch) -> Written:
         return self._inserts.write(batch)
@@ -88,12 +97,32 @@ class _Reader:
         found = self._read(lambda connection: connection.execute(query, [collection, key], binary=True).fetchone())
         return Document(*found) if found else None
 
-    def documents(self, collection: str, prefix: str) -> list[Document]:
+    def documents(self, collection: str | None, prefix: str) -> list[Document]:
+        if collection is None:
+            every = _DOCUMENTS + " ORDER BY collection, key"
+            return [Document(*row) for row in self._read(lambda c: c.execute(every, binary=True).fetchall())]
         query = _DOCUMENT + " AND key >= %b AND starts_with(key, %b) ORDER BY key"
         found = self._read(
             lambda connection: connection.execute(query, [collection, prefix, prefix], binary=True).fetchall()
         )
         return [Document(*row) for row in found]
+
+    def runs(self) -> list[Span]:
+        return [Span(*row) for row in self._read(lambda c: c.execute(_RUNS, binary=True).fetchall())]
+
+    def digests(self) -> list[bytes]:
+        query: LiteralString = "SELECT digest FROM outlay_blobs"
+        return [digest for (digest,) in self._read(lambda c: c.execute(query, binary=True).fetchall())]
+
+    def compact(self) -> int:
+        """The server uses the room again by itself; this only tells it that it may."""
+        self._read(lambda c: c.execute("VACUUM outlay_events, outlay_blobs"))
+        return 0
+
+    def faults(self) -> list[str]:
+        """The server checks its own pages, where it was set up to (`initdb --data-checksums`)."""
+        found = self._read(lambda c: c.execute(_ORPHANS, binary=True).fetchall())
+        return [f"event {seq} belongs to run number {run}, which is not there" for run, seq in found]
 
     def _read(self, ask: Callable[[psycopg.Connection], T]) -> T:
         with self._lock:

@@ -6,7 +6,7 @@ sorted. Two writers may wait for each other's rows, but never in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, LiteralString
 
@@ -16,7 +16,8 @@ from psycopg.pq import TransactionStatus
 
 from outlay.errors import Conflict
 from outlay.protocols.store import Row
-from outlay.stores.batch import Batch
+from outlay.protocols.upkeep import TOUCH_SECONDS
+from outlay.stores.batch import Batch, Forget, Sweep
 from outlay.stores.changes import Held, Place, decide, holds, places
 from outlay.stores.refusals import Lost
 from outlay.stores.writer import Written
@@ -57,7 +58,20 @@ SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::float8[], %b::text[], %b::b
 """
 _TAKEN: LiteralString = "SELECT min(seq) FROM outlay_events WHERE run = %b AND seq = ANY(%b::bigint[])"
 _BLOBS: LiteralString = """
-INSERT INTO outlay_blobs (digest, content) SELECT * FROM unnest(%b::bytea[], %b::bytea[]) ON CONFLICT DO NOTHING
+INSERT INTO outlay_blobs AS held (digest, content, kept)
+SELECT digest, content, %b::bigint FROM unnest(%b::bytea[], %b::bytea[]) AS new (digest, content)
+ON CONFLICT (digest) DO UPDATE SET kept = excluded.kept WHERE held.kept < excluded.kept - %b::bigint
+"""
+# Inserts of rows wait meanwhile: nobody goes on with a run between the look at its last place and its end.
+_ALONE: LiteralString = "LOCK TABLE outlay_events IN SHARE ROW EXCLUSIVE MODE"
+_LAST: LiteralString = """
+SELECT r.id, max(e.seq) FROM outlay_runs r JOIN outlay_events e ON e.run = r.id WHERE r.run = %b GROUP BY r.id
+"""
+_FORGET: LiteralString = "DELETE FROM outlay_events WHERE run = %b"
+_SWEEP: LiteralString = """
+DELETE FROM outlay_blobs WHERE digest IN (
+    SELECT digest FROM outlay_blobs WHERE digest = ANY(%b::bytea[]) AND kept < %b::float8 ORDER BY digest FOR UPDATE
+) RETURNING 1
 """
 #: Runs whose numbers are remembered.
 _KNOWN_RUNS = 10_000
@@ -66,8 +80,9 @@ _KNOWN_RUNS = 10_000
 class Inserts:
     """What the writer's thread does with its connection."""
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    def __init__(self, connection: psycopg.Connection, clock: Callable[[], float]) -> None:
         self._connection = connection
+        self._clock = clock
         self._numbers: dict[str, int] = {}
 
     def write(self, batch: Batch) -> Written:
@@ -105,10 +120,27 @@ class Inserts:
             self._insert(rows)
         if batch.blobs:
             contents = dict(reversed(batch.blobs))  # the first of a digest counts
-            self._connection.execute(_BLOBS, [sorted(contents), [contents[digest] for digest in sorted(contents)]])
+            ordered = sorted(contents)
+            values = [int(self._clock()), ordered, [contents[digest] for digest in ordered], TOUCH_SECONDS]
+            self._connection.execute(_BLOBS, values)
         results = self._change(batch, held)
+        chores = [self._clear(chore.work) for chore in batch.chores]
         self._connection.execute("COMMIT")
-        return Written(lost, results)
+        return Written(lost, results, chores)
+
+    def _clear(self, work: Forget | Sweep) -> list[str] | int:
+        if isinstance(work, Sweep):
+            return len(self._connection.execute(_SWEEP, [list(work.digests), work.before]).fetchall())
+        self._connection.execute(_ALONE)
+        return [run for run, last in sorted(work.runs.items()) if self._forget(run, last)]
+
+    def _forget(self, run: str, last: int) -> bool:
+        # The run keeps its number, which other processes remember.
+        found = self._connection.execute(_LAST, [run]).fetchone()
+        if found is None or found[1] != last:
+            return False
+        self._connection.execute(_FORGET, [found[0]])
+        return True
 
     def _lock(self, batch: Batch) -> dict[Place, Held]:
         """The documents that fences and changes name, as they stay until the end of the transaction."""

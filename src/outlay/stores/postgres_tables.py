@@ -41,8 +41,13 @@ CREATE TABLE outlay_documents (
 );
 INSERT INTO outlay_meta VALUES ('schema', '1');
 """
+#: When a content was last kept, in seconds since the epoch: retention takes none that somebody is about to name.
+_KEPT = """
+ALTER TABLE outlay_blobs ADD COLUMN kept BIGINT NOT NULL DEFAULT 0;
+UPDATE outlay_meta SET value = '2' WHERE name = 'schema';
+"""
 #: What makes each version of the schema out of the one before; the first out of nothing.
-STEPS = (_EVENTS,)
+STEPS = (_EVENTS, _KEPT)
 #: Written into the database; a newer one is refused rather than half understood.
 SCHEMA = len(STEPS)
 #: Taken while tables are made, so that processes that start together do not meet: "outlay" in ASCII.

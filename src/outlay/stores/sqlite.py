@@ -5,31 +5,42 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
 
 from outlay.errors import StoreFailed
 from outlay.protocols.documents import Document
 from outlay.protocols.store import Row
+from outlay.protocols.upkeep import Span
 from outlay.stores.batch import Batch
 from outlay.stores.checksums import intact, of_blob, of_document, of_row
 from outlay.stores.database import connect, damaged, failed, open_database, unusable
 from outlay.stores.inserts import Inserts
+from outlay.stores.sqlite_faults import faults
 from outlay.stores.threaded import HIGH_WATER, ThreadedStore
 from outlay.stores.writer import SEQ_BITS, Written, closed
 
 #: Digests asked for in one statement; SQLite allows 32,766 parameters since 3.32, 999 before.
 _DIGESTS = 500
-_DOCUMENT = "SELECT collection, key, version, body, crc FROM documents WHERE body IS NOT NULL AND collection = ?"
+_DOCUMENTS = "SELECT collection, key, version, body, crc FROM documents WHERE body IS NOT NULL"
+_DOCUMENT = f"{_DOCUMENTS} AND collection = ?"
+_RUNS = """
+SELECT r.run, count(*), max(e.seq), max(e.time), sum(length(e.body))
+FROM events e JOIN runs r ON r.id = e.run GROUP BY e.run ORDER BY e.run
+"""
 
 
 class SqliteStore(ThreadedStore):
     """A `Store` in the file `path`, which is made where there is none."""
 
-    def __init__(self, path: str | Path, *, high_water: int = HIGH_WATER) -> None:
+    def __init__(
+        self, path: str | Path, *, high_water: int = HIGH_WATER, clock: Callable[[], float] = time.time
+    ) -> None:
         self.path = Path(path).expanduser().absolute()
-        super().__init__(_File(self.path), _Reader(self.path), high_water)
+        super().__init__(_File(self.path, clock), _Reader(self.path), high_water)
 
     def __repr__(self) -> str:
         return f"SqliteStore({str(self.path)!r})"
@@ -38,11 +49,11 @@ class SqliteStore(ThreadedStore):
 class _File:
     """The writing side: one connection, and the file that it was opened on."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self.name = str(path)
         self._path = path
         self._connection = open_database(path)
-        self._inserts = Inserts(self._connection)
+        self._inserts = Inserts(self._connection, clock)
         self._inode = _inode(self.name)
 
     def write(self, batch: Batch) -> Written:
@@ -130,13 +141,48 @@ class _Reader:
                 raise unusable(self._path, error) from error
         return self._document(*found) if found else None
 
-    def documents(self, collection: str, prefix: str) -> list[Document]:
+    def documents(self, collection: str | None, prefix: str) -> list[Document]:
         query = f"{_DOCUMENT} AND key >= ? ORDER BY key"
         with self._lock:
             try:
+                if collection is None:
+                    every = self._open().execute(f"{_DOCUMENTS} ORDER BY collection, key")
+                    return [self._document(*row) for row in every]
                 rows = self._open().execute(query, (collection, prefix))
                 # What begins with the prefix stands together, from the prefix itself on.
                 return [self._document(*row) for row in takewhile(lambda row: row[1].startswith(prefix), rows)]
+            except sqlite3.Error as error:
+                raise unusable(self._path, error) from error
+
+    def runs(self) -> list[Span]:
+        with self._lock:
+            try:
+                return [Span(*found) for found in self._open().execute(_RUNS)]
+            except sqlite3.Error as error:
+                raise unusable(self._path, error) from error
+
+    def digests(self) -> list[bytes]:
+        with self._lock:
+            try:
+                return [digest for (digest,) in self._open().execute("SELECT digest FROM blobs")]
+            except sqlite3.Error as error:
+                raise unusable(self._path, error) from error
+
+    def compact(self) -> int:
+        """VACUUM writes the file anew, which takes as much room again for a moment and waits for no reader."""
+        before = self._path.stat().st_size
+        try:
+            with closing(connect(self._path)) as connection:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from error
+        return max(0, before - self._path.stat().st_size)
+
+    def faults(self) -> list[str]:
+        with self._lock:
+            try:
+                return list(faults(self._open()))
             except sqlite3.Error as error:
                 raise unusable(self._path, error) from error
 

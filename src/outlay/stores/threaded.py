@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from outlay.protocols.documents import Change, Document
 from outlay.protocols.store import Fence, Row
+from outlay.protocols.upkeep import Span
+from outlay.stores.batch import Forget, Sweep
 from outlay.stores.writer import Database, Writer
 
+#: Contents and runs removed in one transaction: others wait for its length.
+_AT_ONCE = 500
+_RUNS_AT_ONCE = 50
 #: Bytes in the queue above which no new effect should start.
 HIGH_WATER = 16 * 2**20
 
@@ -22,7 +27,11 @@ class Reader(Protocol):
     def events(self, run: str | None, kinds: Sequence[str]) -> list[Row]: ...
     def blobs(self, digests: Sequence[bytes]) -> dict[bytes, bytes]: ...
     def document(self, collection: str, key: str) -> Document | None: ...
-    def documents(self, collection: str, prefix: str) -> list[Document]: ...
+    def documents(self, collection: str | None, prefix: str) -> list[Document]: ...
+    def runs(self) -> list[Span]: ...
+    def digests(self) -> list[bytes]: ...
+    def compact(self) -> int: ...
+    def faults(self) -> list[str]: ...
     def close(self) -> None: ...
 
 
@@ -69,6 +78,35 @@ class ThreadedStore:
 
     async def commit(self, changes: Sequence[Change]) -> tuple[int, ...]:
         return await self._writer.put_changes(asyncio.get_running_loop(), changes)
+
+    async def runs(self) -> list[Span]:
+        return await asyncio.to_thread(self._reader.runs)
+
+    async def digests(self) -> list[bytes]:
+        return await asyncio.to_thread(self._reader.digests)
+
+    async def documents(self) -> list[Document]:
+        return await asyncio.to_thread(self._reader.documents, None, "")
+
+    async def forget(self, runs: Mapping[str, int]) -> list[str]:
+        loop, gone = asyncio.get_running_loop(), list[str]()
+        names = list(runs)
+        for start in range(0, len(names), _RUNS_AT_ONCE):
+            some = {run: runs[run] for run in names[start : start + _RUNS_AT_ONCE]}
+            gone += await self._writer.put_chore(loop, Forget(some))
+        return gone
+
+    async def sweep(self, digests: Sequence[bytes], before: float) -> int:
+        loop, swept = asyncio.get_running_loop(), 0
+        for start in range(0, len(digests), _AT_ONCE):
+            swept += await self._writer.put_chore(loop, Sweep(digests[start : start + _AT_ONCE], before))
+        return swept
+
+    async def compact(self) -> int:
+        return await asyncio.to_thread(self._reader.compact)
+
+    async def faults(self) -> list[str]:
+        return await asyncio.to_thread(self._reader.faults)
 
     async def close(self) -> None:
         if self._end.alive:

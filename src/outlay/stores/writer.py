@@ -17,7 +17,19 @@ from typing import Any, Protocol
 from outlay.errors import ConfigError, Conflict, OutlayError, StoreFailed
 from outlay.protocols.documents import Change
 from outlay.protocols.store import Fence, Row
-from outlay.stores.batch import BATCH_ROWS, OVERHEAD, Batch, Blob, Commit, Fencing, Item, Waiter
+from outlay.stores.batch import (
+    BATCH_ROWS,
+    OVERHEAD,
+    Batch,
+    Blob,
+    Chore,
+    Commit,
+    Fencing,
+    Forget,
+    Item,
+    Sweep,
+    Waiter,
+)
 from outlay.stores.changes import check_name
 from outlay.stores.refusals import Lost, Refusals
 from outlay.stores.waking import Outcome, release
@@ -30,10 +42,12 @@ SEQ_BITS = 32
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a batch: the runs whose rows were dropped, and the new versions of each of its commits."""
+    """What became of a batch: the runs whose rows were dropped, and the new versions of each of its commits, and what
+    each chore came to."""
 
     lost: dict[str, Lost]
     commits: Sequence[tuple[int, ...] | Conflict]
+    chores: Sequence[list[str] | int] = ()
 
 
 class Database(Protocol):
@@ -125,6 +139,16 @@ class Writer:
             self._put((commit,), commit.weight)
             self._ring()
         return commit.future
+
+    def put_chore(self, loop: asyncio.AbstractEventLoop, work: Forget | Sweep) -> asyncio.Future[Any]:
+        """A future of what it comes to."""
+        chore = Chore(work, loop.create_future())
+        with self._lock:
+            self._check()
+            self._waiting += 1
+            self._put((chore,), 0)
+            self._ring()
+        return chore.future
 
     def _put(self, items: Sequence[Item], weight: int) -> None:
         before = len(self._queue)
@@ -225,7 +249,7 @@ class Writer:
     def _take(self) -> Batch:
         self._batch = batch = Batch()
         self._taken_under = batch.take(self._queue, self._taken_under)
-        self._waiting -= len(batch.waiters) + len(batch.commits)
+        self._waiting -= len(batch.waiters) + len(batch.commits) + len(batch.chores)
         if self._queue or self._stopping:
             self._ring()
         return batch
@@ -235,23 +259,26 @@ class Writer:
             with self._lock:
                 refused = {run for run, fence in batch.fences.items() if not self._refusals.admits(run, fence)}
             batch.rows = batch.rows_but(refused)
-        if not batch.rows and not batch.blobs and not batch.commits:
+        if not batch.rows and not batch.blobs and not batch.commits and not batch.chores:
             return []
         written = self._database.write(batch)
         if written.lost:
             with self._lock:
                 for run, lost in written.lost.items():
                     self._refusals.add(run, lost, batch.fences[run])
-        return [(commit.future, result) for commit, result in zip(batch.commits, written.commits, strict=True)]
+        outcomes: list[Outcome] = [(c.future, found) for c, found in zip(batch.commits, written.commits, strict=True)]
+        return outcomes + [(c.future, found) for c, found in zip(batch.chores, written.chores, strict=True)]
 
     def _fail(self, error: BaseException) -> None:
         """Nothing is tried again: every waiter, and every later call, gets the error."""
         with self._lock:
             self._error = error
-            waiting: list[Waiter | Commit] = [item for item in self._queue if isinstance(item, Waiter | Commit)]
+            awaited = (Waiter, Commit, Chore)
+            waiting: list[Waiter | Commit | Chore] = [item for item in self._queue if isinstance(item, awaited)]
             if self._batch is not None:
                 waiting += self._batch.waiters
                 waiting += self._batch.commits
+                waiting += self._batch.chores
             futures: list[asyncio.Future[Any]] = [item.future for item in waiting] + self._room
             self._queue.clear()
             self._room = []

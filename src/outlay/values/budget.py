@@ -24,7 +24,8 @@ class Budget:
 
     `on_exhausted`: `finish` returns the best answer so far, `pause` waits to be raised, `raise` raises
     BudgetExceeded. `allow_unpriced` lets a money budget run a model whose price is unknown; its cost then stays
-    unknown. `scope` with `per` counts across runs in the store.
+    unknown. `scope` with `per` counts `usd`, `tokens` and `calls` of all runs under that scope in the store, whatever
+    the process, from one midnight UTC (or first of the month) to the next.
 
     Raises ValueError for a negative, NaN or infinite limit.
     """

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from outlay import Agent, Budget, RunContext, node
-from outlay.patterns import Router
+from outlay.patterns import FanOut, Router
 
 echo = Agent("echo", "anthropic:claude-haiku-4-5", offline=lambda request: f"you said {request.text}")
+chat = Agent("chat", "anthropic:claude-haiku-4-5", offline=lambda request: f"heard {len(request.messages)}")
 mute = Agent("mute", "anthropic:claude-haiku-4-5")
 
 
@@ -92,3 +93,7 @@ async def to_human(text: str) -> str:
 
 desk = Router(sorter, {"calm": echo}, default=to_human, escalate=["angry"], name="desk")
 number = 7
+
+
+#: Completes without one of its members.
+pair = FanOut([picky, word], name="pair")

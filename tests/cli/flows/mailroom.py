@@ -71,6 +71,12 @@ async def choose(ctx: RunContext, text: str) -> str:
 
 
 @node
+async def tricky(ctx: RunContext, text: str) -> str:
+    """Asks with options that a model might write."""
+    return await ctx.ask("?", options=["yes", "$(touch owned); `id`"])
+
+
+@node
 async def hurry(ctx: RunContext, text: str) -> str:
     """Waits for a human for a moment."""
     return await ctx.ask("Now?", options=["yes", "no"], default="no", deadline=0.2)

@@ -1,0 +1,33 @@
+"""How often something happened lately."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+_SLOTS = 12
+
+
+@dataclass(slots=True)
+class Window:
+    """A count of the last `span` seconds, which forgets a twelfth of that at a time. `now` must not go backwards."""
+
+    span: float = 60.0
+    total: int = 0
+    _slots: deque[list[int]] = field(default_factory=deque[list[int]])
+
+    def add(self, now: float) -> None:
+        slot = self._slot(now)
+        if not self._slots or self._slots[-1][0] != slot:
+            self._slots.append([slot, 0])
+        self._slots[-1][1] += 1
+        self.total += 1
+
+    def count(self, now: float) -> int:
+        oldest = self._slot(now) - _SLOTS
+        while self._slots and self._slots[0][0] <= oldest:
+            self.total -= self._slots.popleft()[1]
+        return self.total
+
+    def _slot(self, now: float) -> int:
+        return int(now * _SLOTS / self.span)

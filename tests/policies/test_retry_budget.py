@@ -1,0 +1,67 @@
+"""How many retries a provider is sent."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outlay.errors import Overloaded, RateLimited
+from outlay.policies.recently import Window
+from outlay.policies.retry_budget import RetryBudget
+
+DOWN = Overloaded("busy")
+
+
+def test_a_small_run_may_retry() -> None:
+    """The floor: ten retries a minute, whatever the number of requests."""
+    budget = RetryBudget()
+    budget.first(0.0)
+    assert [budget.again(DOWN, 0.0) for _ in range(12)] == [True] * 10 + [False] * 2
+
+
+def test_a_large_run_retries_a_tenth() -> None:
+    """An outage under a thousand requests is a hundred retries, not two thousand."""
+    budget = RetryBudget()
+    for _ in range(1000):
+        budget.first(0.0)
+    assert sum(budget.again(DOWN, 1.0) for _ in range(2000)) == 100
+
+
+def test_what_is_a_minute_ago_no_longer_counts() -> None:
+    """The floor comes back, and old requests allow nothing more."""
+    budget = RetryBudget()
+    for _ in range(1000):
+        budget.first(0.0)
+    assert sum(budget.again(DOWN, 61.0) for _ in range(100)) == 10
+    assert sum(budget.again(DOWN, 122.0) for _ in range(100)) == 10
+
+
+def test_a_rate_limit_is_no_outage() -> None:
+    """The provider is up and says when: waiting for it amplifies nothing."""
+    budget = RetryBudget()
+    assert all(budget.again(RateLimited("slow"), 0.0) for _ in range(1000))
+    assert budget.again(DOWN, 0.0)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 10)), max_size=300), st.integers(0, 5))
+def test_retries_never_exceed_the_share_or_the_floor(steps: list[tuple[bool, float]], floor: int) -> None:
+    """At every moment, of the last minute."""
+    budget, now = RetryBudget(floor=floor), 0.0
+    for first, gap in steps:
+        now += gap
+        if first:
+            budget.first(now)
+        elif budget.again(DOWN, now):
+            assert budget.retries.count(now) <= max(floor, 0.1 * budget.firsts.count(now))
+
+
+@given(st.lists(st.floats(0, 30), max_size=100))
+def test_a_window_counts_the_last_span_up_to_a_twelfth(gaps: list[float]) -> None:
+    """Never less than what happened in eleven twelfths of it, never more than in the whole."""
+    window, now, times = Window(60.0), 0.0, list[float]()
+    for gap in gaps:
+        now += gap
+        window.add(now)
+        times.append(now)
+        counted = window.count(now)
+        assert sum(now - t < 55 for t in times) <= counted <= sum(now - t <= 60 for t in times)
