@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ from outlay.events import (
     CallFinished,
     CallStarted,
     Checked,
+    Decision,
     Event,
     RunFinished,
     RunResumed,
@@ -51,6 +52,9 @@ class Bill:
     billed_twice: int = 0
     #: What the prompt cache did for each agent.
     cache: tuple[CacheHealth, ...] = ()
+    #: Calls that a stored answer answered, and what they would have cost, in US dollars: None if that is unknown.
+    answers: int = 0
+    saved_by_answers: Decimal | None = ZERO
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -77,6 +81,8 @@ class Bill:
             sum(bill.failed_tools for bill in all_bills),
             sum(bill.billed_twice for bill in all_bills),
             merged(health for bill in all_bills for health in bill.cache),
+            sum(bill.answers for bill in all_bills),
+            _total([bill.saved_by_answers for bill in all_bills]),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -148,6 +154,8 @@ class Bill:
             failed_tools=self.failed_tools,
             billed_twice=self.billed_twice,
             cache=self.cache,
+            answers=self.answers,
+            saved_by_answers=self.saved_by_answers,
         )
 
 
@@ -193,6 +201,8 @@ class BillFold:
         self._tools = 0
         self._failed_tools = 0
         self._cache = CacheFold()
+        #: What each stored answer saved.
+        self._answers: list[Decimal | None] = []
 
     def add(self, event: Event) -> None:
         self._cache.add(event)
@@ -208,6 +218,9 @@ class BillFold:
             self._open[attempt] = event.reserved
         elif isinstance(event, CallFinished):
             self._finish(event)
+        elif isinstance(event, Decision) and event.about == "stored_answer":
+            saved = event.data.get("saved")
+            self._answers.append(None if saved is None else Decimal(str(saved)))
         elif isinstance(event, CallFailed):
             line = self._end(event)
             line.seconds.append(event.seconds)
@@ -244,6 +257,8 @@ class BillFold:
             self._failed_tools,
             self._twice,
             self._cache.health(),
+            len(self._answers),
+            _total(self._answers),
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:
@@ -320,6 +335,11 @@ def _frozen(key: tuple[str, str, str, str], line: _Line) -> BillLine:
         math.fsum(line.seconds),
         line.saved,
     )
+
+
+def _total(amounts: Sequence[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, ZERO) if len(known) == len(amounts) else None
 
 
 def _sum(a: int | None, b: int | None) -> int | None:

@@ -44,6 +44,8 @@ class _Notes:
     failed_tools: int = 0
     billed_twice: int = 0
     cache: tuple[CacheHealth, ...] = ()
+    answers: int = 0
+    saved_by_answers: Decimal | None = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,9 @@ def _notes(shown: Receipt) -> list[str]:
         )
     if (share := _cached_share(shown.lines)) is not None:
         first.append(f"{share:.0%} of input read from cache".replace("%", " %"))
+    if shown.answers:
+        worth = "" if shown.saved_by_answers is None else f", saved {_amount(shown.saved_by_answers)}"
+        first.append(f"{_count(shown.answers, 'stored answer')}{worth}")
     if shown.doubtful:
         first.append(_doubt(shown))
     second: list[str] = []

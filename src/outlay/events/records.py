@@ -15,6 +15,9 @@ from typing import Any
 
 import msgspec
 
+#: The purpose of a call that a stored answer answered: it costs nothing.
+CACHED = "cached"
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
     run: str

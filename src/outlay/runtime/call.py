@@ -25,6 +25,7 @@ from outlay.errors import (
     one_line,
 )
 from outlay.events.records import (
+    CACHED,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -129,9 +130,11 @@ class Call:
         Raises ModelError, Stopped, UnpricedModel, PolicyViolation.
         """
         stages = self._run.stages
-        for memory in (stages.journal, stages.cache):
-            if memory is not None and (known := await memory.find(self._key, self._request)) is not None:
-                return known
+        if stages.journal is not None and (known := await stages.journal.find(self._key, self._request)) is not None:
+            return known
+        asked, stored = self._model, self._stored_key()
+        if stages.cache is not None and (known := await stages.cache.find(stored, self._request)) is not None:
+            return await self._given_again(known)
         spare = _others(self._model, fallback)
         while True:
             self._visit = visit(self._run, self._model, self._request, self._key)
@@ -143,9 +146,48 @@ class Call:
             finally:
                 if self._visit is not None:
                     self._visit.leave()
-        for memory in (stages.journal, stages.cache):
-            if memory is not None:
-                await memory.remember(self._key, self._request, response)
+        if stages.journal is not None:
+            await stages.journal.remember(self._key, self._request, response)
+        if stages.cache is not None and self._model is asked:  # another model's answer is not this one's
+            await stages.cache.remember(stored, self._request, response)
+        return response
+
+    def _stored_key(self) -> str:
+        """What an answer is stored under: this effect, and the tenants that pay for it."""
+        tenants = sorted(account.budget.scope for account in self._chain if account.budget.scope is not None)
+        return " ".join((self._model.provider, self._key, *tenants))
+
+    async def _given_again(self, response: ModelResponse) -> ModelResponse:
+        """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost."""
+        run, request, message = self._run, self._request, response.message
+        price = run.directory.price(self._model)
+        saved = None if price is None or response.usage is None else str(price.cost(response.usage))
+        data = {"agent": request.agent, "model": self._model.id, "key": self._key, "saved": saved}
+        run.recorder.emit(Decision, request.path, about="stored_answer", data=data)
+        after = request.transcript.append(message)
+        run.recorder.keep(request.transcript, request.prelude)
+        run.recorder.keep(after)
+        whole = "" if run.recorder.store is None or is_whole(message) else run.recorder.keep_content(dump(message))
+        run.recorder.emit(
+            CallFinished,
+            request.path,
+            agent=request.agent,
+            model=self._model.id,
+            attempt=self._attempts + 1,
+            key=self._key,
+            purpose=CACHED,
+            returned=response.model,
+            input_tokens=0,
+            cache_read_tokens=0,
+            cache_write_tokens=0,
+            output_tokens=0,
+            cost=Decimal(0),
+            stop=response.stop,
+            tools=tuple(call.name for call in message.tool_calls),
+            head=after.head.hex(),
+            message=whole,
+        )
+        await run.recorder.durable()
         return response
 
     async def _tried(

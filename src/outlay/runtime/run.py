@@ -44,6 +44,7 @@ async def run(
     history: Transcript | None = None,
     strict: bool = False,
     source: str = "",
+    fresh: bool = False,
 ) -> Result[Any]:
     """Run a flow on one input.
 
@@ -60,6 +61,8 @@ async def run(
     broke off is in doubt. One that is over gives its stored result for nothing. `strict` refuses a flow that has
     changed since.
 
+    `fresh` gives no stored answer again (`Agent(cache_answers=…)`); what is new is stored.
+
     `source` is the flow's address, such as `triage.py:triage`: recorded, so that `outlay resume` can find it.
 
     Raises ConfigError before anything is spent, JournalMismatch for another input (or, if strict, another flow) than
@@ -68,7 +71,14 @@ async def run(
     """
     root = as_node(node)
     options = RunOptions(
-        deps=deps, store=store, models=models, on_event=on_event, on_alert=on_alert, on_ask=on_ask, source=source
+        deps=deps,
+        store=store,
+        models=models,
+        on_event=on_event,
+        on_alert=on_alert,
+        on_ask=on_ask,
+        source=source,
+        fresh=fresh,
     )
     async with hosting(options) as host:
         limits = as_budgets(budget)

@@ -67,6 +67,14 @@ class Prelude:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """A stored answer may be given again for so many seconds, to requests of the same scope."""
+
+    seconds: float
+    scope: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelRequest:
     """One request to a model.
@@ -74,7 +82,7 @@ class ModelRequest:
     `max_output_tokens` includes thinking. `output_type` is the Python type behind `prelude.output`, for models
     that are a function of yours; providers see only the schema. `clipped`: a budget lowered `max_output_tokens`.
     `turns_left`: how many more requests may follow in this conversation. `cache` is what the agent asks of the prompt
-    cache, `cache_plan` what the runtime decided for this attempt.
+    cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer.
     """
 
     agent: str
@@ -88,6 +96,7 @@ class ModelRequest:
     turns_left: int = 0
     cache: CacheMode = "auto"
     cache_plan: CachePlan | None = None
+    reuse: Reuse | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
