@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 from bench.contest import Figure
 
-BENCHES = ("call", "transport", "fanout", "history", "store", "imports", "bus", "sharing", "journal")
+BENCHES = ("call", "transport", "fanout", "history", "store", "imports", "bus", "sharing", "journal", "forecast")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

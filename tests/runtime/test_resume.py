@@ -230,6 +230,47 @@ def test_racing_branches_with_one_prompt_and_random_answers_replay_to_their_own(
     assert len({e.key for e in new} & in_flight) == len(in_flight)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_racing_branches_fetch_ask_depend_and_send_once(seed: int) -> None:
+    """Each branch has a fetch of its own, one prompt with random answers, a step that depends on the answer, and a
+    mail. Cut off anywhere: nothing finished is repeated, and no mail whose intent is there goes out by itself."""
+    fetched: Counter[int] = Counter()
+    mails: Counter[int] = Counter()
+
+    def flow(world: World) -> Any:
+        agent, second = Agent("ask", world.model()), Agent("depend", world.model())
+
+        @node(children=[agent, second])
+        async def race(ctx: RunContext, _: str) -> list[str]:
+            async def branch(i: int) -> str:
+                await ctx.sleep(world.draw.random())
+                await ctx.effect("fetch", lambda: fetched.update([i]) or i)
+                answer = await ctx.run(second, await ctx.run(agent, "the same prompt"))
+                await ctx.effect("send", lambda: mails.update([i]) or i, side_effect=True)
+                return answer
+
+            return await ctx.gather(*(branch(i) for i in range(10)))
+
+        return race
+
+    store = MemoryStore()
+    go(flow(World(seed)), "x", store)
+    events = journal(store)
+    for cut_at in random.Random(seed).sample(range(20, len(events) - 2), 8):
+        left = crashed(store, cut_at)
+        done = outcomes(events[:cut_at])
+        sent = [e for e in events[:cut_at] if isinstance(e, ToolStarted) and e.tool == "send"]
+        fetched.clear()
+        mails.clear()
+        result = go(flow(World(seed + cut_at)), "x", left, on_ask=lambda item: "happened")
+        assert result.stop_reason == "completed"
+        new = [e for e in journal(left)[cut_at:] if isinstance(e, CallStarted | ToolStarted)]
+        assert not {e.key for e in new} & done
+        assert mails.total() == 10 - len(sent)
+        assert max(mails.values(), default=0) <= 1
+        assert fetched.total() == 10 - len({e.key for e in events[:cut_at] if getattr(e, "tool", "") == "fetch"} & done)
+
+
 def test_what_finished_is_not_paid_again_under_another_budget() -> None:
     """The clipped cap is no part of the identity (with it in the key, 3,890 of 4,000 calls were paid again)."""
     world, store = World(), MemoryStore()

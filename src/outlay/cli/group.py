@@ -21,6 +21,8 @@ COMMANDS = {
     "check": "Check a flow before it runs: caps, prices, limits, prompt cache.",
     "run": "Run a flow on one input.",
     "map": "Run a flow on every row of a file; run it again to go on.",
+    "forecast": "Say what a flow will cost and take, before it is run.",
+    "claims": "Recompute the published arithmetic of multi-agent systems.",
     "runs": "List the runs in the store.",
     "bill": "Show what a run cost, agent by agent.",
     "trace": "Show what a run did, call by call.",

@@ -15,7 +15,7 @@ from outlay.emulator import json
 from outlay.emulator.exchange import EmulatedReply, EmulatedRequest, ToolCall, ToolSpec
 from outlay.emulator.faults import Fault
 from outlay.emulator.problems import Problem, invalid
-from outlay.emulator.schema import satisfy
+from outlay.sim.schema import satisfy
 
 Said: TypeAlias = str | Mapping[str, Any] | EmulatedReply | Fault
 """A text, an object to be said as JSON, a whole reply, or a fault."""

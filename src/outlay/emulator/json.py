@@ -7,11 +7,11 @@ in that module.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 import msgspec
 
-Json: TypeAlias = dict[str, Any]
+from outlay.sim.json import Json, rows, table
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -32,16 +32,6 @@ def decode(data: bytes | str) -> Any:
     return _decoder.decode(data)
 
 
-def table(value: Any) -> Json:
-    """The value if it is an object, else an empty one."""
-    return cast(Json, value) if isinstance(value, dict) else {}
-
-
-def rows(value: Any) -> list[Any]:
-    """The value if it is a list, else an empty one."""
-    return cast("list[Any]", value) if isinstance(value, list) else []
-
-
 def text(value: Any) -> str:
     """The value if it is a string, else an empty one."""
     return value if isinstance(value, str) else ""
@@ -50,3 +40,6 @@ def text(value: Any) -> str:
 def whole(value: Any) -> int | None:
     """The value if it is an integer (a boolean is none), else `None`."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+__all__ = ["Json", "decode", "encode", "encode_text", "rows", "table", "text", "whole"]

@@ -111,7 +111,12 @@ class ScriptedModel:
 
     def estimate(self, request: ModelRequest) -> int:
         """The input tokens of a request whose reply does not state them."""
-        return _tokens(sum(map(len, _input_texts(request))))
+        return estimate_input(request)
+
+    @property
+    def is_function(self) -> bool:
+        """It answers any number of requests, where a list of replies is used up."""
+        return callable(self._replies)
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         return None
@@ -203,6 +208,11 @@ class Offline:
         self, request: ModelRequest, transport: Transport, on_text: Callable[[str], None] | None = None
     ) -> ModelResponse:
         return await self._inner.send(request, transport, on_text)
+
+
+def estimate_input(request: ModelRequest) -> int:
+    """The tokens of all text that a provider would read, at four characters each."""
+    return _tokens(sum(map(len, _input_texts(request))))
 
 
 def _tokens(characters: int) -> int:

@@ -6,10 +6,12 @@ label policy → journal → response cache → for each attempt: breaker → ra
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from outlay.errors import ModelError
+from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
+from outlay.protocols.node import Node
 from outlay.values.label import Label
 from outlay.values.request import ModelRequest, ModelResponse, RateLimitFacts
 
@@ -72,6 +74,22 @@ class Permits(Protocol):
     def learn(self, model: Model, facts: RateLimitFacts) -> None: ...
 
 
+class StandIns(Protocol):
+    """What takes the place of tools and checkers in a simulated run: nothing may reach the outside world."""
+
+    def tool(self, node: Node[Any, Any], effect: ToolEffect) -> ToolEffect:
+        """The effect to run instead; the same one where it may run."""
+        ...
+
+    def checks(self, node: Node[Any, Any]) -> bool:
+        """Do this node's checkers really run?"""
+        ...
+
+    def problem(self, node: Node[Any, Any]) -> str | None:
+        """What a checker that does not run says."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
     policy: LabelPolicy | None = None
@@ -80,3 +98,4 @@ class Stages:
     breaker: Breaker | None = None
     permits: Permits | None = None
     retries: Retries | None = None
+    stand_ins: StandIns | None = None

@@ -86,6 +86,8 @@ class Effects(Place):
             state.stages.policy.allow(effect.tool, self.label, self.path)
         if state.closed is not None:
             raise state.closed
+        if state.stages.stand_ins is not None:
+            effect = state.stages.stand_ins.tool(self.node, effect)
         arguments = json.dumps(effect.arguments, sort_keys=True, default=str).encode(errors="surrogatepass")
         key = self._identity(digest(effect.tool.encode(), effect.version.encode(), arguments))
         if effect.requires_approval:
@@ -263,6 +265,9 @@ class Effects(Place):
         return decided.answer
 
     async def check(self, checker: Callable[..., Any], value: Any) -> str | None:
+        stand_ins = self._run.stages.stand_ins
+        if stand_ins is not None and not stand_ins.checks(self.node):
+            return stand_ins.problem(self.node)
         if getattr(checker, "blocking", False):
 
             async def work() -> Any:

@@ -40,7 +40,6 @@ from outlay.runtime.limits import recorded
 from outlay.runtime.ownership import ownership_in
 from outlay.runtime.parking import Parking
 from outlay.runtime.recall import Past, check_kept, recall
-from outlay.runtime.recorder import Recorder
 from outlay.runtime.replay import Replay
 from outlay.runtime.result import Result
 from outlay.runtime.session import Session, in_session, session_of, turn_of
@@ -143,7 +142,7 @@ async def _work(
     wall = wall_clock(loop)
     past, run_id = leg.past, leg.run_id
     before = () if past is None else past.events
-    recorder = Recorder(run_id, wall, host.store, host.listeners, leg.streaming, before, leg.fence)
+    recorder = host.recorder(run_id, wall, host.store, host.listeners, leg.streaming, before, leg.fence)
     recorder.sealed = leg.is_over
     flight = Flight(loop)
     parking = Parking(loop, lambda: len(flight) > 0, lambda: len(recorder.events))

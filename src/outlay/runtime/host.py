@@ -17,7 +17,7 @@ from outlay.runtime.answers import AnswerCache
 from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
 from outlay.runtime.pending import Pending
-from outlay.runtime.recorder import Listener
+from outlay.runtime.recorder import Listener, Recorder
 from outlay.runtime.windows import Windows
 from outlay.stores.memory import MemoryStore
 from outlay.stores.opening import connected
@@ -44,6 +44,8 @@ class Host:
     #: In loop time: what `seconds` of a budget of many runs leaves to all of them together.
     deadline: float | None = None
     stages: Stages = field(default_factory=Stages)
+    #: Who writes the events down; a forecast folds them on the fly instead.
+    recorder: Callable[..., Recorder] = Recorder
     #: The flow's address, recorded for `outlay resume`.
     source: str = ""
     #: What budgets across runs are counted in, None without a store.

@@ -43,7 +43,8 @@ class Price:
         i, o = Decimal(str(input)), Decimal(str(output))
         return Price(Rates(i, o, i, i, i))
 
-    def _at(self, input_tokens: int) -> Rates:
+    def rates_at(self, input_tokens: float) -> Rates:
+        """The rates of a request whose whole input is so large, in tokens."""
         rates = self.rates
         for above, dearer in self.tiers:
             if input_tokens > above:
@@ -52,7 +53,7 @@ class Price:
 
     def cost(self, usage: Usage) -> Decimal:
         """The exact cost of one request in US dollars."""
-        rates = self._at(usage.all_input_tokens) if self.tiers else self.rates
+        rates = self.rates_at(usage.all_input_tokens) if self.tiers else self.rates
         short_writes = usage.cache_write_tokens - usage.cache_write_1h_tokens
         micro = (
             rates.input * usage.input_tokens

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from outlay.emulator.json import Json, rows, table
+from outlay.sim.json import Json, rows, table
 
 _DEEP = 5
 _BOTTOMLESS = 100

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from outlay.emulator.schema import satisfy
+from outlay.sim.schema import satisfy
 
 bounds = st.integers(-1_000, 1_000)
 

@@ -1,0 +1,160 @@
+"""What stored runs say of agents: how long answers are, how long they take, how often they fail or are refused."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from outlay.events.records import (
+    CallFailed,
+    CallFinished,
+    CallStarted,
+    Checked,
+    Event,
+    Fact,
+    NodeStarted,
+    RunStarted,
+)
+from outlay.forecast.assumptions import Assumptions, Expect, Fit, Kind, Measured, place_of
+from outlay.forecast.distributions import Lognormal
+from outlay.forecast.foresight import Rate
+
+#: From so many calls on they are drawn as they were, tokens and seconds of one call together, which keeps what a
+#: curve would smooth away (two kinds of answers, long ones taking longer). Of fewer, the lognormal that fits best.
+ENOUGH = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What was found in the runs of a flow: `agents` by name, and how often each label of a router came up."""
+
+    runs: int
+    agents: Mapping[str, Fit]
+    routes: Mapping[str, Mapping[str, float]]
+
+    def under(self, declared: Assumptions) -> Assumptions:
+        """These fits, where you have not declared something else."""
+        return replace(declared, fits=self.agents, routes={**self.routes, **declared.routes})
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was seen of one agent."""
+
+    calls: defaultdict[tuple[str, Kind], list[Measured]] = field(default_factory=lambda: defaultdict(list))
+    attempts: int = 0
+    failed: int = 0
+    visits: int = 0
+    checked: int = 0
+    refused: int = 0
+    bounds: int = 0
+    read: int = 0
+    cached: int = 0
+    written: int = 0
+
+    def fit(self, offline: bool) -> Fit:
+        tool, answer = self.calls["", "tool"], self.calls["", "answer"]
+        calls = {
+            place: tuple(sorted(found, key=lambda call: call.input_tokens))
+            for place, found in self.calls.items()
+            if len(answer) >= ENOUGH and (len(found) >= ENOUGH or not place[0])
+        }
+        expect = Expect(
+            output_tokens=Lognormal.fitted([call.output_tokens for call in answer]) if answer else None,
+            seconds=Lognormal.fitted([call.seconds for call in (*tool, *answer)]) if tool or answer else None,
+            failure=self.failed / self.attempts if self.attempts else None,
+            turns=1 + len(tool) / self.visits if self.visits else None,
+            refused=min(self.refused / self.checked, 1.0) if self.checked else None,
+        )
+        done = len(tool) + len(answer)
+        whole = self.read or 1
+        return Fit(
+            expect=expect,
+            calls=calls,
+            events=done,
+            input_factor=self.read / self.bounds if self.bounds else None,
+            of_bound=not offline,
+            input_tokens=self.read / done if done else None,
+            cache_read=self.cached / whole,
+            cache_write=self.written / whole,
+        )
+
+
+def fit_runs(events: Iterable[Event], flow: str | None = None) -> Fitted:
+    """Fit the agents of a flow (None: of all) from events in the order of their runs.
+
+    Live and offline runs are never mixed: those of which there are more calls count.
+    """
+    lanes: dict[str, str] = {}
+    seen: dict[str, defaultdict[str, _Seen]] = defaultdict(lambda: defaultdict(_Seen))
+    labels: dict[str, defaultdict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    bounds: dict[tuple[str, str, int], int] = {}
+    for event in events:
+        if isinstance(event, RunStarted) and flow in (None, event.flow):
+            lanes[event.run] = event.lane
+        lane = lanes.get(event.run)
+        if lane is None:
+            continue
+        if isinstance(event, CallStarted):
+            bounds[event.run, event.key, event.attempt] = event.input_bound
+        elif isinstance(event, CallFinished):
+            _finished(seen[lane][event.agent], event, bounds.pop((event.run, event.key, event.attempt), 0))
+        elif isinstance(event, CallFailed):
+            one = seen[lane][event.agent]
+            one.attempts += 1
+            one.failed += 1
+        elif isinstance(event, NodeStarted) and event.type == "agent":
+            seen[lane][event.name].visits += 1
+        elif isinstance(event, Checked):
+            seen[lane][event.agent].checked += 1
+            seen[lane][event.agent].refused += bool(event.problem)
+        elif isinstance(event, Fact) and "label" in event.data:
+            labels[lane][_name(event.path)][str(event.data["label"])] += 1
+    if not seen:
+        return Fitted(0, {}, {})
+    lane = max(seen, key=lambda one: sum(agent.attempts for agent in seen[one].values()))
+    agents = {name: one.fit(lane == "offline") for name, one in seen[lane].items() if one.attempts}
+    routes = {name: _shares(found) for name, found in labels[lane].items()}
+    return Fitted(sum(one == lane for one in lanes.values()), agents, routes)
+
+
+def _finished(one: _Seen, event: CallFinished, bound: int) -> None:
+    one.attempts += 1
+    if event.output_tokens is None:
+        return
+    kind: Kind = "tool" if event.tools else "answer"
+    cached, written = event.cache_read_tokens or 0, event.cache_write_tokens or 0
+    read = (event.input_tokens or 0) + cached + written
+    call = Measured(event.output_tokens, event.seconds, read)
+    for place in ("", place_of(event.path)):
+        one.calls[place, kind].append(call)
+    one.read += read
+    one.cached += cached
+    one.written += written
+    one.bounds += bound
+
+
+def _shares(found: Counter[str]) -> dict[str, float]:
+    total = found.total()
+    return {label: count / total for label, count in sorted(found.items()) if label}
+
+
+def _name(path: str) -> str:
+    """The name of the node at a path."""
+    return path.rpartition("/")[2].partition("[")[0].partition("#")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """How a forecast did against runs that came after it: the share under its P95, and between its P5 and P95."""
+
+    runs: int
+    under_p95: Rate
+    within: Rate
+
+
+def held_against(low: float, high: float, actual: Sequence[float]) -> Track:
+    """P5 and P95 of a forecast against what was measured."""
+    n = len(actual)
+    return Track(n, Rate.of(sum(x <= high for x in actual), n), Rate.of(sum(low <= x <= high for x in actual), n))

@@ -1,0 +1,103 @@
+"""A forecast in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from outlay.analysis.text import one_line
+from outlay.forecast.closed import NotApplicable
+from outlay.forecast.foresight import Forecast, Range
+
+_BARS = "▁▂▃▄▅▆▇█"
+_INDENT = "  "
+
+
+def rendered(found: Forecast) -> str:
+    """Percentiles with their histograms, who makes them, what limits do, and every assumption."""
+    lines = [f"forecast · {found.runs:,} runs of the real flow in virtual time · {found.took:.1f} s", ""]
+    lines += [f"{'':<12}{'P5':>10}{'P50':>11}{'P95':>11}", *_ranges(found), _success(found), ""]
+    lines += _who(found)
+    lines += _limits(found)
+    lines += [f"error in {count / found.runs:.1%} of runs: {one_line(error, 100)}" for error, count in found.failures]
+    lines += ["", *_table(found), ""]
+    lines += [f"closed form: {_closed(found)}", "assumed"]
+    width = max((len(one.about) for one in found.assumed), default=0)
+    lines += [f"{_INDENT}{one.about:<{width}}  {one_line(one.value, 60)} ({one.source})" for one in found.assumed]
+    lines += [f"! {warning}" for warning in found.warnings]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _ranges(found: Forecast) -> list[str]:
+    lines: list[str] = []
+    if found.dollars is None:
+        lines.append(f"{'dollars':<12}{'unpriced':>10}")
+    else:
+        mark = "≥ " if found.unpriced else ""
+        lines.append(_range(f"{mark}dollars", found.dollars, dollars))
+    lines.append(_range("seconds", found.seconds, lambda value: f"{value:,.1f}"))
+    lines.append(_range("calls", found.calls, lambda value: f"{value:,.0f}"))
+    return lines
+
+
+def _range(name: str, found: Range, show: Callable[[float], str]) -> str:
+    figures = f"{show(found.p5):>10} {show(found.p50):>10} {show(found.p95):>10}"
+    return f"{name:<12}{figures}    {bars(found.bins)}"
+
+
+def _success(found: Forecast) -> str:
+    rate = found.success
+    return f"{'success':<12}{rate.share:>9.1%}  ({rate.low:.1%} to {rate.high:.1%})"
+
+
+def _who(found: Forecast) -> list[str]:
+    parts: list[str] = []
+    if found.agents and found.dollars is not None and found.dollars.mean:
+        dearest = found.agents[0]
+        parts.append(f"{dearest.name} makes {dearest.of_dollars:.0%} of the cost")
+    if found.agents:
+        slowest = max(found.agents, key=lambda one: one.of_slowest)
+        parts.append(f"{slowest.name} {slowest.of_slowest:.0%} of the slowest runs' time")
+    lines = [", ".join(parts)] if parts else []
+    if found.critical_path:
+        lines.append(f"critical path {' → '.join(found.critical_path)}")
+    if found.unpriced:
+        lines.append(f"no price is known for {', '.join(found.unpriced)}: give it in outlay.toml")
+    return lines
+
+
+def _limits(found: Forecast) -> list[str]:
+    return [
+        f"{limit.text} stops {limit.stops.share:.1%} of runs ({limit.stops.low:.1%} to {limit.stops.high:.1%})"
+        for limit in found.limits
+    ]
+
+
+def _table(found: Forecast) -> list[str]:
+    width = max([len("agent"), *(len(one.name) for one in found.agents)])
+    lines = [f"{'agent':<{width}}{'calls':>9}{'dollars':>12}{'of cost':>9}{'static tokens a turn':>22}"]
+    for one in found.agents:
+        lines.append(
+            f"{one.name:<{width}}{one.calls:>9.2f}{dollars(one.dollars):>12}{one.of_dollars:>9.0%}"
+            f"{one.static_tokens:>22,}"
+        )
+    return lines
+
+
+def _closed(found: Forecast) -> str:
+    closed = found.closed
+    if isinstance(closed, NotApplicable):
+        return str(closed)
+    right = "" if closed.right is None else f" · right {closed.right:.1%}"
+    cost = "unpriced" if found.dollars is None else dollars(closed.dollars)
+    return f"{cost} · {closed.seconds.mean:.1f} s · {closed.calls:.2f} calls · success {closed.clean:.1%}{right}"
+
+
+def dollars(amount: float) -> str:
+    """Four decimals, six for what would else read as nothing."""
+    return f"${amount:,.4f}" if amount >= 0.001 or not amount else f"${amount:,.6f}"
+
+
+def bars(counts: Sequence[int]) -> str:
+    """A histogram on one line."""
+    most = max(counts) or 1
+    return "".join(_BARS[min(len(_BARS) - 1, count * len(_BARS) // (most + 1))] for count in counts)

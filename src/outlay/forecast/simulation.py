@@ -1,0 +1,160 @@
+"""The simulation profile: the real flow, run after run on virtual time, with simulated models, no codec and no store.
+
+Run i has the seed (seed, i) whichever process it is in, so the same seed gives the same outcomes on one core and on
+eight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from outlay.errors import BudgetExceeded, ConfigError
+from outlay.forecast.assumptions import Assumptions, Beliefs
+from outlay.forecast.simulated import Chance, SimulatedModels, SimulatedWorld, assumed_human
+from outlay.forecast.tally import Kept, Outcome, critical_path
+from outlay.policies.ledger import Ledger
+from outlay.protocols.node import Node
+from outlay.protocols.stages import Stages
+from outlay.runtime import preflight
+from outlay.runtime.execution import execute
+from outlay.runtime.host import Host
+from outlay.runtime.result import Result
+from outlay.sim.loop import VirtualLoop
+from outlay.values.budget import Budget
+
+#: Fewer runs than this in one process are not worth starting it.
+LEAST_SHARE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be simulated: `n` runs of `root`, over the inputs in turn."""
+
+    root: Node[Any, Any]
+    inputs: Sequence[Any]
+    n: int
+    seed: int = 0
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    limits: tuple[Budget, ...] = ()
+    deps: Any = None
+
+
+def simulate(plan: Plan, beliefs: Beliefs, *, workers: int | None = None) -> list[Outcome]:
+    """The outcomes, in the order of the runs. `beliefs` notes what was assumed. Raises ConfigError for a flow that
+    cannot run, or whose loop has no end.
+    """
+    processes = _processes(plan.n, workers)
+    first = plan.n // processes if processes > 1 else plan.n
+    if processes == 1:
+        return _apart(plan, beliefs, 0, plan.n)
+    edges = [plan.n * k // processes for k in range(processes + 1)]
+    first = edges[1]
+    context = multiprocessing.get_context("fork")
+    _shared.append(plan)  # a forked process has it: a flow is code, and does not travel
+    try:
+        with ProcessPoolExecutor(processes - 1, mp_context=context) as pool:
+            rest = [pool.submit(_share, edges[k], edges[k + 1]) for k in range(1, processes)]
+            outcomes = _apart(plan, beliefs, 0, first)
+            for part in rest:
+                outcomes += part.result()
+    finally:
+        _shared.pop()
+    return outcomes
+
+
+_shared: list[Plan] = []
+
+
+def _share(first: int, last: int) -> list[Outcome]:
+    plan = _shared[-1]
+    return _apart(plan, Beliefs(plan.assumptions), first, last)
+
+
+def _processes(n: int, workers: int | None) -> int:
+    """As many as there are cores, where forking is possible and safe (no other thread holds a lock)."""
+    if workers is not None:
+        return max(1, min(workers, n))
+    if "fork" not in multiprocessing.get_all_start_methods() or threading.active_count() > 1:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, n // LEAST_SHARE))
+
+
+def _apart(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Outcome]:
+    """On a loop of its own; in a thread of its own where this one has a loop already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _on_a_loop(plan, beliefs, first, last)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_on_a_loop, plan, beliefs, first, last).result()
+
+
+def _on_a_loop(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Outcome]:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(_runs(plan, beliefs, first, last))
+
+
+async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Outcome]:
+    chance, kept = Chance(), Kept()
+    exact = bool(plan.limits) or any(node.budgets for node in preflight.walk(plan.root))
+    directory = SimulatedModels(plan.root, beliefs, chance, exact=exact)
+    stages = Stages(stand_ins=SimulatedWorld(plan.root, beliefs, chance))
+    preflight.check(plan.root, directory, plan.limits, None)
+    outcomes: list[Outcome] = []
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    collecting = gc.isenabled()
+    gc.disable()  # a run leaves cycles behind; collecting them in bulk is a tenth of the price
+    try:
+        for i in range(first, last):
+            host = Host(directory, Ledger(), (), None, _quiet, assumed_human, (), plan.deps, stages=stages)
+            host.recorder = kept.recorder
+            loop.rewind()  # or a run's times would depend on how many came before it
+            chance.begin(plan.seed * 1_000_003 + i)
+            outcomes.append(await _run(plan, host, kept, i))
+            if i % 500 == 499:
+                gc.collect()
+    finally:
+        if collecting:
+            gc.enable()
+    return outcomes
+
+
+async def _run(plan: Plan, host: Host, kept: Kept, i: int) -> Outcome:
+    value = plan.inputs[i % len(plan.inputs)]
+    seed = plan.seed * 1_000_003 + i
+    try:
+        result: Result[Any] = await execute(host, plan.root, value, plan.limits, seed=seed, run_id=f"f{i}")
+    except BudgetExceeded as stop:
+        if stop.result is None:
+            raise
+        result = stop.result
+    if isinstance(result.error, ConfigError):
+        raise result.error
+    tally = kept.last
+    assert tally is not None
+    return Outcome(
+        tally.dollars,
+        result.seconds,
+        tally.calls,
+        result.stop_reason,
+        result.stop_reason == "completed" and not result.degraded,
+        tally.unpriced,
+        tuple((agent, int(calls), dollars) for agent, (calls, dollars) in tally.agents.items()),
+        critical_path(tally.spans),
+        "" if result.error is None else f"{type(result.error).__name__}: {result.error}",
+        tally.output_tokens,
+    )
+
+
+def _quiet(_: object) -> None:
+    """Budget alerts of simulated runs are nobody's business."""

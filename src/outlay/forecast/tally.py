@@ -1,0 +1,107 @@
+"""What is kept of one simulated run: folded while it happens, no event is made that nobody looks at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from outlay.events.records import BudgetAlert, CallFailed, CallFinished, Event
+from outlay.runtime.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One simulated run. `dollars` is what is known of it, `unpriced` the calls of which nothing is.
+
+    `agents`: calls and dollars by agent. `critical`: agents and seconds along the critical path, in order.
+    """
+
+    dollars: float
+    seconds: float
+    calls: int
+    reason: str
+    clean: bool
+    unpriced: int
+    agents: tuple[tuple[str, int, float], ...]
+    critical: tuple[tuple[str, float], ...]
+    error: str = ""
+    output_tokens: int = 0
+
+
+@dataclass(slots=True)
+class Span:
+    agent: str
+    start: float
+    end: float
+
+
+class Tally(Recorder):
+    """A recorder that adds up. Events are made for budget alerts only, which the runtime hands on."""
+
+    __slots__ = ("_clock", "agents", "calls", "dollars", "output_tokens", "spans", "unpriced")
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._clock = asyncio.get_running_loop()
+        self.calls = self.unpriced = self.output_tokens = 0
+        self.dollars = 0.0
+        self.agents: dict[str, list[float]] = {}
+        self.spans: list[Span] = []
+
+    def emit(self, kind: type[Event], path: str, **fields: Any) -> None:
+        if kind is CallFinished or kind is CallFailed:
+            self._call(fields, kind is CallFinished)
+        elif kind is BudgetAlert:
+            super().emit(kind, path, **fields)
+
+    def _call(self, fields: dict[str, Any], finished: bool) -> None:
+        agent: str = fields["agent"]
+        share = self.agents.get(agent)
+        if share is None:
+            share = self.agents[agent] = [0, 0.0]
+        self.calls += 1
+        share[0] += 1
+        if finished:
+            self.spent_on += 1
+            cost: Decimal | None = fields["cost"]
+            if cost is None:
+                self.unpriced += 1
+            else:
+                dollars = float(cost)
+                self.dollars += dollars
+                share[1] += dollars
+            self.output_tokens += fields["output_tokens"] or 0
+        end = self._clock.time()
+        self.spans.append(Span(agent, end - fields["seconds"], end))
+
+
+@dataclass(slots=True)
+class Kept:
+    """The tally of the run that was made last: `Host.recorder` makes them, and the simulation reads them."""
+
+    last: Tally | None = field(default=None)
+
+    def recorder(self, *args: Any) -> Tally:
+        self.last = Tally(*args)
+        return self.last
+
+
+def critical_path(spans: Sequence[Span]) -> tuple[tuple[str, float], ...]:
+    """From the end backwards: the call that ended last, then the one that ended last before that began, and so on.
+
+    Neighbours of one agent are one step. Times are in seconds.
+    """
+    path: list[tuple[str, float]] = []
+    at = float("inf")
+    for span in sorted(spans, key=lambda span: -span.end):
+        if span.end > at + 1e-9:
+            continue
+        at = span.start
+        if path and path[-1][0] == span.agent:
+            path[-1] = (span.agent, path[-1][1] + span.end - span.start)
+        else:
+            path.append((span.agent, span.end - span.start))
+    return tuple(reversed(path))

@@ -1,0 +1,71 @@
+"""`outlay forecast`: what is shown, in which form, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cli_support import Call, write_rows
+
+
+def test_it_needs_no_key_and_no_stand_in(call: Call):
+    said = call("forecast", "desk.py:mute", "--n", "20", "--input", "hello")
+    assert said.code == 0
+    assert said.out.startswith("forecast · 20 runs of the real flow in virtual time")
+    assert "mute output_tokens  lognormal, median 256, spread 0.5 (default)" in said.out
+
+
+def test_json_is_one_document_and_the_same_for_a_seed(call: Call):
+    first, second = (call("forecast", "desk.py:mute", "--n", "20", "--json").json for _ in range(2))
+    assert first["dollars"]["p5"] <= first["dollars"]["p50"] <= first["dollars"]["p95"]
+    assert first["closed"]["calls"] > 1
+    assert {**first, "took": 0} == {**second, "took": 0}
+
+
+def test_a_budget_and_a_time_limit_are_tried_out(call: Call):
+    found = call("forecast", "desk.py:mute", "--n", "20", "--budget", "1", "--seconds", "0.01", "--json").json
+    assert [(limit["text"], limit["stops"]["share"]) for limit in found["limits"]] == [
+        ("a $1 budget", 0.0),
+        ("a limit of 0.01 s", 1.0),
+    ]
+
+
+def test_the_histograms_are_written_as_svg(call: Call, folder: Path):
+    assert call("forecast", "desk.py:mute", "--n", "20", "--svg", "out.svg").code == 0
+    assert (folder / "out.svg").read_text("utf-8").startswith("<svg ")
+
+
+def test_stored_runs_are_fitted(call: Call, folder: Path):
+    """40 runs in the store: lengths and seconds are what they were, and it says so."""
+    write_rows(folder / "in.jsonl", 40)
+    call("map", "desk.py:echo", "--input", "in.jsonl", "--output", "out.jsonl")
+    found = call("forecast", "desk.py:echo", "--rows", "in.jsonl", "--n", "40", "--json").json
+    assert {one["source"] for one in found["assumed"]} == {"fitted from 40 calls"}
+    spent = sum(float(json.loads(line)["cost"]) for line in (folder / "out.jsonl").read_text("utf-8").splitlines())
+    assert abs(found["dollars"]["mean"] * 40 - spent) < 0.05 * spent
+    assert "fitted" not in call("forecast", "desk.py:echo", "--n", "5", "--no-fit").out
+
+
+def test_what_cannot_be_foreseen_is_refused(call: Call):
+    """A loop without an end, a row that is none, an input that no text can stand in for."""
+    (Path("loop.py")).write_text(
+        "from desk import mute, node, RunContext\n"
+        "@node(children=(mute,))\n"
+        "async def loop(ctx: RunContext, text: str) -> str:\n"
+        "    while True:\n"
+        "        await ctx.run(mute, text)\n"
+    )
+    said = call("forecast", "loop.py:loop", "--n", "5")
+    assert said.code == 2
+    assert "a loop around loop/mute" in said.err
+    assert call("forecast", "desk.py:order", "--n", "5").code == 2
+    assert "no store at nowhere.db" in call("forecast", "desk.py:mute", "--store", "nowhere.db").err
+
+
+def test_claims_are_listed_with_their_verdicts(call: Call):
+    said = call("claims")
+    assert said.code == 0
+    assert "  ✗ 30 calls at 0.985 fail one time in seven: wrong" in said.out
+    found = {one["claim"]: one for one in call("claims", "--json").json["claims"]}
+    assert found["twelve in a row"]["verdict"] == "holds"
+    assert found["twelve in a row"]["ours"] == "$0.360, 24.0 s, 83.41 %, per dollar 2.3"

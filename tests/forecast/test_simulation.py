@@ -1,0 +1,239 @@
+"""The simulation: the real flow on virtual time, held against the closed form."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import statistics
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outlay import Agent, Budget, RunContext, Tool, node
+from outlay.errors import ConfigError
+from outlay.forecast import Assumptions, Expect, Expected, Fixed, Lognormal, closed_form, forecast
+from outlay.forecast.assumptions import Beliefs
+from outlay.forecast.simulation import Plan, simulate
+from outlay.forecast.tally import Outcome, Span, critical_path
+from outlay.patterns import Debate, FanOut, Gate, Pipeline, Refine, RoundRobin, Router, Supervisor, Vote
+from outlay.testing import ScriptedModel
+from outlay.values.critique import Critique
+from outlay.values.debate import Judgement
+
+MODEL = ScriptedModel([], name="small", price=(1, 5))
+
+
+def agent(name: str = "a", **options: Any) -> Agent[Any]:
+    return Agent(name, MODEL, instructions="Do as you are told.", max_output_tokens=400, **options)
+
+
+def runs(flow: Any, n: int = 400, assumptions: Assumptions | None = None, **options: Any) -> list[Outcome]:
+    given = assumptions or Assumptions()
+    return simulate(Plan(flow, ["x" * 80], n, assumptions=given, **options), Beliefs(given), workers=1)
+
+
+# --- static trees: the closed form is the simulation's mean ---------------------------------------
+
+leaves = st.builds(
+    Expect,
+    output_tokens=st.one_of(st.integers(1, 300).map(Fixed), st.builds(Lognormal, st.floats(5, 150), st.floats(0, 0.6))),
+    failure=st.sampled_from([0.0, 0.02, 0.4]),
+    refused=st.sampled_from([0.0, 0.3]),
+)
+
+
+def fine(answer: str) -> None:
+    """A check that a simulation answers for."""
+
+
+def look(query: str) -> str:
+    """Look it up."""
+    raise AssertionError("no tool runs on made-up arguments")
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> tuple[Any, Assumptions]:
+    expectations: dict[str, Expect] = {}
+
+    def leaf() -> Any:
+        name = f"a{len(expectations)}"
+        expectations[name] = draw(leaves)
+        return agent(name, verify=[fine])
+
+    def tree(depth: int) -> Any:
+        kind = draw(st.sampled_from(["leaf", "pipeline", "fanout", "vote"] if depth else ["leaf"]))
+        if kind == "leaf":
+            return leaf()
+        if kind == "vote":
+            return Vote(leaf(), draw(st.integers(1, 5)), name=f"v{len(expectations)}")
+        parts = [tree(depth - 1) for _ in range(draw(st.integers(1, 3)))]
+        name = f"{kind}{len(expectations)}"
+        return Pipeline(*parts, name=name) if kind == "pipeline" else FanOut(parts, name=name, min_success=0)
+
+    return tree(2), Assumptions(agents=expectations)
+
+
+@settings(max_examples=10, deadline=None)
+@given(trees())
+def test_the_closed_form_is_the_simulations_mean_of_cost_and_calls(drawn: tuple[Any, Assumptions]):
+    """Static trees with independent leaves (SEMANTICS 8): within five standard errors and half a per cent."""
+    flow, assumptions = drawn
+    found = closed_form(flow, "x" * 80, assumptions)
+    assert isinstance(found, Expected)
+    outcomes = runs(flow, 200, assumptions)
+    for expected, simulated in (
+        (found.calls, [float(outcome.calls) for outcome in outcomes]),
+        (found.dollars, [outcome.dollars for outcome in outcomes]),
+    ):
+        error = statistics.stdev(simulated) / math.sqrt(len(simulated))
+        # a fan-out's results are passed on as JSON, whose quotes are estimated; hence the part in a hundred
+        assert expected == pytest.approx(statistics.fmean(simulated), abs=5 * error + 0.01 * expected + 1e-9)
+
+
+intent = Literal["left", "right", "up"]
+PATTERNS: list[Any] = [
+    Router(agent("r", output_type=intent), {"left": agent("l"), "right": agent("m"), "up": agent("u")}, agent("d")),
+    Refine(agent("g"), agent("c", output_type=Critique), max_rounds=3),
+    Refine(agent("g"), fine, max_rounds=2, fallback=agent("f")),
+    Debate([agent("p"), agent("q")], agent("j", output_type=Judgement[str]), max_rounds=2),
+    RoundRobin([agent("p"), agent("q")], max_turns=5),
+    Pipeline(agent("a"), Gate(fine), agent("b")),
+    agent("t", tools=[Tool("look", look)]),
+]
+
+
+@pytest.mark.parametrize("flow", PATTERNS, ids=lambda flow: flow.name)
+def test_each_patterns_formula_is_what_playing_it_gives(flow: Any):
+    """Calls within five standard errors; dollars within 4 % besides, for what stands around quoted texts."""
+    found = closed_form(flow, "x" * 80)
+    assert isinstance(found, Expected), found
+    outcomes = runs(flow, 500)
+    calls, dollars = [float(outcome.calls) for outcome in outcomes], [outcome.dollars for outcome in outcomes]
+    error = 5 / math.sqrt(len(outcomes))
+    assert found.calls == pytest.approx(statistics.fmean(calls), abs=error * statistics.stdev(calls) + 1e-9)
+    slack = error * statistics.stdev(dollars) + 0.04 * found.dollars
+    assert found.dollars == pytest.approx(statistics.fmean(dollars), abs=slack)
+
+
+def test_a_supervisors_plan_is_made_up_and_run():
+    flow = Supervisor(agent("planner", output_type=_plan()), [agent("w"), agent("v")], agent("s"))
+    outcomes = runs(flow, 20, Assumptions(subtasks=4, everyone=Expect(failure=0)))
+    assert {outcome.calls for outcome in outcomes} == {6}
+    assert all(outcome.clean for outcome in outcomes)
+
+
+def _plan() -> Any:
+    from outlay.patterns import Plan as SupervisorPlan
+
+    return SupervisorPlan
+
+
+# --- what a simulation may and may not do ---------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_runs_on_any_number_of_processes():
+    flow = Pipeline(agent("a"), FanOut([agent("b"), agent("c")]))
+    plan = Plan(flow, ["x"], 60, seed=3)
+    alone = simulate(plan, Beliefs(plan.assumptions), workers=1)
+    assert alone == simulate(plan, Beliefs(plan.assumptions), workers=2)
+    other = Plan(flow, ["x"], 60, seed=4)
+    assert alone != simulate(other, Beliefs(other.assumptions), workers=1)
+
+
+def test_a_tool_with_side_effects_never_runs():
+    sent: list[str] = []
+
+    def send(to: str) -> str:
+        sent.append(to)
+        return "sent"
+
+    def ask_for_a_mail(request: Any) -> Any:
+        from outlay.testing import Reply
+
+        done = any(message.role == "tool" for message in request.messages)
+        return "done" if done else Reply(tool_calls=[("send", {"to": "a"})])
+
+    mailer = agent("m", tools=[Tool("send", send, "Send it.", side_effect=True)], offline=ask_for_a_mail)
+    outcomes = runs(mailer, 5, Assumptions(everyone=Expect(failure=0)))
+    assert [outcome.calls for outcome in outcomes] == [2] * 5
+    assert sent == []
+
+
+def test_a_stand_in_is_asked_once_for_each_conversation():
+    asked: list[str] = []
+
+    def answer(request: Any) -> str:
+        asked.append(request.text)
+        return "a short answer"
+
+    found = forecast(agent(offline=answer), ["one", "two"], n=50, workers=1)
+    assert asked == ["one", "two"]
+    assert any("as long as what its stand-in says" in one.value for one in found.assumed)
+
+
+def test_a_loop_without_an_end_is_refused_by_name():
+    small = agent()
+
+    @node(children=(small,))
+    async def for_ever(ctx: RunContext, text: str) -> str:
+        while True:
+            await ctx.run(small, text)
+
+    with pytest.raises(ConfigError, match=r"for_ever/a.* has no end"):
+        forecast(for_ever, ["x"], n=5, workers=1)
+
+
+def test_a_model_without_a_price_is_unpriced_and_not_free():
+    found = forecast(Agent("a", ScriptedModel([], name="own")), ["x"], n=5, workers=1)
+    assert found.dollars is None
+    assert found.unpriced == ("own",)
+    assert "unpriced" in found.render()
+
+
+def test_a_money_budget_over_a_model_without_a_price_is_refused():
+    with pytest.raises(ConfigError, match="price"):
+        forecast(Agent("a", ScriptedModel([], name="own")), ["x"], n=5, budget=Budget(usd=1), workers=1)
+
+
+def test_it_says_how_often_a_limit_stops_the_flow():
+    """Two calls of a second each: two seconds are enough, one is not."""
+    flow = Pipeline(agent("a"), agent("b"))
+    sure = Assumptions(everyone=Expect(seconds=1, failure=0))
+    found = forecast(flow, ["x"], n=20, assumptions=sure, budget=[Budget(seconds=1.5), Budget(calls=3)], workers=1)
+    assert [limit.stops.share for limit in found.limits] == [1, 0]
+    assert found.seconds.p95 == 2
+    assert found.success.share == 1
+
+
+def test_it_can_be_asked_under_a_running_loop():
+    async def main() -> Any:
+        return forecast(agent(), ["x"], n=5, workers=1)
+
+    assert asyncio.run(main()).runs == 5
+
+
+def test_the_critical_path_goes_backwards_from_the_end():
+    """b and c start after a; c is the longer one."""
+    spans = [Span("a", 0, 1), Span("b", 1, 2), Span("c", 1, 4), Span("d", 4, 5)]
+    assert critical_path(spans) == (("a", 1), ("c", 3), ("d", 1))
+
+
+def test_texts_that_several_agents_carry_are_named():
+    text = "Answer in the house style. " * 20
+    flow = Pipeline(Agent("a", MODEL, instructions=text), Agent("b", MODEL, instructions=[text, "And be brief."]))
+    found = forecast(flow, ["x"], n=5, workers=1)
+    assert found.warnings == ("2 agents carry the same 135 tokens of instructions: a, b",)
+    assert [one.instructions for one in found.statics] == [135, 139]
+
+
+def test_it_shows_percentiles_assumptions_and_a_picture():
+    found = forecast(Pipeline(agent("a"), agent("b")), ["x"], n=50, workers=1, assumptions=Assumptions())
+    text = found.render()
+    assert text.startswith("forecast · 50 runs of the real flow in virtual time")
+    assert "critical path a → b" in text
+    assert "a failure" in text
+    assert "(default)" in text
+    assert found.svg().startswith("<svg ")
+    assert found.svg().count("<rect") == 20
