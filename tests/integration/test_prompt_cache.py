@@ -14,7 +14,7 @@ from cache_support import dollars, emulated, text_of
 from outlay import Agent, ModelSettings, run, run_many, run_sync
 from outlay.analysis.bill import Bill
 from outlay.analysis.tree import tree
-from outlay.emulator import EmulatedReply, ToolCall
+from outlay.emulator import EmulatedReply, Fault, Faults, ToolCall
 from outlay.errors import ConfigError
 from outlay.events import CacheAlert, Decision
 from outlay.patterns import FanOut
@@ -252,3 +252,13 @@ def test_nothing_read_over_a_run_that_should_have_is_an_alert(monkeypatch) -> No
     assert (second.bill.cache[0].missed, third.bill.cache[0].missed) == (1, 0)
     assert "1 of 1 expected reads missed" in second.bill.render()
     assert "! cache: nothing was read" in tree(second.events)
+
+
+def test_a_write_that_fails_holds_nobody_up(monkeypatch) -> None:
+    """The others go on at once, each for itself; the one that failed tries again."""
+    flow = FanOut(Agent("worker", SONNET, instructions=text_of(6_000)), name="crew")
+    faults = Faults(at={1: Fault.http(529, retry_after=0)})
+    with emulated(monkeypatch, behaviour="Done.", faults=faults, latency=0.02) as emulator:
+        result = asyncio.run(run(flow, [f"task {n}" for n in range(6)]))
+        assert len(emulator.requests) == 7
+    assert result.output == ["Done."] * 6

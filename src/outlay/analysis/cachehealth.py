@@ -9,6 +9,9 @@ from decimal import Decimal
 from outlay.analysis.billlines import ZERO
 from outlay.events import CacheAlert, CallFinished, CallStarted, Decision, Event
 
+#: Changes, reasons and alerts that are kept of each agent.
+_MOST_TEXTS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class CacheHealth:
@@ -52,9 +55,9 @@ class CacheHealth:
             self.expected + other.expected,
             self.missed + other.missed,
             None if self.saved is None or other.saved is None else self.saved + other.saved,
-            tuple(dict.fromkeys((*self.changes, *other.changes))),
-            tuple(dict.fromkeys((*self.why_not, *other.why_not))),
-            tuple(dict.fromkeys((*self.alerts, *other.alerts))),
+            _first(self.changes, other.changes),
+            _first(self.why_not, other.why_not),
+            _first(self.alerts, other.alerts),
         )
 
 
@@ -150,6 +153,11 @@ def merged(parts: Iterable[CacheHealth]) -> tuple[CacheHealth, ...]:
         key = (one.agent, one.model)
         found[key] = found[key] + one if key in found else one
     return tuple(found.values())
+
+
+def _first(texts: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """Each once, and not more than anybody would read."""
+    return tuple(dict.fromkeys((*texts, *more)))[:_MOST_TEXTS] if more else texts
 
 
 def _unread(calls: list[tuple[int, int, int]]) -> int:

@@ -322,6 +322,8 @@ class Visit:
             return
         run, request = self._run, self._request
         before, row = replaced
+        if row > _MOST_CHANGES:
+            return  # said already
         change = first_change(before, request.prelude)
         data = {"agent": request.agent, "model": self._model.id, "key": self._key, "change": str(change)}
         run.recorder.emit(Decision, request.path, about="prefix_changed", data=data)

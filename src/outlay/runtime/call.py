@@ -299,6 +299,8 @@ class Call:
         """Raises the stop. Under `on_exhausted="pause"` the branch first waits for a higher budget, unless it can be
         skipped; returns where it was given."""
         stop = self._run.stopped(error)
+        if self._visit is not None:
+            self._visit.leave()  # it may wait for long
         limit = None
         if error.on_exhausted == "pause" and not self._spare:
             limit = await raise_of(self._run, self._request.path, error)
