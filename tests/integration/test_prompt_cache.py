@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from cache_support import dollars, emulated, text_of
 
-from outlay import Agent, ModelSettings, run, run_many, run_sync
+from outlay import Agent, Budget, ModelSettings, run, run_many, run_sync
 from outlay.analysis.bill import Bill
 from outlay.analysis.tree import tree
 from outlay.emulator import EmulatedReply, Fault, Faults, ToolCall
 from outlay.errors import ConfigError
-from outlay.events import CacheAlert, Decision
+from outlay.events import CacheAlert, Decision, Overrun
 from outlay.patterns import FanOut
+from outlay.runtime.prefixes import forget
 
 SONNET = "anthropic:claude-sonnet-4-6"
 GPT = "openai:gpt-5.4"
@@ -262,3 +263,26 @@ def test_a_write_that_fails_holds_nobody_up(monkeypatch) -> None:
         result = asyncio.run(run(flow, [f"task {n}" for n in range(6)]))
         assert len(emulator.requests) == 7
     assert result.output == ["Done."] * 6
+
+
+def test_a_resumed_run_pays_nothing_again_though_it_would_plan_otherwise(monkeypatch, tmp_path) -> None:
+    """Breakpoints are a decision of the moment: they are in no key."""
+    agent = Agent("coder", SONNET, instructions=text_of(2_000), tools=[look], max_turns=9)
+    store = str(tmp_path / "outlay.db")
+    with emulated(monkeypatch, behaviour=turns_of(3)) as emulator:
+        first = run_sync(agent, "Where is it?", store=store, run_id="r")
+        sent = len(emulator.requests)
+        forget()
+        again = run_sync(agent.replace(cache="1h"), "Where is it?", store=store, run_id="r")
+        assert len(emulator.requests) == sent
+    assert (again.output, again.bill.total) == (first.output, first.bill.total)
+
+
+def test_a_write_for_an_hour_stays_within_its_reservation(monkeypatch) -> None:
+    """The bound prices every input token at the dearest rate that could apply."""
+    agent = Agent("clerk", SONNET, instructions=PREFIX, cache="1h")
+    with emulated(monkeypatch, behaviour="Yes."):
+        result = run_sync(agent, "question", budget=Budget(usd=2))
+    assert result.output == "Yes."
+    assert not any(isinstance(event, Overrun) for event in result.events)
+    assert result.bill.total > Decimal("0.18")
