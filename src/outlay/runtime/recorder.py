@@ -14,6 +14,7 @@ import msgspec
 from outlay.errors import Conflict, OutlayError, RunTaken
 from outlay.events.codec import encode, kind_of
 from outlay.events.records import (
+    CACHED,
     Asked,
     BudgetAlert,
     CallFailed,
@@ -181,7 +182,9 @@ _MAY_BE_PAID = (CallFinished, CallFailed)
 
 
 def _is_paid(event: Event) -> bool:
-    return isinstance(event, CallFinished) or (isinstance(event, CallFailed) and event.maybe_billed)
+    return (isinstance(event, CallFinished) and event.purpose != CACHED) or (
+        isinstance(event, CallFailed) and event.maybe_billed
+    )
 
 
 def _cost(event: Event) -> Decimal:
