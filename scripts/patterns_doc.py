@@ -40,6 +40,7 @@ EXAMPLES = {
     "Router": "router",
     "Supervisor": "research_crew",
     "Refine": "writer_critic",
+    "Cascade": "cascade",
     "Debate": "debate",
     "Vote": "vote",
     "RoundRobin": "ideation",

@@ -24,6 +24,7 @@ KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")
 #: What each is run on by `outlay run`, and how its output begins as JSON. The vote needs a table: it is a program only.
 ON_THE_COMMAND_LINE = {
     "blackboard": ("oh bccb hvoh qoh goh wb o vofpcif", {"attempt": {"text": "at noon that cat sat in a harbour"}}),
+    "cascade": ("pen 2, ink 5, paper 4, glue 3: 14", {"items": {"glue": 3}, "total": 14}),
     "code_review": (str(FOLDER), ""),
     "debate": ("How many?", "275 sweets"),
     "detached": ("When do you open?", "We open at nine."),
@@ -103,6 +104,13 @@ def test_as_a_program_it_ends_with_a_receipt_or_a_reason(name: str, capsys: pyte
 
 
 # ── what each of them shows ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_cascade_pays_for_the_large_model_only_where_it_must(capsys: pytest.CaptureFixture[str]) -> None:
+    out = said("cascade", capsys)
+    assert re.findall(r"(small|large)$", out.split("agent")[0], re.MULTILINE) == ["small", "small", "large", "small"]
+    total, alone = re.findall(r"\$(0\.\d+)$", out, re.MULTILINE)[-2:]
+    assert float(total) < float(alone)
 
 
 def test_the_research_crew_shows_what_gathering_and_small_scouts_save(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from outlay import Agent, Budget, Result, run_sync
 from outlay.errors import ModelError, Overloaded
 from outlay.patterns import (
     Blackboard,
+    Cascade,
     Critique,
     Debate,
     Detached,
@@ -100,6 +101,7 @@ CASES: dict[type[Any], Case] = {
         ),
         3,
     ),
+    Cascade: Case(lambda t: Cascade([agent("first"), member(t)], lambda answer: "not good enough"), 1),
     Vote: Case(lambda t: Vote(member(t, good=2), 5, early_stop=False), 2),
     RoundRobin: Case(lambda t: RoundRobin([agent("first"), member(t)], 2), 1),
     Mesh: Case(lambda t: Mesh({lambda task: Handoff("member", "go on", "so far"): [member(t)]}, "<lambda>", 1), 0),
@@ -188,6 +190,7 @@ EXCEPTIONS: dict[str, tuple[Callable[[], Any], Budget | None, str]] = {
         Budget(calls=2),
         "best so far",
     ),
+    "a first tier that fails": (lambda: Cascade([member("fails"), agent("a")], lambda answer: None), None, "error"),
     "a first version that fails": (lambda: Refine(member("fails"), lambda draft: "no"), None, "error"),
     "a draft that nobody judged": (
         lambda: Refine(agent("first"), member("", output_type=Critique)),

@@ -26,6 +26,7 @@ from outlay import (
 from outlay.bus import Message, open_bus
 from outlay.patterns import (
     Blackboard,
+    Cascade,
     Conversation,
     Critique,
     Debate,
@@ -223,6 +224,10 @@ async def put_together(ctx: RunContext, parts: Synthesis) -> Page:
 # ── running ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def too_short(page: Page) -> str | None:
+    return None if page else "empty"
+
+
 def synchronous() -> None:
     assert_type(run_sync(text, "x"), Result[str])
     assert_type(run_sync(page, Image(url="x"), budget=Budget(usd="0.05")), Result[Page])
@@ -232,6 +237,8 @@ def synchronous() -> None:
     assert_type(run_sync(triage, "x").unwrap(), str)
     assert_type(run_sync(refined, "x").unwrap(), Page)
     assert_type(run_sync(crew, "x").unwrap(), Page)
+    assert_type(run_sync(Cascade([page, page], too_short), "x").unwrap(), Page)
+    assert_type(run_sync(Agent("a", Cascade(["openai:a", "openai:b"], len), output_type=Page), "x").unwrap(), Page)
     assert_type(run_sync(talk, "x").unwrap()[-1].output, str)
     assert_type(run_sync(board, "x").unwrap(), dict[str, Any])
     assert_type(run_sync(put_together, Synthesis("", "", {}, {})).unwrap(), Page)

@@ -4,7 +4,7 @@ ask the model, run the tools it calls, check its output, feed back what was wron
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -14,6 +14,7 @@ from typing import TypeVar as PlainTypeVar
 
 from typing_extensions import TypeForm, TypeVar
 
+from outlay.agents.cascade import Climb, ModelCascade
 from outlay.agents.content import as_parts, well_formed
 from outlay.agents.function import FunctionNode
 from outlay.agents.output import OutputCodec, codec_for
@@ -60,7 +61,7 @@ class Agent(Node[Any, Out]):
     """
 
     name: str
-    model: str | Model
+    model: str | Model | ModelCascade
     instructions: Any = field(default="", kw_only=True)
     prompt: Callable[..., Any] | None = field(default=None, kw_only=True)
     output_type: TypeForm[Out] = field(default=cast("TypeForm[Out]", str), kw_only=True)
@@ -128,6 +129,12 @@ class Agent(Node[Any, Out]):
         return "agent"
 
     @property
+    def models(self) -> tuple[str | Model, ...]:
+        """Every model that it may call, the usual one first."""
+        usual = self.model.models if isinstance(self.model, ModelCascade) else (self.model,)
+        return usual if self.cheaper is None else (*usual, self.cheaper)
+
+    @property
     def input_type(self) -> Any:
         """What `prompt` takes; without one an agent reads anything."""
         return None if self.prompt is None else FunctionNode(self.prompt).input_type
@@ -188,17 +195,24 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     reuse = await _reuse(agent, ctx)
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
+    refused = False
     best: Any = None
+    climb = _climb(agent, ctx, toolbox)
     # a conversation that is part of a longer one is likely to go on after this run's last turn
     after = agent.max_turns if agent.history or ctx.transcript.length else 0
     for turn in range(1, agent.max_turns + 1):
-        response = await ctx.call_model(
-            _model(agent, ctx),
-            _request(agent, ctx, prelude, transcript, agent.max_turns - turn + after, reuse),
-            least_output_tokens=agent.min_output_tokens,
-            max_input_tokens=agent.max_input_tokens,
-            fallback=_fallback(agent, ctx),
-        )
+        request = _request(agent, ctx, prelude, transcript, agent.max_turns - turn + after, reuse)
+        if climb is None or _short_of_money(agent, ctx):
+            response = await ctx.call_model(
+                _model(agent, ctx),
+                request,
+                least_output_tokens=agent.min_output_tokens,
+                max_input_tokens=agent.max_input_tokens,
+                fallback=_fallback(agent, ctx),
+            )
+        else:
+            response = await climb.answer(request, correcting=refused)
+        refused = False
         transcript = transcript.append(response.message)
         ctx.keep(transcript, calls.results)
         _complete(agent, ctx, response)
@@ -225,6 +239,7 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
                 hint="loosen the check, raise output_retries, or use a stronger model",
             )
         refusals += 1
+        refused = True
         transcript = transcript.append(
             Message(
                 "user", (Text(f"Your answer cannot be used: {problem}\nGive the corrected answer only."),), ctx.label
@@ -254,11 +269,47 @@ async def _instructions(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[str, .
 
 
 def _model(agent: Agent[Any], ctx: RunContext[Any]) -> Any:
-    if agent.cheaper is not None and ctx.budget.percent_used >= SHORT_OF_MONEY:
+    if agent.cheaper is not None and _short_of_money(agent, ctx):
         model = ctx.model(agent.name, agent.cheaper, agent.offline)
         ctx.decide("cheaper_model", model=model.id, percent_used=ctx.budget.percent_used)
         return model
-    return ctx.model(agent.name, agent.model, agent.offline)
+    return ctx.model(agent.name, agent.models[0], agent.offline)
+
+
+def _short_of_money(agent: Agent[Any], ctx: RunContext[Any]) -> bool:
+    return agent.cheaper is not None and ctx.budget.percent_used >= SHORT_OF_MONEY
+
+
+def _climb(agent: Agent[Any], ctx: RunContext[Any], toolbox: Mapping[str, Tool]) -> Climb | None:
+    """The turns of this conversation, where the agent's model is a cascade."""
+    if not isinstance(agent.model, ModelCascade):
+        return None
+    return Climb(
+        agent.model,
+        ctx,
+        lambda model: ctx.model(agent.name, model, agent.offline),
+        lambda response: _read(agent, toolbox, response),
+        agent.min_output_tokens,
+        agent.max_input_tokens,
+        _fallback(agent, ctx),
+    )
+
+
+def _read(agent: Agent[Any], toolbox: Mapping[str, Tool], response: ModelResponse) -> tuple[Any, str | None]:
+    """What an answer says, and what no gate need be asked about: it can be used, or it cannot."""
+    message = response.message
+    if response.stop in ("refusal", "length"):
+        return None, "the model declined" if response.stop == "refusal" else "the answer was cut off"
+    try:
+        for one in message.tool_calls:
+            if one.name not in toolbox:
+                return None, f"there is no tool {one.name!r}"
+            tool = toolbox[one.name]
+            tool.validate(tool.parse(one.arguments))
+        done = not message.tool_calls and response.stop != "pause"
+        return (agent.codec.decode(message.text) if done else None), None
+    except ValueError as error:
+        return None, str(error)
 
 
 async def _reuse(agent: Agent[Any], ctx: RunContext[Any]) -> Reuse | None:

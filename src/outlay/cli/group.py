@@ -32,6 +32,7 @@ COMMANDS = {
     "approve": "Say yes to what a run waits for, or answer it.",
     "deny": "Say no to what a run waits for.",
     "simulate": "Prove it: runs under faults and crashes on virtual time, and what must hold of them.",
+    "router": "Train a router from a table of outcomes, and measure it.",
     "emulator": "Serve the providers' protocols on this machine, to test without a key.",
     "doctor": "Check keys, store, prices and versions.",
 }

@@ -36,12 +36,16 @@ def choose(root: Node[Any, Any], asked: str | None, environment: Mapping[str, st
     agents = [node for node in walk(root) if isinstance(node, Agent)]
     missing: dict[str, str] = {}
     for agent in agents:
-        for model in (agent.model, agent.cheaper, *agent.fallback):
+        for model in (*agent.models, *agent.fallback):
             if isinstance(model, str) and (key := _key_that_is_missing(model, environment)):
                 missing.setdefault(key, agent.name)
     if not missing:
         return Choice("live")
-    mute = [agent.name for agent in agents if agent.offline is None and isinstance(agent.model, str)]
+    mute = [
+        agent.name
+        for agent in agents
+        if agent.offline is None and any(isinstance(model, str) for model in agent.models)
+    ]
     keys = " and ".join(missing)
     are = "is" if len(missing) == 1 else "are"
     if mute:

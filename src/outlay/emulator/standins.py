@@ -34,7 +34,7 @@ def stand_ins(flow: Any) -> Callable[[EmulatedRequest], Awaitable[EmulatedReply]
     directory = Directory("offline", default_prices())
     agents = [node for node in walk(as_node(flow)) if isinstance(node, Agent)]
     transport = HttpTransport()  # never opened: a stand-in answers by itself
-    models = {agent: directory.model(agent.name, agent.model, agent.offline) for agent in agents}
+    models = {agent: directory.model(agent.name, agent.models[0], agent.offline) for agent in agents}
 
     async def answer(request: EmulatedRequest) -> EmulatedReply:
         agent = _agent_of(request, agents)

@@ -206,9 +206,10 @@ def _unpriced(root: Node[Any, Any], directory: SimulatedModels) -> tuple[str, ..
     found: dict[str, None] = {}
     for node in walk(root):
         if isinstance(node, Agent):
-            model = directory.model(node.name, node.model, node.offline)
-            if directory.price(model) is None:
-                found[model.id] = None
+            for choice in node.models:
+                model = directory.model(node.name, choice, node.offline)
+                if directory.price(model) is None:
+                    found[model.id] = None
     return tuple(found)
 
 

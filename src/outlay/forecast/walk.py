@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from outlay.agents.agent import Agent
+from outlay.agents.cascade import ModelCascade
 from outlay.agents.content import as_text
 from outlay.agents.function import FunctionNode, as_node
 from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, Conversation, expect_agent
@@ -83,6 +84,8 @@ class Walk:
 
     def agent(self, agent: Agent[Any], characters: float, right: float | None = None) -> Expected:
         """An agent whose conversation begins with so many characters."""
+        if isinstance(agent.model, ModelCascade):
+            raise Unforeseeable("its model is a cascade, and nobody knows how often its gate says no")
         models = [self.directory.model(agent.name, agent.model, agent.offline)]
         models += [self.directory.model(agent.name, spare, agent.offline, spare=True) for spare in agent.fallback]
         prices = [self.directory.price(model) for model in models]

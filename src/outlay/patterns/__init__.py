@@ -1,6 +1,7 @@
 """The coordination patterns, and the values that pass through them."""
 
 from outlay.patterns.blackboard import Blackboard
+from outlay.patterns.cascade import Cascade
 from outlay.patterns.debate import Debate
 from outlay.patterns.detached import Detached
 from outlay.patterns.fanout import FanOut
@@ -23,6 +24,7 @@ from outlay.values.turn import Conversation, Turn
 
 __all__ = [
     "Blackboard",
+    "Cascade",
     "Claim",
     "Contradiction",
     "Conversation",

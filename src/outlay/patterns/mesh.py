@@ -211,7 +211,7 @@ class Mesh(Pattern[In, Out]):
             return None
         past = retold(talk)
         tokens = tokens_of(past)
-        price = ctx.price(ctx.model(receiver.name, receiver.model, receiver.offline))
+        price = ctx.price(ctx.model(receiver.name, receiver.models[0], receiver.offline))
         usd = None if price is None else str(price.cost(Usage(input_tokens=tokens)))
         ctx.decide(
             "history_passed", sender=sender.name, to=receiver.name, messages=len(past), tokens=tokens, usd_a_turn=usd

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any, Protocol, overload
@@ -217,10 +217,12 @@ class RunContext(Protocol[Deps]):
         transcript: Transcript | None = None,
         tools: Sequence[Any] = (),
         finishing: bool = False,
+        purpose: str = "",
     ) -> Any:
         """`run` with what patterns add: the index shown for an item, the route taken, the original input, the
         conversation an agent goes on with, the Tools lent to it for this conversation (it stays the same agent, with
-        its name, path and budget), and whether the child may draw on the finishing reserve."""
+        its name, path and budget), whether the child may draw on the finishing reserve, and what the calls below it
+        are for, on the bill."""
         ...
 
     @property
@@ -247,14 +249,25 @@ class RunContext(Protocol[Deps]):
         least_output_tokens: int | None = None,
         max_input_tokens: int | None = None,
         fallback: Sequence[Model] = (),
+        purpose: str = "",
     ) -> ModelResponse:
         """One logical call on the path of SEMANTICS 3: reserved, retried, settled and recorded.
 
         The output cap may be clipped to what is left, down to `least_output_tokens` (None: to a quarter, and not
         below this agent's longest answer so far); an input over
         `max_input_tokens` is refused before it is paid for. Where the model fails, each `fallback` is asked in turn, on
-        the same path and at its own price. Raises ModelError, Stopped.
+        the same path and at its own price. `purpose` is what the bill calls it (`tier:0`), and part of its identity.
+        Raises ModelError, Stopped.
         """
+        ...
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of each model that has answered in this run, by id, the version that did so last."""
+        ...
+
+    def drawn(self, what: str, draw: Callable[[], Any]) -> Any:
+        """A value of the moment, of JSON kinds: recorded, so that a resumed run gets the same."""
         ...
 
     async def call_tool(self, effect: ToolEffect) -> Any:

@@ -68,12 +68,12 @@ class Call:
         "_key",
         "_model",
         "_permit",
-        "_purpose",
         "_request",
         "_run",
         "_spare",
         "_streamed",
         "_visit",
+        "purpose",
     )
 
     def __init__(
@@ -94,7 +94,7 @@ class Call:
         self._chain = chain
         self._deadline = deadline
         self._finish = finish
-        self._purpose = "finish" if finish is not None else "work"
+        self.purpose = "finish" if finish is not None else "work"
         self._spare = spare
         self._streamed = False
         self._permit: Any = None
@@ -369,7 +369,7 @@ class Call:
                 model=model.id,
                 attempt=attempt,
                 key=self._key,
-                purpose=self._purpose,
+                purpose=self.purpose,
                 reserved=hold.usd if price is not None else None,
                 input_bound=bound,
                 max_output_tokens=request.max_output_tokens,
@@ -420,7 +420,7 @@ class Call:
             model=self._model.id,
             attempt=attempt,
             key=self._key,
-            purpose=self._purpose,
+            purpose=self.purpose,
             returned=response.model,
             input_tokens=None if usage is None else usage.input_tokens,
             cache_read_tokens=None if usage is None else usage.cache_read_tokens,
@@ -472,7 +472,7 @@ class Call:
             model=self._model.id,
             attempt=attempt,
             key=self._key,
-            purpose=self._purpose,
+            purpose=self.purpose,
             error=type(raised).__name__,
             message=str(getattr(error, "message", "") or error)[:500],
             status=getattr(error, "status", None),

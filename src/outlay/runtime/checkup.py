@@ -126,12 +126,11 @@ def _prices(agents: list[Agent[Any]], directory: Directory) -> Finding:
 
 def _models(agent: Agent[Any], directory: Directory) -> list[Model]:
     found: list[Model] = []
-    for choice in (agent.model, agent.cheaper):
-        if choice is not None:
-            try:
-                found.append(directory.model(agent.name, choice, agent.offline))
-            except ConfigError:
-                continue  # "setting" says so
+    for choice in agent.models:
+        try:
+            found.append(directory.model(agent.name, choice, agent.offline))
+        except ConfigError:
+            continue  # "setting" says so
     return found
 
 

@@ -63,9 +63,11 @@ class Context(Effects):
         transcript: Transcript | None = None,
         tools: Sequence[Any] = (),
         finishing: bool = False,
+        purpose: str = "",
     ) -> Any:
         child = self._born(node, input, key, index)
         child.source = source
+        child._purpose = purpose or child._purpose
         if origin is not _UNSET:
             child.origin = origin
         if route is not None:

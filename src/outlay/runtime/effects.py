@@ -63,12 +63,15 @@ class Effects(Place):
         least_output_tokens: int | None = None,
         max_input_tokens: int | None = None,
         fallback: Sequence[Model] = (),
+        purpose: str = "",
     ) -> ModelResponse:
         state = self._run
         if state.stages.policy is not None:
             state.stages.policy.allow("model", self.label, self.path)
-        key = self._identity(request_hash(model, request))
+        # a tier is a child effect: its place has its name (SEMANTICS 1)
+        key = self._identity(request_hash(model, request), f"{self._place}/{purpose}" if purpose else "")
         call = Call(state, model, request, key, self._chain, self.deadline, self._finish, self._spare)
+        call.purpose = purpose or self._purpose or call.purpose
         with state.branches.here(), state.parking.working(), outcome(state, key, self.path):
             before = None
             if state.replay is not None:
@@ -76,9 +79,14 @@ class Effects(Place):
                 before = await known(state, key, self.path, f"a call of {model.id}", differs)
             if before is not None:
                 if isinstance(before.event, CallFinished):
-                    return call.again(before.event)
+                    return self._answered(model, call.again(before.event))
                 call.resend(before)
-            return await call.answer(least_output_tokens, max_input_tokens, self._jitter, fallback)
+            answer = await call.answer(least_output_tokens, max_input_tokens, self._jitter, fallback)
+            return self._answered(model, answer)
+
+    def _answered(self, model: Model, response: ModelResponse) -> ModelResponse:
+        self.versions[model.id] = response.model
+        return response
 
     async def call_tool(self, effect: ToolEffect) -> Any:
         state = self._run

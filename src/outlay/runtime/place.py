@@ -64,6 +64,7 @@ class Place:
         "_lent",
         "_level",
         "_place",
+        "_purpose",
         "_run",
         "_running",
         "_shaped",
@@ -80,6 +81,7 @@ class Place:
         "path",
         "routed",
         "source",
+        "versions",
     )
 
     def __init__(self, state: RunState, node: Node[Any, Any], path: str, input: Any, parent: Place | None) -> None:
@@ -110,6 +112,9 @@ class Place:
         #: This node, or one above it, can be skipped: nobody is asked for money for it.
         self._spare: bool = node.optional or (parent is not None and parent._spare)
         self._level: int = 0 if parent is None else parent._family._level + 1
+        #: What the calls below this node are for, where a pattern said so.
+        self._purpose: str = "" if parent is None else parent._purpose
+        self.versions: dict[str, str] = {} if parent is None else parent.versions
         if parent is None:
             self._place = path
             self._chain: Chain = state.budgets.root
@@ -325,10 +330,10 @@ class Place:
 
     def reserve_finish(self, node: Node[Any, Any]) -> None:
         """Agents declare what they may cost; any other final step costs nothing by itself."""
-        model_choice = getattr(node, "model", None)
-        if model_choice is None or not self._chain:
+        choices = getattr(node, "models", ())
+        if not choices or not self._chain:
             return
-        model = self.model(node.name, model_choice, getattr(node, "offline", None))
+        model = self.model(node.name, choices[0], getattr(node, "offline", None))
         cap: int = getattr(node, "max_output_tokens", 0)
         input_tokens: int = getattr(node, "max_input_tokens", None) or _FINISH_INPUT_TOKENS
         ask = Ask(self._run.directory.price(model), input_tokens, cap)

@@ -90,7 +90,7 @@ def _same_function(one: Node[Any, Any], other: Node[Any, Any]) -> bool:
 
 def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budget]) -> None:
     prelude = agent.fixed_prelude or agent.prelude_of(())
-    own = [choice for choice in (agent.model, agent.cheaper) if choice is not None]
+    own = agent.models
     for i, choice in enumerate((*own, *agent.fallback)):
         model = directory.model(agent.name, choice, agent.offline, spare=i >= len(own))
         if _suits.get(agent) is not model:

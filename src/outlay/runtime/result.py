@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
 from outlay.analysis.bill import Bill
+from outlay.analysis.escalation import Escalation, escalations
 from outlay.errors import Stopped
 from outlay.events.records import Event, Fact
 from outlay.runtime.pending import Pending
@@ -68,6 +69,11 @@ class Result(Generic[Out]):
     def bill(self) -> Bill:
         """What every agent cost, folded from the events."""
         return Bill.of(self.events)
+
+    @cached_property
+    def escalations(self) -> Sequence[Escalation]:
+        """What each cascade did: escalations by tier, what a turn cost and took, whether it still pays."""
+        return escalations(self.events)
 
     @cached_property
     def partial(self) -> tuple[Partial, ...]:

@@ -104,7 +104,7 @@ class Schedule:
         """The flow's agents as they are offline, each behind the simulated provider. Raises ConfigError."""
         directory = Directory("offline", default_prices())
         agents = [found for found in walk(flow) if isinstance(found, Agent)]
-        return {a.name: self._wrapped(directory.model(a.name, a.model, a.offline)) for a in agents}
+        return {a.name: self._wrapped(directory.model(a.name, a.models[0], a.offline)) for a in agents}
 
     async def play(self) -> Outcome:
         reason, legs, knocks = "", 0, 0
