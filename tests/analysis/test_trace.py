@@ -123,7 +123,7 @@ TREE = """\
    │  ├─ ✗ call claude-haiku-4-5 · 0.5 s · RateLimited: slow down now
    │  └─ ✓ call claude-haiku-4-5 · 1.0 s · $0.000148 · 10 → 5 tokens · attempt 2
    ├─ ■ reply · agent · stopped · 4.5 s · $0.0148 · BudgetExceeded: full
-   │  ├─ ✓ call claude-sonnet-4-6 · 1.0 s · $0.0148 · 730 → 150 tokens · calls search
+   │  ├─ ✓ call claude-sonnet-4-6 · 1.0 s · $0.0148 · 730 → 150 tokens · 30 read from cache · calls search
    │  ├─ ✗ tool search · 12.3 ms · OSError: gone
    │  └─ … call claude-sonnet-4-6 · no answer seen · $0.0200 held
    └─ – polish · skipped: budget

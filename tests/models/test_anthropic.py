@@ -532,7 +532,9 @@ async def test_stop_reasons(reason: str, stop: str) -> None:
         (None, None, ""),
         ({}, None, ""),
         ("odd", None, ""),
-        ({"input_tokens": 3, "output_tokens": None}, Usage(3), ""),
+        ({"input_tokens": 3, "output_tokens": None}, None, ""),
+        ({"input_tokens": "many", "output_tokens": 4}, None, ""),
+        ({"input_tokens": 3, "output_tokens": -4}, None, ""),
         ({"input_tokens": 3, "output_tokens": 4, "cache_creation_input_tokens": None}, Usage(3, 0, 0, 4), ""),
         (
             {
@@ -567,7 +569,7 @@ async def test_stop_reasons(reason: str, stop: str) -> None:
     ],
 )
 async def test_usage(usage: Any, expected: Usage | None, tier: str) -> None:
-    """Four disjoint buckets, the report beside them; a missing report is None, not zero."""
+    """Four disjoint buckets, the report beside them; a missing or garbled report is None, not zero."""
     response = await HAIKU.send(ask(), Fake(json.dumps({**ANSWER, "usage": usage}).encode()))
     assert response.usage == expected
     assert response.tier == tier

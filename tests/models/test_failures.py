@@ -153,7 +153,12 @@ def test_anthropics_rate_limit_headers() -> None:
         "anthropic-ratelimit-tokens-remaining": "garbage",
     }
     assert rate_limits(headers, NOW) == RateLimitFacts(
-        requests_left=49, input_tokens_left=1000, output_tokens_left=200, requests_reset=1.0, tokens_reset=20.0
+        requests_left=49,
+        input_tokens_left=1000,
+        output_tokens_left=200,
+        requests_reset=1.0,
+        tokens_reset=20.0,
+        requests_limit=50,
     )
 
 

@@ -14,7 +14,7 @@ def adapters(monkeypatch):
     """Stand-ins for the adapter modules."""
     for module, name in [("anthropic", "Anthropic"), ("openai", "OpenAI"), ("openai_chat", "OpenAIChat")]:
         fake = types.ModuleType(f"outlay.models.{module}")
-        setattr(fake, name, type(name, (), {"__init__": lambda self, name: setattr(self, "name", name)}))
+        setattr(fake, name, type(name, (), {"__init__": lambda self, name, **_: setattr(self, "name", name)}))
         monkeypatch.setitem(sys.modules, fake.__name__, fake)
     # A name used by no other test: resolved models are kept.
     return "model-of-test-naming"

@@ -302,6 +302,37 @@ async def test_time_that_is_up_after_sending_leaves_a_doubt(timeouts: Timeouts, 
                 [chunk async for chunk in streaming.chunks()]
 
 
+async def test_a_stream_has_a_time_for_its_first_byte_and_one_for_the_silence_after_it() -> None:
+    """No head, a head and nothing, a first piece and nothing: each is said for what it is. A model that thinks may take
+    longer to begin than to go on."""
+
+    def talk(says: bytes, pause: float = 10.0, then: bytes = b"") -> Talk:
+        async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await request(reader)
+            writer.write(says)
+            try:
+                await asyncio.wait_for(reader.read(), pause)
+            except TimeoutError:
+                writer.write(then)
+                await reader.read()
+
+        return speak
+
+    async def read(talking: Talk, timeouts: Timeouts) -> bytes:
+        async with server(talking) as url, transport() as http, http.stream(url, {}, b"{}", timeouts) as answer:
+            return b"".join([chunk async for chunk in answer.chunks()])
+
+    brief = Timeouts(first_byte=0.03, silence=5.0)
+    for says in (b"", HEAD + b"transfer-encoding: chunked\r\n\r\n"):
+        with pytest.raises(ModelTimeout, match=r"did not begin to answer within 0\.03 s") as caught:
+            await read(talk(says), brief)
+        assert caught.value.may_be_billed
+    with pytest.raises(ModelTimeout, match=r"silent for 0\.03 s"):
+        await read(talk(chunked(b"one", end=b"")), Timeouts(first_byte=5.0, silence=0.03))
+    late = talk(b"", 0.05, chunked(b"one"))
+    assert await read(late, Timeouts(first_byte=5.0, silence=0.03)) == b"one"
+
+
 async def test_a_plain_answer_may_keep_us_waiting() -> None:
     """A model that thinks says nothing until it has finished: silence counts from the first byte on."""
 

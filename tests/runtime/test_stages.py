@@ -51,11 +51,15 @@ class Plugged:
     def record(self, model: Any, error: Any, sent: float, now: float) -> None:
         self.asked.append("worked" if error is None else "failed")
 
-    async def acquire(self, model: Any, tokens: int) -> None:
+    async def acquire(self, model: Any, tokens: int, run: str) -> str:
         self.asked.append("permit")
+        return "permit"
 
-    def learn(self, model: Any, facts: Any) -> None:
-        raise AssertionError("a scripted model says nothing of limits")
+    def release(self, model: Any, permit: str, came: Any) -> None:
+        self.asked.append(f"{permit} back after {type(came).__name__}")
+
+    def unused(self, model: Any, permit: str) -> None:
+        self.asked.append(f"{permit} back unused")
 
 
 def run_with(plugged: Plugged, agent: Agent[Any], **options: Any) -> Result[Any]:
@@ -79,8 +83,8 @@ def test_the_stages_are_asked_in_order_and_the_last_ones_for_each_attempt() -> N
     assert run_with(plugged, Agent("a", ScriptedModel(answer))).output == "fine"
     assert plugged.asked == [
         "policy model", "find", "find",
-        "breaker", "permit", "model", "failed",
-        "breaker", "permit", "model", "worked",
+        "breaker", "permit", "model", "permit back after Overloaded", "failed",
+        "breaker", "permit", "model", "permit back after ModelResponse", "worked",
         "remember", "remember",
     ]  # fmt: skip
 

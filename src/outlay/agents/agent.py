@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from types import CoroutineType
 from typing import Any, cast
@@ -24,12 +25,14 @@ from outlay.errors import ConfigError, OutputInvalid, OutputTruncated, Refused, 
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.values.caching import CACHE_MODES, CacheMode
 from outlay.values.claim import attribute
 from outlay.values.content import Text, ToolResult
 from outlay.values.critique import Feedback
 from outlay.values.message import Message
-from outlay.values.request import ModelRequest, ModelResponse, Prelude
+from outlay.values.request import ModelRequest, ModelResponse, Prelude, Reuse
 from outlay.values.settings import ModelSettings
+from outlay.values.transcript import Transcript
 
 Out = TypeVar("Out", covariant=True, default=str)
 A = PlainTypeVar("A")
@@ -49,7 +52,10 @@ class Agent(Node[Any, Out]):
     `max_input_tokens` refuses a longer input before it is paid for. `cheaper` is the model to go on with once 80 %
     of a money budget is gone. `fallback` are the models to ask, in this order, where one fails or does not answer:
     never for an answer that a check refused, nor where the model declines. `offline` stands in for the model under
-    `models="offline"`.
+    `models="offline"`. `cache`: "auto" lets the provider cache the prompt where that is expected to pay, "5m" and
+    "1h" always for that long, "off" never. `cache_answers` gives a stored answer again for so many seconds, to exactly
+    the same request at the same place of the flow; `cache_scope` (text, or a function of the context) keeps tenants
+    apart.
 
     Raises ConfigError for what cannot work: a bad name, duplicate tools, an output type no schema expresses.
     """
@@ -72,6 +78,9 @@ class Agent(Node[Any, Out]):
     offline: Any = field(default=None, kw_only=True)
     cheaper: str | Model | None = field(default=None, kw_only=True)
     fallback: Sequence[str | Model] = field(default=(), kw_only=True)
+    cache: CacheMode = field(default="auto", kw_only=True)
+    cache_answers: float | timedelta | None = field(default=None, kw_only=True)
+    cache_scope: str | Callable[..., Any] = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,6 +101,16 @@ class Agent(Node[Any, Out]):
             raise ConfigError(
                 f"agent {self.name!r}: settings={self.settings!r} are not ModelSettings",
                 hint="write settings=ModelSettings(temperature=0)",
+            )
+        if self.cache_answers is not None and not self.answer_seconds > 0:
+            raise ConfigError(
+                f"agent {self.name!r}: cache_answers={self.cache_answers!r} is no time to keep answers",
+                hint="give seconds or a timedelta, or leave it out",
+            )
+        if self.cache not in CACHE_MODES:
+            raise ConfigError(
+                f"agent {self.name!r}: cache={self.cache!r} is not understood",
+                hint=f"use one of {', '.join(map(repr, CACHE_MODES))}",
             )
         self.instruction_parts  # noqa: B018
         names = [tool.name for tool in self.toolbox.values()]
@@ -119,6 +138,12 @@ class Agent(Node[Any, Out]):
     def input_type(self) -> Any:
         """What `prompt` takes; without one an agent reads anything."""
         return None if self.prompt is None else FunctionNode(self.prompt).input_type
+
+    @property
+    def answer_seconds(self) -> float:
+        """For how long an answer may be given again; 0: never."""
+        kept = self.cache_answers
+        return kept.total_seconds() if isinstance(kept, timedelta) else float(kept or 0)
 
     @cached_property
     def toolbox(self) -> dict[str, Tool]:
@@ -167,13 +192,16 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     question = Message("user", as_parts(prompt), ctx.label)  # labelled by the input alone, not by what was said before
     transcript = ctx.transcript.append(question)
     earlier = [part for message in ctx.transcript.messages for part in message.parts if isinstance(part, ToolResult)]
+    reuse = await _reuse(agent, ctx)
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
     refused = False
     best: Any = None
     climb = _climb(agent, ctx, toolbox)
-    for _ in range(agent.max_turns):
-        request = _request(agent, ctx, prelude, transcript)
+    # a conversation that is part of a longer one is likely to go on after this run's last turn
+    after = agent.max_turns if agent.history or ctx.transcript.length else 0
+    for turn in range(1, agent.max_turns + 1):
+        request = _request(agent, ctx, prelude, transcript, agent.max_turns - turn + after, reuse)
         if climb is None or _short_of_money(agent, ctx):
             response = await ctx.call_model(
                 _model(agent, ctx),
@@ -284,13 +312,42 @@ def _read(agent: Agent[Any], toolbox: Mapping[str, Tool], response: ModelRespons
         return None, str(error)
 
 
+async def _reuse(agent: Agent[Any], ctx: RunContext[Any]) -> Reuse | None:
+    if agent.cache_answers is None:
+        return None
+    scope = agent.cache_scope if isinstance(agent.cache_scope, str) else await call(agent.cache_scope, ctx)
+    if not isinstance(scope, str):
+        raise ConfigError(
+            f"agent {agent.name}: cache_scope gave {type(scope).__name__}, not text",
+            path=ctx.path,
+            hint="return the tenant's name, as in f'tenant:{ctx.deps.tenant}'",
+        )
+    return Reuse(agent.answer_seconds, scope)
+
+
 def _fallback(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[Model, ...]:
     return tuple(ctx.model(agent.name, choice, agent.offline, spare=True) for choice in agent.fallback)
 
 
-def _request(agent: Agent[Any], ctx: RunContext[Any], prelude: Prelude, transcript: Any) -> ModelRequest:
+def _request(
+    agent: Agent[Any],
+    ctx: RunContext[Any],
+    prelude: Prelude,
+    transcript: Transcript,
+    turns_left: int,
+    reuse: Reuse | None,
+) -> ModelRequest:
     return ModelRequest(
-        agent.name, ctx.path, prelude, transcript, agent.max_output_tokens, agent.settings, agent.codec.type
+        agent.name,
+        ctx.path,
+        prelude,
+        transcript,
+        agent.max_output_tokens,
+        agent.settings,
+        agent.codec.type,
+        turns_left=turns_left,
+        cache=agent.cache,
+        reuse=reuse,
     )
 
 

@@ -2,5 +2,6 @@
 
 from outlay.analysis.bill import Bill, BillFold
 from outlay.analysis.billlines import BillLine, RunHead
+from outlay.analysis.cachehealth import CacheHealth
 
-__all__ = ["Bill", "BillFold", "BillLine", "RunHead"]
+__all__ = ["Bill", "BillFold", "BillLine", "CacheHealth", "RunHead"]

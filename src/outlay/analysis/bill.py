@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from outlay.analysis import receipt
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
+from outlay.analysis.cachehealth import CacheFold, CacheHealth, merged
 from outlay.errors import ConfigError
 from outlay.events import (
     CallFailed,
     CallFinished,
     CallStarted,
     Checked,
+    Decision,
     Event,
     RunFinished,
     RunResumed,
@@ -48,6 +50,11 @@ class Bill:
     tools: int = 0
     failed_tools: int = 0
     billed_twice: int = 0
+    #: What the prompt cache did for each agent.
+    cache: tuple[CacheHealth, ...] = ()
+    #: Calls that a stored answer answered, and what they would have cost, in US dollars: None if that is unknown.
+    answers: int = 0
+    saved_by_answers: Decimal | None = ZERO
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -73,6 +80,9 @@ class Bill:
             sum(bill.tools for bill in all_bills),
             sum(bill.failed_tools for bill in all_bills),
             sum(bill.billed_twice for bill in all_bills),
+            merged(health for bill in all_bills for health in bill.cache),
+            sum(bill.answers for bill in all_bills),
+            _total([bill.saved_by_answers for bill in all_bills]),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -94,17 +104,23 @@ class Bill:
             raise ConfigError(f"a bill has no {name!r} to group by", hint=f"use one of {', '.join(_GROUPS)}")
         return {key: line for (key,), line in grouped(self.lines, name).items()}
 
-    def saved_by_cache(self, prices: PriceBook) -> Decimal | None:
+    def saved_by_cache(self, prices: PriceBook | None = None) -> Decimal | None:
         """What the same tokens would have cost more without a prompt cache, in US dollars; negative where writing
         the cache cost more than reading saved. None if a price or a usage is unknown.
 
-        At list prices without the dearer rates of long contexts and of one-hour writes, so it is an estimate.
+        Exact, as each call recorded it at its own price. Only where a call did not, `prices` give an estimate, without
+        the dearer rates of long contexts and of one-hour writes.
         """
         saved = ZERO
         for line in self.lines:
             read, written = line.cache_read_tokens, line.cache_write_tokens
             if read == 0 and written == 0:
                 continue
+            if line.saved is not None:
+                saved += line.saved
+                continue
+            if prices is None:
+                return None
             provider, _, model = line.model.rpartition(":")
             price = prices.find(provider, model)
             if price is None or read is None or written is None:
@@ -128,7 +144,7 @@ class Bill:
         return receipt.Receipt(
             self.lines,
             self.runs,
-            saved=None if prices is None else self.saved_by_cache(prices),
+            saved=self.saved_by_cache(prices),
             in_doubt=self.in_doubt,
             doubtful=self.doubtful,
             doubtful_unpriced=self.doubtful_unpriced,
@@ -137,6 +153,9 @@ class Bill:
             tools=self.tools,
             failed_tools=self.failed_tools,
             billed_twice=self.billed_twice,
+            cache=self.cache,
+            answers=self.answers,
+            saved_by_answers=self.saved_by_answers,
         )
 
 
@@ -155,6 +174,7 @@ class _Line:
     unpriced: int = 0
     # A list and not a float: floats add up differently in another order, and the bill must not.
     seconds: list[float] = field(default_factory=list[float])
+    saved: Decimal | None = ZERO
 
 
 class BillFold:
@@ -180,8 +200,12 @@ class BillFold:
         self._refused = 0
         self._tools = 0
         self._failed_tools = 0
+        self._cache = CacheFold()
+        #: What each stored answer saved.
+        self._answers: list[Decimal | None] = []
 
     def add(self, event: Event) -> None:
+        self._cache.add(event)
         if isinstance(event, CallStarted):
             self._attempt(event)
             call = (event.run, event.path, event.key)
@@ -194,6 +218,9 @@ class BillFold:
             self._open[attempt] = event.reserved
         elif isinstance(event, CallFinished):
             self._finish(event)
+        elif isinstance(event, Decision) and event.about == "stored_answer":
+            saved = event.data.get("saved")
+            self._answers.append(None if saved is None else Decimal(str(saved)))
         elif isinstance(event, CallFailed):
             line = self._end(event)
             line.seconds.append(event.seconds)
@@ -229,6 +256,9 @@ class BillFold:
             self._tools,
             self._failed_tools,
             self._twice,
+            self._cache.health(),
+            len(self._answers),
+            _total(self._answers),
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:
@@ -269,6 +299,8 @@ class BillFold:
         line.cache_write = _sum(line.cache_write, event.cache_write_tokens)
         line.output = _sum(line.output, event.output_tokens)
         line.seconds.append(event.seconds)
+        if event.cache_read_tokens != 0 or event.cache_write_tokens != 0:
+            line.saved = None if line.saved is None or event.saved is None else line.saved + event.saved
         if event.cost is None:
             line.unpriced += 1
         else:
@@ -301,7 +333,13 @@ def _frozen(key: tuple[str, str, str, str], line: _Line) -> BillLine:
         line.cost,
         line.unpriced,
         math.fsum(line.seconds),
+        line.saved,
     )
+
+
+def _total(amounts: Sequence[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, ZERO) if len(known) == len(amounts) else None
 
 
 def _sum(a: int | None, b: int | None) -> int | None:

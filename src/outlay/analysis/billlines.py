@@ -28,6 +28,7 @@ class BillLine:
     answered after an error stands in that model's line, the failed attempt as a retry in its own. The token
     buckets do not overlap (`input_tokens` are uncached) and are None if a call's usage is unknown. `known_cost` in
     US dollars leaves out `unpriced` calls. `seconds` is the time of all attempts, failed ones too, one after another.
+    `saved` is what the prompt cache saved, in US dollars; None if that is unknown for a call.
     """
 
     path: str
@@ -43,6 +44,7 @@ class BillLine:
     known_cost: Decimal = ZERO
     unpriced: int = 0
     seconds: float = 0.0
+    saved: Decimal | None = ZERO
 
     @property
     def cost(self) -> Decimal | None:
@@ -65,6 +67,7 @@ class BillLine:
             self.known_cost + other.known_cost,
             self.unpriced + other.unpriced,
             self.seconds + other.seconds,
+            None if self.saved is None or other.saved is None else self.saved + other.saved,
         )
 
 

@@ -61,7 +61,7 @@ class Record:
     event: Event | None = None
     #: The flow stopped waiting for it; it may have a result all the same, which nobody saw.
     cancelled: bool = False
-    #: Model attempts so far.
+    #: Attempts at it so far.
     attempts: int = 0
     #: The last intent, None where it is not among the events.
     intent: CallStarted | ToolStarted | None = None
@@ -182,6 +182,7 @@ class _Fold:
                 record = self._record(event)
                 record.intent, record.in_doubt = event, True
                 record.outcome, record.event = "open", None
+                record.attempts += 1
             case ToolFinished() if not event.error:
                 self._outcome(event, "finished")
             case EffectFailed():

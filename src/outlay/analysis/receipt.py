@@ -13,6 +13,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from html import escape
 
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
+from outlay.analysis.cachehealth import CacheHealth
 from outlay.analysis.text import one_line
 
 #: Below this total, in US dollars, six decimals are shown instead of four.
@@ -42,6 +43,9 @@ class _Notes:
     tools: int = 0
     failed_tools: int = 0
     billed_twice: int = 0
+    cache: tuple[CacheHealth, ...] = ()
+    answers: int = 0
+    saved_by_answers: Decimal | None = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +147,14 @@ def _bare(model: str) -> str:
 def _notes(shown: Receipt) -> list[str]:
     first: list[str] = []
     if shown.saved:
-        first.append(f"saved ${shown.saved:,.2f} by cache" if shown.saved > 0 else f"cache cost ${-shown.saved:,.2f}")
+        first.append(
+            f"saved {_amount(shown.saved)} by cache" if shown.saved > 0 else f"cache cost {_amount(-shown.saved)}"
+        )
     if (share := _cached_share(shown.lines)) is not None:
         first.append(f"{share:.0%} of input read from cache".replace("%", " %"))
+    if shown.answers:
+        worth = "" if shown.saved_by_answers is None else f", saved {_amount(shown.saved_by_answers)}"
+        first.append(f"{_count(shown.answers, 'stored answer')}{worth}")
     if shown.doubtful:
         first.append(_doubt(shown))
     second: list[str] = []
@@ -155,7 +164,28 @@ def _notes(shown: Receipt) -> list[str]:
     if shown.checks:
         refused = f" ({_count(shown.refused, 'output')} refused)" if shown.refused else ""
         second.append(f"checked by: {', '.join(one_line(check, 40) for check in shown.checks)}{refused}")
-    return [" · ".join(notes) for notes in (first, second) if notes]
+    return [" · ".join(notes) for notes in (first, second) if notes] + [_sick(one) for one in shown.cache if _ails(one)]
+
+
+def _ails(one: CacheHealth) -> bool:
+    return bool(one.missed or one.changes or one.alerts or (one.unread and one.saved is not None and one.saved < 0))
+
+
+def _sick(one: CacheHealth) -> str:
+    """What is wrong with an agent's cache, and what broke it."""
+    words: list[str] = []
+    if one.missed:
+        words.append(f"{one.missed:,} of {one.expected:,} expected reads missed")
+    if one.unread:
+        words.append(f"{one.unread:,} tokens written and never read")
+    words += [one_line(change, 160) for change in (one.changes or one.alerts)[:3]]
+    return f"cache of {one_line(one.agent, 40)}: {' · '.join(words)}"
+
+
+def _amount(money: Decimal) -> str:
+    """Dollars with two decimals, or with as many as a small amount needs to be seen."""
+    places = 2 if money >= Decimal("0.10") else 4 if money >= Decimal("0.0001") else 6
+    return f"${money:,.{places}f}"
 
 
 def _doubt(shown: Receipt) -> str:

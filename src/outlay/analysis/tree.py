@@ -11,9 +11,11 @@ from outlay.analysis.summary import summary
 from outlay.analysis.text import one_line
 from outlay.analysis.trace import CallRow, TraceFold
 from outlay.events import (
+    CacheAlert,
     CallFailed,
     CallFinished,
     CallStarted,
+    Decision,
     Event,
     NodeFinished,
     NodeStarted,
@@ -96,6 +98,11 @@ class TreeFold:
             node = self._node(event.run, event.path)
             node.outcome = node.outcome or "skipped"
             node.problem = f"skipped: {event.reason}" + (f" · {event.error}" if event.error else "")
+        elif isinstance(event, CacheAlert):
+            self._node(event.run, event.path).below.append(_Leaf(f"! cache: {one_line(event.text, 200)}", bad=True))
+        elif isinstance(event, Decision) and event.about == "prefix_changed":
+            change = one_line(str(event.data.get("change", "")), 160)
+            self._node(event.run, event.path).below.append(_Leaf(f"! cache: {change}", bad=True))
         elif isinstance(event, RunStarted):
             self._root(event.run).type = event.flow
         elif isinstance(event, RunFinished):
@@ -213,6 +220,8 @@ def _answered(event: CallFinished) -> str:
         _cost(event.cost or ZERO, unknown=event.cost is None),
         f"{into} → {out} tokens",
     ]
+    if event.cache_read_tokens:
+        words.append(f"{event.cache_read_tokens:,} read from cache")
     if event.tools:
         words.append("calls " + one_line(", ".join(event.tools), WIDTH))
     if event.attempt > 1:

@@ -10,6 +10,7 @@ import click
 
 from outlay.analysis.bill import Bill, BillFold
 from outlay.analysis.billlines import BillLine
+from outlay.analysis.cachehealth import CacheHealth
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.stored import events_of, find, reading
 from outlay.cli.words import money
@@ -55,7 +56,27 @@ def _document(bill: Bill) -> dict[str, Any]:
         "at_least": money(bill.at_least),
         "in_doubt": money(bill.in_doubt),
         "billed_twice": bill.billed_twice,
+        "saved_by_cache": money(bill.saved_by_cache(default_prices())),
+        "cache": [_health(one) for one in bill.cache],
         "lines": [_line(line) for line in bill.lines],
+    }
+
+
+def _health(one: CacheHealth) -> dict[str, Any]:
+    return {
+        "agent": one.agent,
+        "model": one.model,
+        "calls": one.calls,
+        "hit_rate": None if one.hit_rate is None else round(one.hit_rate, 4),
+        "read": one.read,
+        "written": one.written,
+        "unread": one.unread,
+        "expected": one.expected,
+        "missed": one.missed,
+        "saved": money(one.saved),
+        "changes": one.changes,
+        "why_not": one.why_not,
+        "alerts": one.alerts,
     }
 
 

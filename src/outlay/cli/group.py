@@ -18,6 +18,7 @@ from outlay.cli import problems
 COMMANDS = {
     "demo": "See it work: the triage example, with no key and no server.",
     "init": "Write a small flow and its input here, to start from.",
+    "check": "Check a flow before it runs: caps, prices, limits, prompt cache.",
     "run": "Run a flow on one input.",
     "map": "Run a flow on every row of a file; run it again to go on.",
     "forecast": "Say what a flow will cost and take, before it is run.",
@@ -30,6 +31,7 @@ COMMANDS = {
     "approvals": "List what runs wait for.",
     "approve": "Say yes to what a run waits for, or answer it.",
     "deny": "Say no to what a run waits for.",
+    "simulate": "Prove it: runs under faults and crashes on virtual time, and what must hold of them.",
     "router": "Train a router from a table of outcomes, and measure it.",
     "emulator": "Serve the providers' protocols on this machine, to test without a key.",
     "doctor": "Check keys, store, prices and versions.",

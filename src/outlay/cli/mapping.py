@@ -20,9 +20,9 @@ from outlay.cli.setting import Setting
 from outlay.cli.tally import Tally
 from outlay.cli.words import count, dollars, jsonable, money
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, CircuitChanged, Event
+from outlay.events import BudgetAlert, CacheAlert, CircuitChanged, Event
 from outlay.protocols.store import Store
-from outlay.runtime.alerts import circuit_text
+from outlay.runtime.alerts import alert_text
 from outlay.runtime.many import run_many
 from outlay.runtime.result import Result
 from outlay.values.money import show_limit
@@ -245,9 +245,9 @@ class Mapping:
         # Without --budget it is a limit of the flow's own that stopped the row: it would do so again.
         return result.stop_reason in ANSWERED or (result.stop_reason == "budget" and self.setting.budget is None)
 
-    def _alert(self, alert: BudgetAlert | CircuitChanged) -> None:
-        if isinstance(alert, CircuitChanged):
-            self.progress.say(f"  {circuit_text(alert)}")
+    def _alert(self, alert: BudgetAlert | CacheAlert | CircuitChanged) -> None:
+        if not isinstance(alert, BudgetAlert):
+            self.progress.say(f"  {alert_text(alert)}")
             return
         # In a terminal the bar says it.
         if not is_terminal():

@@ -19,8 +19,8 @@ from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
 from outlay.cli.words import short
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, CircuitChanged, Event
-from outlay.runtime.alerts import circuit_text
+from outlay.events import BudgetAlert, CacheAlert, CircuitChanged, Event
+from outlay.runtime.alerts import alert_text
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.stores.opening import open_store
@@ -83,9 +83,9 @@ async def go(
         tally.add(event)
         id = event.run
 
-    def on_alert(alert: BudgetAlert | CircuitChanged) -> None:
-        if isinstance(alert, CircuitChanged):
-            progress.say(f"  {circuit_text(alert)}")
+    def on_alert(alert: BudgetAlert | CacheAlert | CircuitChanged) -> None:
+        if not isinstance(alert, BudgetAlert):
+            progress.say(f"  {alert_text(alert)}")
             return
         progress.say(f"  budget of {alert.scope} at {alert.percent} %")
 

@@ -15,6 +15,9 @@ from typing import Any
 
 import msgspec
 
+#: The purpose of a call that a stored answer answered: it costs nothing.
+CACHED = "cached"
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
     run: str
@@ -152,6 +155,9 @@ class CallFinished(Event, frozen=True, kw_only=True, tag="call_finished"):
     message: str = ""
     #: The part of `cache_write_tokens` that was written for an hour.
     cache_write_1h_tokens: int = 0
+    #: What the same tokens would have cost more without a prompt cache, in US dollars; negative where it cost more
+    #: than it saved. None where nothing was cached or the price is unknown.
+    saved: Decimal | None = None
 
 
 class CallFailed(Event, frozen=True, kw_only=True, tag="call_failed"):
@@ -296,6 +302,16 @@ class BudgetAlert(Event, frozen=True, kw_only=True, tag="budget_alert"):
     percent: int
     spent: Decimal
     limit: Decimal
+
+
+class CacheAlert(Event, frozen=True, kw_only=True, tag="cache_alert"):
+    """A prompt cache does not do what was expected of it: nothing was read over a run that should have hit, or an
+    agent's prompt changes where it should stay the same. `text` says which, for people."""
+
+    agent: str
+    model: str
+    text: str
+    expected: int = 0
 
 
 class CircuitChanged(Event, frozen=True, kw_only=True, tag="circuit_changed"):

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
-from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN
+from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, TOOL_CALL_TOKENS
 from outlay.forecast.assumptions import Belief, Beliefs, Kind, has_stand_in
 from outlay.forecast.distributions import weighted
 from outlay.forecast.pattern_forms import labels_of
@@ -92,8 +92,9 @@ class Generic:
             if before is not None and random.random() < self._turns - 1 - before:
                 return self._call(request, before)
         if self._text:
-            text = _FILLER * (length * CHARACTERS_PER_TOKEN // len(_FILLER) + 1)
-            text = text[: length * CHARACTERS_PER_TOKEN]
+            size = length * CHARACTERS_PER_TOKEN
+            # no two alike: where all repeat what they said, debates and round robins end
+            text = f"{random.getrandbits(32):08x} {_FILLER * (size // len(_FILLER) + 1)}"[:size]
         else:
             text = self._values.draw(random)
         return Said(Message("assistant", (Text(text or "."),)), "end", "answer")
@@ -102,7 +103,10 @@ class Generic:
         tool = request.tools[before % len(request.tools)]
         arguments = self._arguments.get(tool.name)
         if arguments is None:
-            arguments = self._arguments[tool.name] = json.dumps(satisfy(json.loads(tool.schema), Random(0)))  # noqa: S311 - no secret
+            made = json.dumps(satisfy(json.loads(tool.schema), Random(0)))  # noqa: S311 - no secret
+            # blanks, so that later turns read as much as this one is billed for
+            arguments = made.ljust(TOOL_CALL_TOKENS * CHARACTERS_PER_TOKEN - len(tool.name))
+            self._arguments[tool.name] = arguments
         turn = request.transcript.head.hex()[:12]
         return Said(Message("assistant", (ToolCall(f"call_{turn}_0", tool.name, arguments),)), "tool", "tool")
 

@@ -25,8 +25,8 @@ from outlay.values.plan import Task
 
 #: What JSON puts around each of several results.
 _AROUND = 8
-#: What stands around a critic's feedback, and the feedback, in characters.
-FEEDBACK = 120
+#: What stands around a critic's feedback, and the feedback, in characters: to an agent, and in a Revision.
+FEEDBACK, REVISION = 84, 56
 
 
 def in_common(passed: Passed, form: Callable[[Passed], Expected]) -> Expected:
@@ -178,7 +178,7 @@ def refine(walk: Walk, node: Refine[Any, Any], passed: Passed) -> Expected:
         characters += draft.characters + FEEDBACK
     assert total is not None
     if node.fallback is not None:
-        given = Passed(passed.characters + draft.characters + FEEDBACK, None, draft.right)
+        given = Passed(passed.characters + draft.characters + REVISION, None, draft.right)
         total = replace(total.then(walk.expect(node.fallback, given), reached=reached), answers=total.answers)
     return replace(total, clean=total.clean * (1 - reached) if node.fallback is None else total.clean)
 

@@ -15,19 +15,22 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, cast
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, cast
 
 import msgspec
 
 from outlay.errors import AuthFailed, BadResponse, ConfigError, ModelError
-from outlay.models.anthropic_models import Capabilities, capabilities
+from outlay.models.anthropic_models import Capabilities, cache_minimum, capabilities
 from outlay.models.anthropic_schema import accepted
 from outlay.models.failures import failure, rate_limits, reported, request_id, unreadable
 from outlay.models.media import image_size, pdf_pages
+from outlay.models.places import place_of
 from outlay.models.sse import SseEvent, SseParser
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, HttpStream, Timeouts, Transport
+from outlay.values.caching import CachePlan, CacheTerms, Life
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall, ToolResult
 from outlay.values.label import TRUSTED
 from outlay.values.message import Message
@@ -60,6 +63,9 @@ _MOST_PAGES: Final = 600
 _LARGEST_CONTEXT: Final = 1_000_000
 #: Tokens: more than any budget can hold.
 UNBOUNDED: Final = 10**12
+_MOST_MARKS: Final = 4
+#: Who sets breakpoints in `settings.extra` sets all of them.
+_MARK: Final = b'"cache_control"'
 #: Tools of the provider's that run here, not there; one without a type is ours.
 _CLIENT_TOOLS: Final = ("custom", "memory_", "bash_", "text_editor_", "computer_")
 
@@ -87,6 +93,9 @@ class Anthropic:
     `api_key` defaults to ANTHROPIC_API_KEY and `base_url` to ANTHROPIC_BASE_URL, both read at each call. `headers`
     are sent with every request and override ours (`anthropic-beta`, `anthropic-version`, `authorization`).
     """
+
+    #: Its answers say what the provider's limits are (runtime/permits.py waits for the first).
+    reports_limits: ClassVar[bool] = True
 
     name: str
     api_key: str | None = field(default=None, kw_only=True, repr=False)
@@ -140,6 +149,12 @@ class Anthropic:
             return min(UNBOUNDED, total + (steps + 1) * (able.context or _LARGEST_CONTEXT))
         return total if able.context is None else min(total, able.context)
 
+    def caching(self, request: ModelRequest) -> CacheTerms | None:
+        """Four breakpoints, each for five minutes or an hour; none of ours beside those in `settings.extra`."""
+        if request.settings.extra and _MARK in _encode(request.settings.extra):
+            return None
+        return CacheTerms(cache_minimum(self.name), _MOST_MARKS, place_of(self._url(""), self._key()))
+
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """What the provider counts, for free. None where it will not (server tools, files by address or id)."""
         body = self._head(request) + b'"messages":[' + request.transcript.wire(DIALECT, _message) + b"]}"
@@ -183,7 +198,7 @@ class Anthropic:
                 b'"max_tokens":%d,' % request.max_output_tokens,
                 b'"stream":true,' if streamed else b"",
                 b'"messages":[',
-                *request.transcript.pieces(DIALECT, _message),
+                *_messages(request),
                 b"]}",
             )
         )
@@ -191,10 +206,13 @@ class Anthropic:
     def _head(self, request: ModelRequest) -> bytes:
         """The part that generating and counting share: model, system, tools, output, thinking."""
         prelude, settings, extra = request.prelude, request.settings, request.settings.extra
+        lives = _lives(request.cache_plan)
         parts = [b'{"model":', _encode(self.name), b","]
-        if system := prelude.wire(_SYSTEM, _system):
+        if system := _marked_system(prelude, lives):
             parts += b'"system":', system, b","
         tools = prelude.wire(_TOOLS, _tools)
+        if life := lives.get(("tools", 0)):
+            tools = _marked(tools, b"}", life)
         if extra and extra.get("tools"):
             more = _encode(extra["tools"])[1:-1]
             tools = tools + b"," + more if tools else more
@@ -456,9 +474,52 @@ _FORMAT: Final = "anthropic.format"
 _MEDIA: Final = "anthropic.media"
 
 
-def _system(prelude: Prelude) -> bytes:
-    blocks = [b'{"type":"text","text":' + _string(text) + b"}" for text in prelude.system if text.strip()]
+def _system(prelude: Prelude, marks: Mapping[int, Life] = MappingProxyType({})) -> bytes:
+    blocks: list[bytes] = []
+    for i, text in enumerate(prelude.system):
+        if text.strip():
+            block = b'{"type":"text","text":' + _string(text) + b"}"
+            blocks.append(_marked(block, b"}", marks[i]) if i in marks else block)
     return b"[" + b",".join(blocks) + b"]" if blocks else b""
+
+
+def _lives(plan: CachePlan | None) -> dict[tuple[str, int], Life]:
+    return {} if plan is None else {(mark.part, mark.index): mark.life for mark in plan.marks}
+
+
+def _marked_system(prelude: Prelude, lives: Mapping[tuple[str, int], Life]) -> bytes:
+    marks: dict[int, Life] = {index: life for (part, index), life in lives.items() if part == "system"}
+    if not marks:
+        return prelude.wire(_SYSTEM, _system)
+    return prelude.wire(f"{_SYSTEM} {marks}", partial(_system, marks=marks))
+
+
+def _messages(request: ModelRequest) -> list[bytes]:
+    """The conversation from its cached bytes. A breakpoint adds a member to the last block of a message and leaves
+    every byte before it, and the cached ones, as they were."""
+    marked = _lives(request.cache_plan).items()
+    lives: dict[int, Life] = {index: life for (part, index), life in marked if part == "message"}
+    if not lives:
+        return request.transcript.pieces(DIALECT, _message)
+    found: list[bytes] = []
+    for index, message in enumerate(request.messages):
+        if piece := message.wire(DIALECT, _message):
+            if (life := lives.get(index)) and _takes_mark(message):
+                piece = _marked(piece, b"}]}", life)
+            found += (piece, b",")
+    return found[:-1]
+
+
+def _takes_mark(message: Message) -> bool:
+    """Neither thinking nor an empty text may carry a breakpoint; what users and tools say is neither, if not blank."""
+    blank = all(isinstance(part, Text) and not part.text.strip() for part in message.parts)
+    return message.role != "assistant" and not blank
+
+
+def _marked(block: bytes, end: bytes, life: Life) -> bytes:
+    """JSON that ends with the closing `end` of a block, with a breakpoint as the block's last member."""
+    ttl = b',"ttl":"1h"' if life == "1h" else b""
+    return block.removesuffix(end) + b',"cache_control":{"type":"ephemeral"' + ttl + b"}" + end
 
 
 def _tools(prelude: Prelude) -> bytes:
@@ -844,8 +905,11 @@ def _usage(report: dict[str, Any] | None) -> Usage | None:
     this model's price and is billed, so it is added; an advisor is another model with another price, and stays in
     `raw`.
     """
-    if report is None or not ("input_tokens" in report or "output_tokens" in report):
+    if report is None:
         return None
+    counts = [report[name] for name in ("input_tokens", "output_tokens") if name in report]
+    if not counts or not all(isinstance(count, int) and count >= 0 for count in counts):
+        return None  # "many" is not zero
     usage = _buckets(report, report)
     iterations = report.get("iterations")
     for found in cast("list[Any]", iterations) if isinstance(iterations, list) else ():

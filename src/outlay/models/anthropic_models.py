@@ -83,3 +83,19 @@ def capabilities(name: str) -> Capabilities:
     """What the model of this name can do."""
     fitting = [prefix for prefix in _FAMILIES if name.startswith(prefix)]
     return _FAMILIES[max(fitting, key=len)] if fitting else _UNKNOWN
+
+
+#: Tokens below which a prefix is not cached, by prefix of the model's name: Anthropic's prompt caching page, 2026.
+_CACHE_MINIMUM: Final = {
+    "claude-opus-4-5": 4096,
+    "claude-opus-4-6": 4096,
+    "claude-opus-4-7": 4096,
+    "claude-haiku-4-5": 4096,
+    "claude-3-haiku": 2048,
+    "claude-3-5-haiku": 2048,
+}
+
+
+def cache_minimum(name: str) -> int:
+    """The shortest prefix, in tokens, that this model's cache takes; 1,024 where nothing else is known."""
+    return next((least for prefix, least in _CACHE_MINIMUM.items() if name.startswith(prefix)), 1024)

@@ -243,6 +243,10 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimitFacts | None
             output_tokens_left=_count(get("anthropic-ratelimit-output-tokens-remaining")),
             requests_reset=_until(get("anthropic-ratelimit-requests-reset"), now),
             tokens_reset=max((x for x in resets if x is not None), default=None),
+            requests_limit=_count(get("anthropic-ratelimit-requests-limit")),
+            tokens_limit=_count(
+                get("anthropic-ratelimit-input-tokens-limit") or get("anthropic-ratelimit-tokens-limit")
+            ),
         )
     if "x-ratelimit-remaining-requests" in headers or "x-ratelimit-remaining-tokens" in headers:
         return RateLimitFacts(
@@ -250,6 +254,8 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimitFacts | None
             tokens_left=_count(headers.get("x-ratelimit-remaining-tokens")),
             requests_reset=_duration(headers.get("x-ratelimit-reset-requests")),
             tokens_reset=_duration(headers.get("x-ratelimit-reset-tokens")),
+            requests_limit=_count(headers.get("x-ratelimit-limit-requests")),
+            tokens_limit=_count(headers.get("x-ratelimit-limit-tokens")),
         )
     return None
 

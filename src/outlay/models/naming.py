@@ -12,6 +12,7 @@ from typing import Any
 
 from outlay.errors import ConfigError
 from outlay.protocols.model import Model
+from outlay.protocols.transport import Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,15 @@ def key_for(text: str) -> str:
 def _make(prefix: str, name: str, environment: tuple[str | None, ...]) -> Model:
     provider = _PROVIDERS[prefix]
     adapter: Any = getattr(importlib.import_module(provider.module), provider.adapter)
-    return adapter(name)
+    return adapter(name, timeouts=_timeouts())
+
+
+@lru_cache(maxsize=1)
+def _timeouts() -> Timeouts:
+    """Those of `outlay.toml`, read once."""
+    from outlay.models.limit_file import find_timeouts
+
+    return find_timeouts()
 
 
 def _parse(text: str) -> tuple[str, str]:

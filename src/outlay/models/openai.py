@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from outlay.errors import BadRequest, ConfigError, ModelError
 from outlay.models import failures
+from outlay.models.openai_caching import cache_fields, cache_terms
 from outlay.models.openai_common import (
     DOCUMENT_TOKENS,
     OVERHEAD_TOKENS,
@@ -42,6 +43,7 @@ from outlay.models.openai_schema import strict_schema
 from outlay.models.sse import events
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
+from outlay.values.caching import CacheTerms
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall, ToolResult
 from outlay.values.message import Message
 from outlay.values.price import Price
@@ -69,6 +71,9 @@ class OpenAI:
     `settings.extra` goes into the body; its `tools` (server tools; give `max_tool_calls` too, or nothing bounds their
     cost), `include`, `reasoning` and `text` are added to what this model writes there.
     """
+
+    #: Its answers say what the provider's limits are (runtime/permits.py waits for the first).
+    reports_limits: ClassVar[bool] = True
 
     name: str
     api_key: str | None = field(default=None, repr=False)
@@ -133,6 +138,10 @@ class OpenAI:
         # Each call of a server tool is one more pass over the input, and its result may fill the window.
         calls = extra.get("max_tool_calls")
         return once + calls * DOCUMENT_TOKENS if isinstance(calls, int) else UNBOUNDED
+
+    def caching(self, request: ModelRequest) -> CacheTerms | None:
+        """Automatic; none where `settings.extra` steers it."""
+        return cache_terms(self._base, self._key, request.settings.extra)
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """OpenAI's own count, free of charge; None where there is none, or where the input grows as tools run."""
@@ -264,6 +273,7 @@ class OpenAI:
             include.insert(0, _SEALED_REASONING)
         if include:
             last["include"] = include
+        last.update(cache_fields(self.name, request.cache_plan))
         last.update(extra)
         pieces += [b",", encode(last)[1:]]
         return pieces

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
 
 from outlay.errors import BadResponse, ConfigError, ModelError, ModelTimeout
 from outlay.models import failures
+from outlay.models.openai_caching import cache_fields, cache_terms
 from outlay.models.openai_common import (
     OVERHEAD_TOKENS,
     UNBOUNDED,
@@ -42,6 +43,7 @@ from outlay.models.openai_schema import strict_schema
 from outlay.models.sse import events
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
+from outlay.values.caching import CacheTerms
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall
 from outlay.values.message import Message
 from outlay.values.price import Price
@@ -70,6 +72,9 @@ class OpenAIChat:
     the prompt, or in the `prompt` alone. `settings.extra` goes into the body; its `tools` are added to the agent's, and
     `stream_options` of None is for servers that do not take it (the cost of a stream is unknown then).
     """
+
+    #: Its answers say what the provider's limits are (runtime/permits.py waits for the first).
+    reports_limits: ClassVar[bool] = True
 
     name: str
     base_url: str | None = None
@@ -125,6 +130,10 @@ class OpenAIChat:
             return UNBOUNDED  # what the search finds counts as input
         once = sum(map(len, self._body(request, stream=False))) + OVERHEAD_TOKENS
         return once + media_bound(request.messages, self._family.picture)
+
+    def caching(self, request: ModelRequest) -> CacheTerms | None:
+        """Automatic at OpenAI; of other servers nothing is known."""
+        return cache_terms(self._base, self._key, request.settings.extra) if self._official else None
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """None: the protocol has no count."""
@@ -281,6 +290,7 @@ class OpenAIChat:
                 last[name] = value
         if settings.stop:
             last["stop"] = settings.stop
+        last.update(cache_fields(self.name, request.cache_plan))
         last.update(extra)
         pieces += [b",", encode(last)[1:]]
         return pieces

@@ -141,7 +141,7 @@ def usage_of(raw: dict[str, Any] | None, inputs: str, outputs: str, details: str
     if not raw:
         return None
     total, output = raw.get(inputs), raw.get(outputs)
-    if not isinstance(total, int) or not isinstance(output, int):
+    if not (isinstance(total, int) and isinstance(output, int)) or min(total, output) < 0:
         return None
     found: Any = raw.get(details)
     more = cast("dict[str, Any]", found) if isinstance(found, dict) else {}

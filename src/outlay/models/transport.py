@@ -76,21 +76,25 @@ class HttpTransport:
         """Send, and read the answer as it comes. Leaving before its end closes the socket."""
         session = self._sessions.get(asyncio.get_running_loop()) or await self._open()
         target, proxy = self._targets.get(url) or self._target(url)
+        first = asyncio.timeout(timeouts.first_byte)
         try:
-            response = await session.post(
-                target,
-                data=body,
-                headers=headers,
-                proxy=proxy,
-                allow_redirects=False,
-                timeout=self._timeouts.get((timeouts, True)) or self._timeout(timeouts, streamed=True),
-            )
+            async with first:
+                response = await session.post(
+                    target,
+                    data=body,
+                    headers=headers,
+                    proxy=proxy,
+                    allow_redirects=False,
+                    timeout=self._timeouts.get((timeouts, True)) or self._timeout(timeouts, streamed=True),
+                )
         except Exception as error:
+            if first.expired():
+                raise _no_byte(target, timeouts) from error
             if (failure := _failure(error, target, timeouts)) is None:
                 raise
             raise failure from error
         try:
-            yield HttpBody(response, target, timeouts, self._max_body)
+            yield HttpBody(response, target, timeouts, self._max_body, first.when())
         finally:
             # A body read to its end has given its connection back already; anything else must not be reused.
             if not response.closed:
@@ -147,13 +151,13 @@ class HttpTransport:
     def _timeout(self, timeouts: Timeouts, *, streamed: bool) -> aiohttp.ClientTimeout:
         import aiohttp
 
-        # A plain answer is silent until the model has finished, so silence is watched from its first byte on (_read),
-        # and its total by a TimeLimit.
+        # A plain answer is silent until the model has finished, so silence is watched from its first byte on, and its
+        # total by a TimeLimit. A streamed one has another limit for its first byte.
         made = self._timeouts[timeouts, streamed] = aiohttp.ClientTimeout(
             total=timeouts.total if streamed else None,
             connect=timeouts.connect,
             sock_connect=timeouts.connect,
-            sock_read=timeouts.silence if streamed else None,
+            sock_read=None,
         )
         return made
 
@@ -161,21 +165,32 @@ class HttpTransport:
 class HttpBody:
     """An answer whose body is still arriving (protocols.transport.HttpStream)."""
 
-    def __init__(self, response: aiohttp.ClientResponse, target: URL, timeouts: Timeouts, max_body: int) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, target: URL, timeouts: Timeouts, max_body: int, first: float | None
+    ) -> None:
         self._response = response
         self._target = target
         self._timeouts = timeouts
         self._max_body = max_body
+        #: Until when its first byte is waited for, in loop time.
+        self._first = first
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
         content = self._response.content
         size = 0
+        now = asyncio.get_running_loop().time
         while True:
+            until = now() + self._timeouts.silence if size or self._first is None else self._first
+            limit = asyncio.timeout_at(until)
             try:
-                chunk = await content.readany()
+                async with limit:
+                    chunk = await content.readany()
             except Exception as error:
+                if limit.expired():
+                    no_byte = _no_byte if not size else _silent
+                    raise no_byte(self._target, self._timeouts) from error
                 if (failure := _failure(error, self._target, self._timeouts)) is None:
                     raise
                 raise failure from error
@@ -217,6 +232,16 @@ def _too_large(max_body: int) -> BadResponse:
     return BadResponse(f"the answer is larger than {max_body:,} bytes", retryable=False)
 
 
+def _no_byte(target: URL, timeouts: Timeouts) -> ModelTimeout:
+    return ModelTimeout(
+        f"{target.host} did not begin to answer within {timeouts.first_byte:g} s", hint="raise timeouts.first_byte"
+    )
+
+
+def _silent(target: URL, timeouts: Timeouts) -> ModelTimeout:
+    return ModelTimeout(f"{target.host} was silent for {timeouts.silence:g} s", hint="raise timeouts.silence")
+
+
 def _reason(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return error.strerror or "its name does not resolve"
@@ -240,8 +265,6 @@ def _failure(error: Exception, target: URL, timeouts: Timeouts) -> OutlayError |
                 may_be_billed=False,
                 hint="check the network, or raise timeouts.connect",
             )
-        case aiohttp.SocketTimeoutError():
-            return ModelTimeout(f"{where} was silent for {timeouts.silence:g} s", hint="raise timeouts.silence")
         case TimeoutError():
             return ModelTimeout(
                 f"{where} did not finish its answer: silent for {timeouts.silence:g} s, or {timeouts.total:g} s in all",

@@ -13,7 +13,7 @@ from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.values.label import Label
-from outlay.values.request import ModelRequest, ModelResponse, RateLimitFacts
+from outlay.values.request import ModelRequest, ModelResponse
 
 
 class LabelPolicy(Protocol):
@@ -67,11 +67,19 @@ class Retries(Protocol):
 
 
 class Permits(Protocol):
-    async def acquire(self, model: Model, tokens: int) -> None:
-        """Wait for the provider's rate limit; holds nothing else meanwhile."""
+    """Who may call a model next, over all runs that share it. A permit is opaque, and given back once."""
+
+    async def acquire(self, model: Model, tokens: int, run: str) -> Any:
+        """Wait for the provider's limits, in turn with other runs; holds nothing else meanwhile."""
         ...
 
-    def learn(self, model: Model, facts: RateLimitFacts) -> None: ...
+    def release(self, model: Model, permit: Any, came: ModelResponse | ModelError | None) -> None:
+        """A call is over; `came` is what came of it, None for one that was cut off."""
+        ...
+
+    def unused(self, model: Model, permit: Any) -> None:
+        """The call was never sent."""
+        ...
 
 
 class StandIns(Protocol):

@@ -10,11 +10,13 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """In seconds. `total` bounds the whole exchange, `silence` the gap between two reads of a body."""
+    """In seconds. `total` bounds the whole exchange, `silence` the gap between two reads of a body, `first_byte` the
+    wait for the first of a streamed one (a plain answer comes when the model has finished: `total` bounds that)."""
 
     connect: float = 10.0
     silence: float = 120.0
     total: float = 600.0
+    first_byte: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Logistic regression over sparse features: exact, deterministic, in plain Python.
 
 Our own and not a library's: the model is forty lines, a library for it brings numpy and more, and what is learned has
-to fit into a plain JSON file (ADR 23).
+to fit into a plain JSON file (ADR 27).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from outlay.routing.logistic import Features, Logistic, fit
 from outlay.routing.outcomes import Question, both
 
 Decides = Literal["before", "after", "auto"]
-#: Of the loss against the squared weights. Chosen on the same MMLU and GSM8K tables that ADR 23 reports on, where 0.25
+#: Of the loss against the squared weights. Chosen on the same MMLU and GSM8K tables that ADR 27 reports on, where 0.25
 #: to 1 made no difference that could be told from chance; so it is no option.
 _STRENGTH = 0.5
 _FOLDS = 4

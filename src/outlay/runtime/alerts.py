@@ -1,5 +1,5 @@
-"""Alerts: a budget that runs out, a provider that does not answer. An event, and whoever listens; by default a line on
-stderr."""
+"""Alerts: a budget that runs out, a cache that is not read, a provider that does not answer. An event, and whoever
+listens; by default a line on stderr."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from outlay.events.records import BudgetAlert, CircuitChanged
+from outlay.analysis.text import one_line
+from outlay.events.records import BudgetAlert, CacheAlert, CircuitChanged
 from outlay.policies.ledger import Alert
 from outlay.runtime.recorder import Recorder
 from outlay.values.money import show_limit, show_usd
 
 log = logging.getLogger("outlay")
-#: Takes a BudgetAlert or a CircuitChanged.
+#: Takes a BudgetAlert, a CacheAlert or a CircuitChanged.
 OnAlert: TypeAlias = Callable[[Any], Any]
 
 
@@ -22,6 +23,7 @@ def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callabl
     """What the ledger's alerts do in one run."""
 
     def alert(found: Alert) -> None:
+        told = len(recorder.events)
         recorder.emit(
             BudgetAlert,
             path,
@@ -31,6 +33,8 @@ def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callabl
             spent=found.spent,
             limit=found.limit,
         )
+        if len(recorder.events) == told:
+            return  # an earlier leg of the run has given this one
         event = recorder.events[-1]
         assert isinstance(event, BudgetAlert)
         tell(on_alert, event)
@@ -38,12 +42,19 @@ def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callabl
     return alert
 
 
-def tell(on_alert: OnAlert | None, event: BudgetAlert | CircuitChanged) -> None:
+def tell(on_alert: OnAlert | None, event: BudgetAlert | CacheAlert | CircuitChanged) -> None:
     """Hand an alert to whoever listens."""
     try:
         (on_alert or _alert_on_stderr)(event)
     except Exception:  # a broken listener must not lose the call that set it off
         log.warning("an on_alert listener raised", exc_info=True)
+
+
+def alert_text(event: CacheAlert | CircuitChanged) -> str:
+    """An alert for people."""
+    if isinstance(event, CacheAlert):
+        return f"prompt cache of {one_line(event.agent)}: {one_line(event.text, 200)}"
+    return circuit_text(event)
 
 
 def circuit_text(event: CircuitChanged) -> str:
@@ -53,14 +64,14 @@ def circuit_text(event: CircuitChanged) -> str:
     return f"{event.target} does not answer and is left alone for a while ({event.reason})"
 
 
-def _alert_on_stderr(alert: BudgetAlert | CircuitChanged) -> None:
-    if isinstance(alert, CircuitChanged):
-        print(f"outlay: {circuit_text(alert)}", file=sys.stderr)  # noqa: T201
+def _alert_on_stderr(alert: BudgetAlert | CacheAlert | CircuitChanged) -> None:
+    if not isinstance(alert, BudgetAlert):
+        print(f"outlay: {alert_text(alert)}", file=sys.stderr)  # noqa: T201
         return
     if alert.resource == "usd":
         amount = f"{show_usd(alert.spent)} of {show_limit(alert.limit)}"
     else:
         amount = f"{alert.spent:,} of {alert.limit:,} {alert.resource}"
-    print(  # noqa: T201 - budget alerts go to stderr unless on_alert= takes them
+    print(  # noqa: T201 - alerts go to stderr unless on_alert= takes them
         f"outlay: budget of {alert.scope} at {alert.percent} % ({amount})", file=sys.stderr
     )

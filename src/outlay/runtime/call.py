@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from outlay.analysis.journal import Record
 from outlay.errors import (
@@ -25,6 +26,7 @@ from outlay.errors import (
     one_line,
 )
 from outlay.events.records import (
+    CACHED,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -39,15 +41,19 @@ from outlay.protocols.model import Model
 from outlay.protocols.stages import Breaker
 from outlay.runtime.asking import raise_of
 from outlay.runtime.budgets import Chain, exhausted
+from outlay.runtime.caching import Visit, visit
 from outlay.runtime.request_facts import call_key, foreign_blocks, largest_segments, request_hash
 from outlay.runtime.state import RunState
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.stored import dump, is_whole
+from outlay.values.usage import Usage
 
 _THINKING_SHOWN = 400
 #: Where an agent declares no `min_output_tokens`, a budget may clip its output cap to a quarter.
 _LEAST_SHARE = 4
+#: Seconds of waiting for a provider's limits that are worth an event.
+_NOTICED = 0.5
 _LIST_PRICE = frozenset(("", "standard", "default", "auto"))
 
 
@@ -61,10 +67,12 @@ class Call:
         "_finish",
         "_key",
         "_model",
+        "_permit",
         "_request",
         "_run",
         "_spare",
         "_streamed",
+        "_visit",
         "purpose",
     )
 
@@ -89,6 +97,9 @@ class Call:
         self.purpose = "finish" if finish is not None else "work"
         self._spare = spare
         self._streamed = False
+        self._permit: Any = None
+        #: What this attempt has to do with its provider's prompt cache.
+        self._visit: Visit | None = None
         #: So far, those of earlier legs of this run and of other models included.
         self._attempts = 0
 
@@ -124,19 +135,64 @@ class Call:
         Raises ModelError, Stopped, UnpricedModel, PolicyViolation.
         """
         stages = self._run.stages
-        for memory in (stages.journal, stages.cache):
-            if memory is not None and (known := await memory.find(self._key, self._request)) is not None:
-                return known
+        if stages.journal is not None and (known := await stages.journal.find(self._key, self._request)) is not None:
+            return known
+        asked, stored = self._model, self._stored_key()
+        if stages.cache is not None and (known := await stages.cache.find(stored, self._request)) is not None:
+            return await self._given_again(known)
         spare = _others(self._model, fallback)
         while True:
+            self._visit = visit(self._run, self._model, self._request, self._key)
             try:
                 response = await self._tried(least_output_tokens, max_input_tokens, draw)
                 break
             except ModelError as error:
                 self._fall_back(error, next(spare, None))
-        for memory in (stages.journal, stages.cache):
-            if memory is not None:
-                await memory.remember(self._key, self._request, response)
+            finally:
+                if self._visit is not None:
+                    self._visit.leave()
+        if stages.journal is not None:
+            await stages.journal.remember(self._key, self._request, response)
+        if stages.cache is not None and self._model is asked:  # another model's answer is not this one's
+            await stages.cache.remember(stored, self._request, response)
+        return response
+
+    def _stored_key(self) -> str:
+        """What an answer is stored under: this effect, and the tenants that pay for it."""
+        tenants = sorted(account.budget.scope for account in self._chain if account.budget.scope is not None)
+        return " ".join((self._model.provider, self._key, *tenants))
+
+    async def _given_again(self, response: ModelResponse) -> ModelResponse:
+        """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost."""
+        run, request, message = self._run, self._request, response.message
+        price = run.directory.price(self._model)
+        saved = None if price is None or response.usage is None else str(price.cost(response.usage))
+        data = {"agent": request.agent, "model": self._model.id, "key": self._key, "saved": saved}
+        run.recorder.emit(Decision, request.path, about="stored_answer", data=data)
+        after = request.transcript.append(message)
+        run.recorder.keep(request.transcript, request.prelude)
+        run.recorder.keep(after)
+        whole = "" if run.recorder.store is None or is_whole(message) else run.recorder.keep_content(dump(message))
+        run.recorder.emit(
+            CallFinished,
+            request.path,
+            agent=request.agent,
+            model=self._model.id,
+            attempt=self._attempts + 1,
+            key=self._key,
+            purpose=CACHED,
+            returned=response.model,
+            input_tokens=0,
+            cache_read_tokens=0,
+            cache_write_tokens=0,
+            output_tokens=0,
+            cost=Decimal(0),
+            stop=response.stop,
+            tools=tuple(call.name for call in message.tool_calls),
+            head=after.head.hex(),
+            message=whole,
+        )
+        await run.recorder.durable()
         return response
 
     async def _tried(
@@ -149,16 +205,21 @@ class Call:
         attempt = 0
         while True:
             attempt += 1
+            if self._visit is not None:
+                await self._visit.turn(self._deadline)
             if stages.breaker is not None:
                 stages.breaker.admit(self._model, run.loop.time())
-            if stages.permits is not None:
-                await stages.permits.acquire(self._model, bound)
-            if run.closed is not None:
-                raise run.closed
-            hold, bound = await self._reserve(price, bound, least_output_tokens)
-            if run.closed is not None:  # it ended while this call waited in line
-                run.budgets.release(hold)
-                raise run.closed
+            await self._permitted(bound)
+            try:
+                if run.closed is not None:
+                    raise run.closed
+                hold, bound = await self._reserve(price, bound, least_output_tokens)
+                if run.closed is not None:  # it ended while this call waited in line
+                    run.budgets.release(hold)
+                    raise run.closed
+            except BaseException:
+                self._give_back()
+                raise
             if attempt == 1 and stages.retries is not None:
                 stages.retries.first(self._model, run.loop.time())
             self._attempts += 1
@@ -173,6 +234,30 @@ class Call:
             if response.stop == "length" and hold.output_tokens < self._request.max_output_tokens:
                 raise self._cut_short(hold)
             return response
+
+    async def _permitted(self, bound: int) -> None:
+        """Wait for the provider's limits; a wait that anybody would notice is said."""
+        run = self._run
+        permits = run.stages.permits
+        if permits is None:
+            return
+        since = run.loop.time()
+        self._permit = await permits.acquire(self._model, bound, run.id)
+        waited = run.loop.time() - since
+        if waited >= _NOTICED:
+            data = {"model": self._model.id, "seconds": round(waited, 3)}
+            run.recorder.emit(Decision, self._request.path, about="paced", data=data)
+
+    def _give_back(self, came: ModelResponse | ModelError | None = None, *, sent: bool = False) -> None:
+        """The permit, once: with what came of the call, where it was sent."""
+        permits, permit = self._run.stages.permits, self._permit
+        self._permit = None
+        if permits is None or permit is None:
+            return
+        if sent:
+            permits.release(self._model, permit, came)
+        else:
+            permits.unused(self._model, permit)
 
     def _fall_back(self, error: ModelError, model: Model | None) -> None:
         """Go on with another model. Raises the error where there is none, or where one would not be asked for it: a
@@ -224,14 +309,14 @@ class Call:
             if refused.resource in ("usd", "tokens"):
                 exact = await self._model.count(self._request, self._run.transport)
             if exact is None or exact >= bound:
-                await self._refused(refused)
+                await self._refused(refused, bound)
                 return await self._reserve(price, bound, declared)
             bound = exact
             ask = Ask(price, bound, cap, least)
             try:
                 hold = await self._run.budgets.reserve(self._chain, ask, self._request.path, self._model.id)
             except BudgetExceeded as still:
-                await self._refused(still)
+                await self._refused(still, bound)
                 return await self._reserve(price, bound, declared)
         if hold.output_tokens < cap:
             self._run.recorder.emit(
@@ -242,12 +327,15 @@ class Call:
             )
         return hold, bound
 
-    async def _refused(self, error: BudgetExceeded) -> None:
+    async def _refused(self, error: BudgetExceeded, bound: int) -> None:
         """Raises the stop. Under `on_exhausted="pause"` the branch first waits for a higher budget, unless it can be
         skipped; returns where it was given."""
         stop = self._run.stopped(error)
+        if self._visit is not None:
+            self._visit.leave()  # it may wait for long
         limit = None
         if error.on_exhausted == "pause" and not self._spare:
+            self._give_back()  # who waits for a human keeps nobody waiting
             limit = await raise_of(self._run, self._request.path, error)
         if limit is None:
             raise stop from None
@@ -257,6 +345,8 @@ class Call:
                 if same and account.limit(resource) == error.limit:  # else another branch has raised it
                     account.raise_to(resource, limit)
         self._run.stops.remove(stop)
+        if self._permit is None:
+            await self._permitted(bound)
 
     def _open_finish(self) -> Hold | None:
         return self._finish if self._finish is not None and self._finish.open else None
@@ -287,8 +377,11 @@ class Call:
                 prelude=request.prelude.digest.hex(),
             )
             await recorder.durable()
-            sent = run.loop.time()
             on_text = self._stream if recorder.streaming else None
+            if self._visit is not None:
+                request = self._visit.decide(request)
+                on_text = self._visit.listening(on_text)
+            sent = run.loop.time()
             if self._deadline is None:
                 response = await model.send(request, run.transport, on_text)
             else:
@@ -345,9 +438,11 @@ class Call:
             raw_stop=response.raw_stop,
             message=whole,
             cache_write_1h_tokens=0 if usage is None else usage.cache_write_1h_tokens,
+            saved=None if usage is None or price is None else _saved(price, usage),
         )
-        if run.stages.permits is not None and response.limits is not None:
-            run.stages.permits.learn(self._model, response.limits)
+        self._give_back(response, sent=True)
+        if self._visit is not None:
+            self._visit.answered(response, after)
         if run.stages.breaker is not None:
             self._tell_breaker(run.stages.breaker, None, run.loop.time() - seconds)
 
@@ -386,6 +481,9 @@ class Call:
             maybe_billed=in_doubt,
             request_id=getattr(error, "request_id", ""),
         )
+        self._give_back(error if isinstance(error, ModelError) else None, sent=sent is not None)
+        if self._visit is not None:
+            self._visit.failed()
         if self._streamed:
             run.recorder.emit(Retracted, request.path, reason=f"{type(raised).__name__}: the attempt failed")
             self._streamed = False
@@ -463,6 +561,13 @@ def deadline_exceeded(path: str, seconds: float | None = None) -> DeadlineExceed
     return DeadlineExceeded(
         f"the time budget{limit} is used up", seconds=seconds, path=path, hint="raise seconds= of the budget"
     )
+
+
+def _saved(price: Price, usage: Usage) -> Decimal | None:
+    """What the prompt cache saved this call; None where it had no part in it."""
+    if not (usage.cache_read_tokens or usage.cache_write_tokens):
+        return None
+    return price.cost(usage.without_cache()) - price.cost(usage)
 
 
 def _with_cap(request: ModelRequest, cap: int) -> ModelRequest:

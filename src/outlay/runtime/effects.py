@@ -125,7 +125,9 @@ class Effects(Place):
                     lost = before.outcome == "finished"
                     if lost or (before.in_doubt and not effect.idempotent):
                         # a place of its own: what is recorded of the doubt is not what stood in place of the effect
-                        asked = self._identity(digest(b"in_doubt", key.encode()), f"{self._place}?{key}")
+                        # each attempt is a doubt of its own too: that it be done again was decided once, not for ever
+                        begun = f"{key}?{before.attempts}"
+                        asked = self._identity(digest(b"in_doubt", begun.encode()), f"{self._place}?{begun}")
                         decided = await doubt_about(state, asked, self.path, effect, lost=lost)
                         if decided.answer == HAPPENED:
                             return happened(state, effect, inner._whole, self.node.name, key, decided.result)

@@ -25,6 +25,7 @@ from outlay.runtime.alerts import alert_to, tell
 from outlay.runtime.asking import close_items, forget_budgets
 from outlay.runtime.beside import Beside
 from outlay.runtime.budgets import BudgetTree, accounts_for
+from outlay.runtime.caching import tell_of_missed_reads
 from outlay.runtime.context import Context
 from outlay.runtime.conversations import Conversations
 from outlay.runtime.conversations import read as conversations_of
@@ -391,6 +392,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
             output = error.best
     elif state.stops:
         reason = min(state.stops, key=precedence).reason
+    tell_of_missed_reads(state, context.path)
     seconds = state.loop.time() - started
     no_turn = error is not None or state.session is None
     conversation = {} if no_turn else turn_of(state.session, state.conversations, state.past, state.recorder)

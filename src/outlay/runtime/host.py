@@ -13,11 +13,13 @@ from outlay.protocols.stages import Stages
 from outlay.protocols.store import Store
 from outlay.runtime import traffic
 from outlay.runtime.alerts import OnAlert
+from outlay.runtime.answers import AnswerCache
 from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
 from outlay.runtime.pending import Pending
 from outlay.runtime.recorder import Listener, Recorder
 from outlay.runtime.windows import Windows
+from outlay.stores.memory import MemoryStore
 from outlay.stores.opening import connected
 from outlay.values.budget import Budget
 from outlay.values.transcript import Transcript
@@ -64,6 +66,7 @@ class Options(TypedDict, total=False):
     history: Transcript | None
     strict: bool
     source: str
+    fresh: bool
 
 
 class RunOptions(Options, total=False):
@@ -79,13 +82,14 @@ class hosting:
     A class and not a generator: it stands in the way of every run.
     """
 
-    __slots__ = ("_address", "_host", "_own")
+    __slots__ = ("_address", "_fresh", "_host", "_own")
 
     def __init__(self, options: Options, *listeners: Listener, deadline: float | None = None) -> None:
         directory = Directory(options.get("models"), default_prices())
         store, on_event = options.get("store"), options.get("on_event")
         self._address = store if isinstance(store, str | Path) else None
         self._own: Store | None = None
+        self._fresh = options.get("fresh", False)
         self._host = Host(
             directory,
             Ledger(),
@@ -100,10 +104,11 @@ class hosting:
         )
 
     async def __aenter__(self) -> Host:
-        self._host.stages = traffic.stages()
         if self._address is not None:
             self._own = await connected(self._address)
             self._host = replace(self._host, store=self._own)
+        answers = AnswerCache(self._host.store or MemoryStore(), fresh=self._fresh)
+        self._host.stages = replace(traffic.stages(), cache=answers)
         if self._host.store is not None:
             self._host.windows = Windows(self._host.store)
         return self._host

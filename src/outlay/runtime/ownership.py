@@ -15,6 +15,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from weakref import WeakKeyDictionary, ref
 
@@ -27,6 +28,8 @@ LEASE_SECONDS = 15.0
 #: The documents that say until when each process owns what it works on.
 LEASES = "owners"
 _RUNS = "runs.owner"
+#: The process that a simulation plays, which has several of them in one of the machine's; empty for the machine's own.
+played: ContextVar[str] = ContextVar("outlay_played_process", default="")
 
 
 class Ownership:
@@ -143,7 +146,7 @@ def ownership_in(store: Store) -> Ownership:
 
 def me() -> str:
     """This process: machine, process number, start, and a random part."""
-    return _me(os.getpid())
+    return played.get() or _me(os.getpid())
 
 
 _names: dict[int, str] = {}

@@ -14,6 +14,7 @@ import msgspec
 from outlay.errors import Conflict, OutlayError, RunTaken
 from outlay.events.codec import encode, kind_of
 from outlay.events.records import (
+    CACHED,
     Asked,
     BudgetAlert,
     CallFailed,
@@ -112,7 +113,7 @@ class Recorder:
     def _is_known(self, kind: type[Event], path: str, fields: dict[str, Any]) -> bool:
         """Has an earlier leg stated this fact? Each is told once, however often the run is resumed."""
         assert self._known is not None
-        if kind not in _RESTATED:
+        if kind not in _RESTATED or (kind is Decision and fields["about"] in _OF_ATTEMPTS):
             return False
         fact = _fact(kind(run="", seq=0, time=0.0, path=path, **fields))
         left = self._known.get(fact, 0)
@@ -173,13 +174,17 @@ def _told(error: OutlayError) -> OutlayError:
 
 #: What a replay states again, because the flow does what it did. Effects are not among them: they are not repeated.
 _RESTATED = frozenset((NodeStarted, NodeFinished, Decision, Checked, Skipped, Fact, Custom, BudgetAlert, Asked))
+#: Decisions about a call that is really made: a replay makes none, so one that reads alike is another one.
+_OF_ATTEMPTS = frozenset(("sent_again", "retry", "clip", "dropped_blocks"))
 
 
 _MAY_BE_PAID = (CallFinished, CallFailed)
 
 
 def _is_paid(event: Event) -> bool:
-    return isinstance(event, CallFinished) or (isinstance(event, CallFailed) and event.maybe_billed)
+    return (isinstance(event, CallFinished) and event.purpose != CACHED) or (
+        isinstance(event, CallFailed) and event.maybe_billed
+    )
 
 
 def _cost(event: Event) -> Decimal:
@@ -187,7 +192,7 @@ def _cost(event: Event) -> Decimal:
 
 
 def _again(past: Sequence[Event]) -> Counter[bytes]:
-    return Counter(_fact(event) for event in past if type(event) in _RESTATED)
+    return Counter(_fact(event) for event in past if type(event) in _RESTATED)  # those of attempts are never looked up
 
 
 def _fact(event: Event) -> bytes:

@@ -44,13 +44,14 @@ async def run(
     history: Transcript | None = None,
     strict: bool = False,
     source: str = "",
+    fresh: bool = False,
 ) -> Result[Any]:
     """Run a flow on one input.
 
     `budget` is one or several, and all hold. `store` is None (memory), a path (SQLite) or an open store. `models`
     replaces models by agent name, then model string, then `"*"`; `"offline"` uses the agents' stand-ins. `history` is
-    a conversation to go on with. `on_event` sees every event, `on_alert` budget alerts (by default a line on stderr),
-    `on_ask` answers questions; without it they wait in the inbox of the store (`outlay.approve`).
+    a conversation to go on with. `on_event` sees every event, `on_alert` a `BudgetAlert` or `CacheAlert` (by default
+    a line on stderr), `on_ask` answers questions; without it they wait in the inbox of the store (`outlay.approve`).
 
     `session` names a conversation in the store: the root agent goes on with it, or each agent with `history=True` at
     its place in the flow. One run at a time is at a session, the next waits (which counts against `seconds`). A run
@@ -60,6 +61,8 @@ async def run(
     broke off is in doubt. One that is over gives its stored result for nothing. `strict` refuses a flow that has
     changed since.
 
+    `fresh` gives no stored answer again (`Agent(cache_answers=…)`); what is new is stored.
+
     `source` is the flow's address, such as `triage.py:triage`: recorded, so that `outlay resume` can find it.
 
     Raises ConfigError before anything is spent, JournalMismatch for another input (or, if strict, another flow) than
@@ -68,7 +71,14 @@ async def run(
     """
     root = as_node(node)
     options = RunOptions(
-        deps=deps, store=store, models=models, on_event=on_event, on_alert=on_alert, on_ask=on_ask, source=source
+        deps=deps,
+        store=store,
+        models=models,
+        on_event=on_event,
+        on_alert=on_alert,
+        on_ask=on_ask,
+        source=source,
+        fresh=fresh,
     )
     async with hosting(options) as host:
         limits = as_budgets(budget)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.errors import Stopped
-from outlay.events.records import CircuitChanged, SharedDone, ToolFinished
+from outlay.events.records import CacheAlert, CircuitChanged, SharedDone, ToolFinished
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.node import Node
 from outlay.protocols.stages import Stages
@@ -58,6 +58,12 @@ class RunState:
     tool_locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
     #: Output tokens of the longest answer so far, by agent.
     longest_answers: dict[str, int] = field(default_factory=dict[str, int])
+    #: For which agents, and why, this run has said that nothing is cached.
+    cache_told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    #: By agent and model: calls that should have read from the prompt cache, and the tokens that they read.
+    cache_reads: dict[tuple[str, str], tuple[int, int]] = field(
+        default_factory=dict[tuple[str, str], "tuple[int, int]"]
+    )
     branches: Branches = field(default_factory=Branches)
     transcript: Transcript = EMPTY
     closed: Stopped | None = None
@@ -66,8 +72,8 @@ class RunState:
     replay: Replay | None = None
     #: The input that a node of a fork gets instead of its own, by path.
     changed: dict[str, Any] = field(default_factory=dict[str, Any])
-    #: Who is told of a provider that does not answer.
-    warn: Callable[[CircuitChanged], None] | None = None
+    #: Who is told of a provider that does not answer, and of a cache that is not read.
+    warn: Callable[[CacheAlert | CircuitChanged], None] | None = None
     #: Where questions wait for an answer, None without a store; and the ids of all that this run has asked.
     inbox: Inbox | None = None
     asked: set[str] = field(default_factory=set[str])

@@ -28,6 +28,13 @@ class MemoryStore:
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._runs)} runs)"
 
+    def connection(self) -> MemoryStore:
+        """What another process would have: the same data, and refusals and an end of its own."""
+        other = MemoryStore(clock=self._clock)
+        other._runs, other._blobs, other._documents = self._runs, self._blobs, self._documents
+        other._kept = self._kept
+        return other
+
     def append(self, rows: Sequence[Row], fence: Fence | None = None) -> None:
         self._check()
         if self._refusals:

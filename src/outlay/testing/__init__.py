@@ -13,11 +13,32 @@ from outlay.values.reply import Reply
 if TYPE_CHECKING:
     from outlay.emulator import Emulator
     from outlay.emulator.standins import stand_ins
+    from outlay.sim.faults import Faults
+    from outlay.sim.faulty import Books, FaultyModel
+    from outlay.sim.store import SimStore
 
-__all__ = ["Emulator", "Reply", "ScriptedModel", "VirtualClock", "stand_ins", "virtual_time"]
+__all__ = [
+    "Books",
+    "Emulator",
+    "Faults",
+    "FaultyModel",
+    "Reply",
+    "ScriptedModel",
+    "SimStore",
+    "VirtualClock",
+    "stand_ins",
+    "virtual_time",
+]
 
 #: A web server and the whole runtime: only for those who ask for them.
-_WHERE = {"Emulator": "outlay.emulator", "stand_ins": "outlay.emulator.standins"}
+_WHERE = {
+    "Books": "outlay.sim.faulty",
+    "Emulator": "outlay.emulator",
+    "Faults": "outlay.sim.faults",
+    "FaultyModel": "outlay.sim.faulty",
+    "SimStore": "outlay.sim.store",
+    "stand_ins": "outlay.emulator.standins",
+}
 
 
 def __getattr__(name: str) -> Any:

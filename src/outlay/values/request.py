@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from outlay.values.caching import CacheMode, CachePlan
 from outlay.values.message import DIGEST_SIZE, Message
 from outlay.values.settings import ModelSettings
 from outlay.values.transcript import Transcript
@@ -66,12 +67,22 @@ class Prelude:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """A stored answer may be given again for so many seconds, to requests of the same scope."""
+
+    seconds: float
+    scope: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelRequest:
     """One request to a model.
 
     `max_output_tokens` includes thinking. `output_type` is the Python type behind `prelude.output`, for models
     that are a function of yours; providers see only the schema. `clipped`: a budget lowered `max_output_tokens`.
+    `turns_left`: how many more requests may follow in this conversation. `cache` is what the agent asks of the prompt
+    cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer.
     """
 
     agent: str
@@ -82,6 +93,10 @@ class ModelRequest:
     settings: ModelSettings = field(default_factory=ModelSettings)
     output_type: object = str
     clipped: bool = False
+    turns_left: int = 0
+    cache: CacheMode = "auto"
+    cache_plan: CachePlan | None = None
+    reuse: Reuse | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -107,7 +122,8 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitFacts:
-    """What the provider said of its limits: what is left in the window, and seconds until it is whole again."""
+    """What the provider said of its limits: what is left of them, seconds until they are whole again, and what they are
+    (of `tokens_limit`: of the input tokens, where the provider counts those by themselves)."""
 
     requests_left: int | None = None
     tokens_left: int | None = None
@@ -115,6 +131,8 @@ class RateLimitFacts:
     output_tokens_left: int | None = None
     requests_reset: float | None = None
     tokens_reset: float | None = None
+    requests_limit: int | None = None
+    tokens_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -40,3 +40,7 @@ class Usage:
     @property
     def total_tokens(self) -> int:
         return self.all_input_tokens + self.output_tokens
+
+    def without_cache(self) -> Usage:
+        """The same tokens, had nothing been cached."""
+        return Usage(input_tokens=self.all_input_tokens, output_tokens=self.output_tokens)
