@@ -27,6 +27,12 @@ def test_the_gradient_of_the_objective_is_zero(table, strength):
         assert slope == pytest.approx(0, abs=0.02)
 
 
+def test_two_rows_that_pull_against_each_other_come_to_rest():
+    """Found by the law above: a step that overshot came back to where it had been, and the fit never settled."""
+    rows = [{}] * 6 + [{"d": 2.0}, {"d": -2.0}]
+    assert fit(rows, [0.0] * 6 + [1.0, 1.0], 5.0).weights.get("d", 0.0) == pytest.approx(0, abs=0.01)
+
+
 def test_a_feature_that_decides_is_found():
     rng = random.Random(1)
     rows = [{"signal": rng.choice([-1.0, 1.0]), "noise": rng.gauss(0, 1)} for _ in range(300)]

@@ -88,12 +88,11 @@ def _step(rest: float, square: float, target: float) -> float:
         else:
             low = a
         step = wrong / (1.0 + p * (1.0 - p) * square)
+        if abs(step) < 1e-9:
+            return a - step
         following = a - step
-        if not low <= following <= high:
-            following = (low + high) / 2
-        if abs(following - a) < 1e-9:
-            return following
-        a = following
+        # strictly inside: a step back to where it was would go to and fro for ever
+        a = following if low < following < high else (low + high) / 2
     return a
 
 

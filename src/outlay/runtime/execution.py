@@ -93,11 +93,12 @@ async def execute(
         return _as_stored(await _work(host, root, value, label, limits, leg), past, root)
     wall = wall_clock(asyncio.get_running_loop())
     ownership = ownership_in(host.store)
+    seen = await ownership.seen(leg.run_id) if past is not None and past.events else None
     if past is not None and past.journal.finished is None:
         await ownership.check_free(leg.run_id, past.journal.owner, wall)
     owner = await ownership.begin(leg.run_id, wall)
     try:
-        fence = await ownership.take_over(leg.run_id) if past is not None and past.events else None
+        fence = None if seen is None else await ownership.take_over(leg.run_id, seen)
         own = replace(leg, owner=owner, fence=fence)
         if session is None:
             return await _work(host, root, value, label, limits, own)

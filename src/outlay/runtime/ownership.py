@@ -68,10 +68,19 @@ class Ownership:
         self._watch(wall)
         return me()
 
-    async def take_over(self, run_id: str) -> Fence:
+    async def seen(self, run_id: str) -> int:
+        """The version of the run's owner, 0 where nobody has taken it over yet."""
+        found = await self._store.read(_RUNS, run_id)
+        return 0 if found is None else found.version
+
+    async def take_over(self, run_id: str, seen: int) -> Fence:
         """What this process's events of a run that goes on are written under: whoever takes it over next shuts it
-        out, and it is let in again where it was shut out itself before."""
-        (version,) = await self._store.commit((Change(_RUNS, run_id, json.dumps(me()).encode(), None),))
+        out, and it is let in again where it was shut out itself before.
+
+        Raises Conflict where somebody took it over since `seen`: who looked, stalled and wakes up late must not shut
+        out an owner at work.
+        """
+        (version,) = await self._store.commit((Change(_RUNS, run_id, json.dumps(me()).encode(), seen),))
         return Fence(_RUNS, run_id, version)
 
     async def forget(self, runs: Iterable[str]) -> None:
