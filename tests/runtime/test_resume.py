@@ -12,7 +12,7 @@ import pytest
 from crash import RUN, crashed, go, journal
 from flows import cents, dear
 
-from outlay import Agent, Budget, RunContext, node, open_store, run, tool
+from outlay import Agent, Budget, RunContext, Usage, node, open_store, run, tool
 from outlay.errors import InDoubt, JournalMismatch, RunTaken
 from outlay.events import CallStarted, Decision
 from outlay.events.records import CallFinished, Custom, EffectFailed, ToolFinished, ToolStarted
@@ -296,6 +296,21 @@ def test_money_spent_before_counts_against_the_budget() -> None:
     assert again.stop_reason == "budget"
     assert again.bill.total == Decimal("0.08")
     assert sum(world.calls.values()) == 8
+
+
+def test_an_answer_that_a_budget_cut_short_is_asked_for_again_under_a_higher_one() -> None:
+    """Found by simulation: the cut answer came back as if it were whole, and the raised run ended in an error."""
+
+    def answer(request: Any) -> Any:
+        fits = request.max_output_tokens >= 300
+        used = Usage(output_tokens=min(300, request.max_output_tokens))
+        return Reply("whole" if fits else "wh", usage=used, stop=None if fits else "length")
+
+    agent, store = Agent("a", dear(answer), max_output_tokens=400, min_output_tokens=100), MemoryStore()
+    first = go(agent, "x", store, budget=Budget(usd="0.02"))
+    assert first.stop_reason == "budget"
+    second = go(agent, "x", store, budget=Budget(usd="1"))
+    assert (second.stop_reason, second.output) == ("completed", "whole")
 
 
 # ── failures ──────────────────────────────────────────────────────────────────────────────────────────────

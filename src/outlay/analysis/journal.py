@@ -68,6 +68,13 @@ class Record:
     #: The intent has no end: it may have happened.
     in_doubt: bool = False
 
+    def was_cut_short(self, max_output_tokens: int) -> bool:
+        """Did the answer break off at a cap that the runtime had lowered from this one?"""
+        event, intent = self.event, self.intent
+        if not isinstance(event, CallFinished) or not isinstance(intent, CallStarted):
+            return False
+        return event.stop == "length" and intent.max_output_tokens < max_output_tokens
+
     def is_below(self, path: str) -> bool:
         return self.path == path or self.path.startswith(path + "/")
 

@@ -78,7 +78,9 @@ class Effects(Place):
                 differs = partial(difference, state.recorder.store, model=model, request=request)
                 before = await known(state, key, self.path, f"a call of {model.id}", differs)
             if before is not None:
-                if isinstance(before.event, CallFinished):
+                # an answer that a budget cut short was no answer: under a higher one it is asked for again
+                short = before.was_cut_short(request.max_output_tokens) and not state.recorder.sealed
+                if isinstance(before.event, CallFinished) and not short:
                     return self._answered(model, call.again(before.event))
                 call.resend(before)
             answer = await call.answer(least_output_tokens, max_input_tokens, self._jitter, fallback)
