@@ -134,11 +134,13 @@ def budgets(story: Story) -> Iterator[str]:
 
 
 def duplicates(story: Story) -> Iterator[str]:
-    """What has a result is never begun again; a model call that is sent again is said to be."""
+    """What has a result is never begun again; a model call that is sent again is said to be. An answer that a lowered
+    cap cut short is no result: it is asked for again (`Record.was_cut_short`)."""
     finished: set[str] = set()
     open_calls: set[str] = set()
     again: Counter[str] = Counter()
     said: Counter[str] = Counter(event.path for event in story.of(Decision) if event.about == "sent_again")
+    clipped = {event.path for event in story.of(Decision) if event.about == "clip"}
     for event in story.of(CallStarted, CallFinished, CallFailed, ToolStarted, ToolFinished):
         key = event.key
         if isinstance(event, CallStarted | ToolStarted):
@@ -149,6 +151,8 @@ def duplicates(story: Story) -> Iterator[str]:
                 open_calls.add(key)
             continue
         open_calls.discard(key)
+        if isinstance(event, CallFinished) and event.stop == "length" and event.path in clipped:
+            continue
         if isinstance(event, CallFinished) or (isinstance(event, ToolFinished) and not event.error and event.value):
             finished.add(key)
     yield from (f"{path} was sent again {n} times more than is said" for path, n in (again - said).items())
