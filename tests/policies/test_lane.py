@@ -178,6 +178,18 @@ def test_a_window_that_holds_nobody_back_is_dropped() -> None:
     assert lane.window is None
 
 
+def test_the_least_that_an_answer_takes_is_half_of_the_fastest_of_many() -> None:
+    """Nothing before there are twenty; what is older than two spells is forgotten."""
+    lane = Lane()
+    for i in range(20):
+        assert lane.least == 0
+        lane.took(10.0 + i, float(i))
+    assert lane.least == 5.0
+    for i in range(40):
+        lane.took(30.0, 400.0 + 10 * i)
+    assert lane.least == 15.0
+
+
 @settings(max_examples=50)
 @given(st.integers(1, 200), st.lists(st.floats(0, 30), min_size=1, max_size=60), st.integers(0, 2**32))
 def test_no_minute_has_more_than_the_bucket_and_its_refill(limit: int, gaps: list[float], seed: int) -> None:

@@ -139,6 +139,20 @@ def test_a_call_that_is_cancelled_in_line_lets_the_others_by() -> None:
     assert after.seconds < 3 * 60
 
 
+def test_a_call_that_cannot_be_done_in_time_is_not_begun() -> None:
+    """Twenty answers took ten seconds each: two seconds before the deadline no other is paid for."""
+    model = ScriptedModel(lambda request: "fine", latency=10.0)
+    flow = FanOut(Agent("a", model))
+
+    async def go() -> Result[Any]:
+        await run(flow, [str(i) for i in range(20)])
+        return await run(flow, ["late"], budget=Budget(seconds=2))
+
+    result = at_once(go())
+    assert (result.stop_reason, result.seconds, len(model.calls)) == ("deadline", 0, 20)
+    assert "not begun" in str(result.error)
+
+
 def test_configured_limits_hold() -> None:
     """By model or by provider."""
 

@@ -55,7 +55,10 @@ class Plugged:
         self.asked.append("permit")
         return "permit"
 
-    def release(self, model: Any, permit: str, came: Any) -> None:
+    def least(self, model: Any) -> float:
+        return 0.0
+
+    def release(self, model: Any, permit: str, came: Any, seconds: float) -> None:
         self.asked.append(f"{permit} back after {type(came).__name__}")
 
     def unused(self, model: Any, permit: str) -> None:

@@ -213,6 +213,8 @@ class HttpBody:
 async def _read(response: aiohttp.ClientResponse, max_body: int, silence: float) -> bytes:
     """The whole body, at most `max_body` bytes of it, with at most `silence` seconds between two pieces."""
     content = response.content
+    if (response.content_length or 0) > max_body:
+        raise _too_large(max_body)
     if content.is_eof() and content.total_bytes <= max_body:
         return await response.read()  # it came with the headers, as small answers do
     pieces: list[bytes] = []

@@ -26,6 +26,8 @@ _MANY = 10
 _SEEN = 5
 #: A lane is not stopped for longer, whatever a provider asks: the call that was told so gives up by itself.
 _LONGEST_STOP = 120.0
+#: Answers before the fastest of them says anything, and the seconds after which it is forgotten.
+_ENOUGH, _SPELL = 20, 300.0
 #: Of waiting, in seconds: less is rounding, and a timer that is set for it would go off at once, for ever.
 _MOMENT = 1e-6
 #: Calls at once that cannot be too many.
@@ -77,6 +79,12 @@ class Lane:
     _begun: int = 0
     _tokens_begun: float = 0.0
     _tokens_in_flight: float = 0.0
+    #: Seconds of the fastest answer of this spell and of the one before, and of how many.
+    _fastest: float = math.inf
+    _answers: int = 0
+    _fastest_before: float = math.inf
+    _answers_before: int = 0
+    _spell_ends: float = -math.inf
     #: Tokens that a call turns out to use, of its upper bound; None before the first has.
     _used: float | None = None
     #: Calls since the last cut that went well, and that did not.
@@ -150,6 +158,22 @@ class Lane:
             self.window += 1 / self.window
             if self.window > 2 * (self.in_flight + 1) + _FEW:
                 self.window = None  # it no longer holds anybody back
+
+    @property
+    def least(self) -> float:
+        """Seconds that an answer takes at least, 0 where too little is known: half of the fastest of many."""
+        if self._answers + self._answers_before < _ENOUGH:
+            return 0.0
+        return min(self._fastest, self._fastest_before) / 2
+
+    def took(self, seconds: float, now: float) -> None:
+        """An answer took so long from sending."""
+        if now >= self._spell_ends:
+            self._fastest_before, self._answers_before = self._fastest, self._answers
+            self._fastest, self._answers, self._spell_ends = seconds, 0, now + _SPELL
+        self._answers += 1
+        if seconds < self._fastest:
+            self._fastest = seconds
 
     def learn(self, facts: RateLimitFacts, permit: Permit, now: float) -> None:
         """What an answer said of the limits. Configured ones stay if they are lower."""

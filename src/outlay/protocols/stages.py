@@ -73,8 +73,12 @@ class Permits(Protocol):
         """Wait for the provider's limits, in turn with other runs; holds nothing else meanwhile."""
         ...
 
-    def release(self, model: Model, permit: Any, came: ModelResponse | ModelError | None) -> None:
-        """A call is over; `came` is what came of it, None for one that was cut off."""
+    def least(self, model: Model) -> float:
+        """Seconds that an answer of this model takes at least, 0 where that is not known."""
+        ...
+
+    def release(self, model: Model, permit: Any, came: ModelResponse | ModelError | None, seconds: float) -> None:
+        """A call is over, `seconds` after it was sent; `came` is what came of it, None for one that was cut off."""
         ...
 
     def unused(self, model: Model, permit: Any) -> None:

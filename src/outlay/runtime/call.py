@@ -242,20 +242,27 @@ class Call:
         if permits is None:
             return
         since = run.loop.time()
+        if self._deadline is not None and (least := permits.least(self._model)) > self._deadline - since > 0:
+            stop = deadline_exceeded(self._request.path)
+            stop.message = (
+                f"{self._deadline - since:.2f} s are left of the time budget, and {self._model.id} has not answered in "
+                f"less than {2 * least:.2f} s lately: the call was not begun"
+            )
+            raise run.stopped(stop)
         self._permit = await permits.acquire(self._model, bound, run.id)
         waited = run.loop.time() - since
         if waited >= _NOTICED:
             data = {"model": self._model.id, "seconds": round(waited, 3)}
             run.recorder.emit(Decision, self._request.path, about="paced", data=data)
 
-    def _give_back(self, came: ModelResponse | ModelError | None = None, *, sent: bool = False) -> None:
-        """The permit, once: with what came of the call, where it was sent."""
+    def _give_back(self, came: ModelResponse | ModelError | None = None, seconds: float | None = None) -> None:
+        """The permit, once: with what came of the call and when, where it was sent."""
         permits, permit = self._run.stages.permits, self._permit
         self._permit = None
         if permits is None or permit is None:
             return
-        if sent:
-            permits.release(self._model, permit, came)
+        if seconds is not None:
+            permits.release(self._model, permit, came, seconds)
         else:
             permits.unused(self._model, permit)
 
@@ -440,7 +447,7 @@ class Call:
             cache_write_1h_tokens=0 if usage is None else usage.cache_write_1h_tokens,
             saved=None if usage is None or price is None else _saved(price, usage),
         )
-        self._give_back(response, sent=True)
+        self._give_back(response, seconds)
         if self._visit is not None:
             self._visit.answered(response, after)
         if run.stages.breaker is not None:
@@ -465,6 +472,7 @@ class Call:
             run.budgets.release(hold)
         if isinstance(error, ModelError) and not error.path:
             error.path = request.path
+        seconds = None if sent is None else run.loop.time() - sent
         run.recorder.emit(
             CallFailed,
             request.path,
@@ -476,12 +484,12 @@ class Call:
             error=type(raised).__name__,
             message=str(getattr(error, "message", "") or error)[:500],
             status=getattr(error, "status", None),
-            seconds=0.0 if sent is None else run.loop.time() - sent,
+            seconds=seconds or 0.0,
             in_doubt=hold.usd if in_doubt and price is not None else None,
             maybe_billed=in_doubt,
             request_id=getattr(error, "request_id", ""),
         )
-        self._give_back(error if isinstance(error, ModelError) else None, sent=sent is not None)
+        self._give_back(error if isinstance(error, ModelError) else None, seconds)
         if self._visit is not None:
             self._visit.failed()
         if self._streamed:

@@ -36,13 +36,17 @@ class Permits:
             return queue.lane.begin(tokens, now)
         return await queue.turn(tokens, run)
 
-    def release(self, model: Model, permit: Permit, came: ModelResponse | ModelError | None) -> None:
+    def least(self, model: Model) -> float:
+        return self._of(model).lane.least
+
+    def release(self, model: Model, permit: Permit, came: ModelResponse | ModelError | None, seconds: float) -> None:
         queue, now = self._of(model), self._loop.time()
         lane = queue.lane
         lane.end(permit)
         match came:
             case ModelResponse():
                 usage = came.usage
+                lane.took(seconds, now)
                 lane.answered(permit, None if usage is None else usage.input_tokens + usage.cache_write_tokens, now)
                 if (queue.waiting or lane.wants_facts(now)) and (facts := came.limits) is not None:
                     lane.learn(facts, permit, now)
