@@ -19,7 +19,16 @@ from outlay.policies.prefix_change import first_change
 from outlay.policies.reuse import Turns, further_turns
 from outlay.protocols.caching import Caching, terms_of
 from outlay.protocols.model import Model
-from outlay.runtime.prefixes import CHARACTERS_PER_TOKEN, MOST_MISSES, Prefixes, Provider, Writer, chain, characters
+from outlay.runtime.prefixes import (
+    CHARACTERS_PER_TOKEN,
+    MOST_MISSES,
+    Prefix,
+    Prefixes,
+    Provider,
+    Writer,
+    chain,
+    characters,
+)
 from outlay.runtime.prefixes import prefixes as known_prefixes
 from outlay.runtime.state import RunState
 from outlay.values.caching import SECONDS, CachePlan, CacheTerms, Life, Mark
@@ -61,7 +70,6 @@ class Visit:
 
     __slots__ = (
         "_agent",
-        "_base",
         "_change",
         "_key",
         "_known",
@@ -69,6 +77,7 @@ class Visit:
         "_marked",
         "_model",
         "_parts",
+        "_place",
         "_planned",
         "_provider",
         "_rates",
@@ -87,16 +96,15 @@ class Visit:
         self._known: Prefixes = known_prefixes()
         self._loop = run.loop
         self._agent = (request.agent, model.id)
-        place = cast("Caching", model).cache_place()
-        self._provider = self._known.providers.setdefault((place, model.id), Provider())
-        self._base = f"{place}\0{model.id}\0".encode()
+        self._place = cast("Caching", model).cache_place()
+        self._provider = self._known.providers.setdefault((self._place, model.id), Provider())
         #: The parts of the prelude: name, key of the prefix up to its end, tokens.
         self._parts = [
             (Mark("tools", 0, "5m") if i == 0 else Mark("system", i - 1, "5m"), self._prefix(digest), self._tokens(n))
             for i, (digest, n) in enumerate(chain(request.prelude))
         ]
         #: Prefixes that this request marks, with the life that it asks for.
-        self._marked: list[tuple[bytes, Life]] = []
+        self._marked: list[tuple[Prefix, Life]] = []
         self._planned: Planned | None = None
         self._writer: Writer | None = None
         self._shared = self._worth_waiting_for()
@@ -135,7 +143,7 @@ class Visit:
         if writer is None or self._planned is None or not self._planned.marks:
             self.leave()
             return on_text
-        if on_text is None and self._known.starts(self._shared or b"", self._loop.time(), "5m") < 2:
+        if on_text is None and self._known.starts(self._shared or (), self._loop.time(), "5m") < 2:
             return None  # alone so far: who comes later waits for the whole answer, at most
 
         def heard(text: str) -> None:
@@ -202,13 +210,13 @@ class Visit:
     def _tokens(self, length: int) -> int:
         return int(length / CHARACTERS_PER_TOKEN * self._provider.scale)
 
-    def _prefix(self, digest: bytes) -> bytes:
-        return blake2b(self._base + digest, digest_size=16).digest()
+    def _prefix(self, digest: bytes) -> Prefix:
+        return self._place, self._model.id, digest
 
-    def _conversation(self, head: bytes) -> bytes:
-        return self._prefix(self._request.settings.key + self._request.prelude.digest + head)
+    def _conversation(self, head: bytes) -> Prefix:
+        return *self._prefix(head), self._request.settings.key, self._request.prelude.digest
 
-    def _worth_waiting_for(self) -> bytes | None:
+    def _worth_waiting_for(self) -> Prefix | None:
         """The prefix that other conversations share with this one, where it is long enough to be cached."""
         if self._request.cache == "off" or self._rates is None or self._rates.cache_read >= self._rates.input:
             return None
@@ -249,18 +257,18 @@ class Visit:
         self._marked = [(places[i][1], life) for i, life in planned.marks]
         return planned, marks
 
-    def _segments(self, now: float) -> tuple[list[tuple[Mark, bytes]], list[Segment]]:
+    def _segments(self, now: float) -> tuple[list[tuple[Mark, Prefix]], list[Segment]]:
         """Where a breakpoint may stand, and what is expected of it."""
         known, request = self._known, self._request
         taken = _turns_taken(request)
         likely = bool(request.tools) or taken > 0
         turns = known.turns.get(self._agent, Turns())
         soon, hour = further_turns(turns, likely=likely, left=request.turns_left)
-        places: list[tuple[Mark, bytes]] = []
+        places: list[tuple[Mark, Prefix]] = []
         segments: list[Segment] = []
         carried = 0
 
-        def add(mark: Mark, prefix: bytes, tokens: int, others: float = 0.0, others_hour: float = 0.0) -> None:
+        def add(mark: Mark, prefix: Prefix, tokens: int, others: float = 0.0, others_hour: float = 0.0) -> None:
             warm = known.is_warm(prefix, now)
             places.append((mark, prefix))
             segments.append(Segment(mark.name, tokens, soon + others, hour + others_hour, warm))
