@@ -23,7 +23,7 @@ _OF_PROVIDER = {"anthropic": "Claude", "openai": "GPT"}
 
 
 def family_of(model: str) -> str | None:
-    """The family of `anthropic:claude-haiku-4-5` or `openai-chat:meta-llama/llama-3`; None where the name says nothing."""
+    """The family of `anthropic:claude-haiku-4-5` or `openai-chat:meta/llama-3`; None where the name says nothing."""
     provider, _, name = model.lower().rpartition(":")
     last = name.rpartition("/")[2]
     for pattern, family in _FAMILIES:
