@@ -10,6 +10,7 @@ from outlay.evals.wording import counted, dollars
 from outlay.values.money import show_limit
 
 _OFTEN = 0.1
+_FEW = 30
 
 
 def cautions(found: Comparison) -> list[str]:
@@ -21,17 +22,18 @@ def _of_outcomes(found: Comparison) -> Iterator[str]:
     a, b, pairs = found.a, found.b, found.pairs
     for side in (a, b):
         if side.unmeasured:
-            kinds = "; ".join(f"{kind} ({n:,})" for kind, n in side.failures.items() if not kind.startswith("wrong"))
+            first = next(case for case in side.cases if case.success is None)
+            said = next((f" ({check.problem})" for check in first.checks if check.raised), "")
             yield (
-                f"{side.name}: of {counted(side.unmeasured, 'case')} nobody can say whether it was a success, and they "
-                f"count for neither side: {kinds}."
+                f"{side.name}: of {counted(side.unmeasured, 'case')} nobody can say whether it was a success, so they "
+                f"count for neither side. The first is {first.case}, {first.failure}{said}."
             )
     if pairs and found.too_few:
         yield (
             f"{counted(len(pairs), 'case')}: the interval of the difference is useless, whatever it says. With fewer "
             f"than {least_cases()} no outcome is evidence."
         )
-    elif len(pairs) < 30:
+    elif pairs and len(pairs) < _FEW:
         yield f"{counted(len(pairs), 'case')} are few: a difference must be large to be seen."
     if found.success is not None and not found.too_few and not found.differs and 0.0 not in found.success and pairs:
         yield (
@@ -73,6 +75,8 @@ def _of_models(found: Comparison) -> Iterator[str]:
             "Offline stand-ins answered, not models: success and seconds are those of the stand-ins, dollars are list "
             "prices for their texts."
         )
+    if found.setup.lane == "scripted":
+        yield "Scripted models answered: seconds are not a model's."
     for side in (found.a, found.b):
         errors = side.stopped("error")
         if errors >= max(1, _OFTEN * len(side.cases)):

@@ -18,6 +18,7 @@ from outlay.evals.experiment import Experiment, Flow, Terms
 from outlay.evals.judging import check_judge, kinship
 from outlay.evals.measured import Measured
 from outlay.evals.side import Side
+from outlay.models.scripted import ScriptedModel
 from outlay.protocols.clock import loop_factory
 from outlay.protocols.node import Node
 from outlay.runtime import preflight
@@ -73,7 +74,7 @@ async def compare(
         "" if judge is None else kinship(judge, (first.node, second.node)),
         limit,
         None if terms.value is None else usd(terms.value),
-        terms.models if isinstance(terms.models, str) else "live",
+        _lane(terms, (first.node, second.node)),
         terms.seed,
     )
     return Comparison(_side(first, found[0], limit), _side(second, found[1], limit), setup)
@@ -132,6 +133,15 @@ async def _measure(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return [tuple(found[experiment.side, case.id] for case in cases) for experiment in sides]
+
+
+def _lane(terms: Terms, flows: Sequence[Node[Any, Any]]) -> str:
+    """Who answered: live models, the agents' stand-ins, or scripts, which are neither."""
+    if isinstance(terms.models, str):
+        return terms.models
+    agents = [node for flow in flows for node in walk(flow) if isinstance(node, Agent)]
+    asked = [*(model for agent in agents for model in agent.models), *(terms.models or {}).values()]
+    return "scripted" if any(isinstance(model, ScriptedModel) for model in asked) else "live"
 
 
 def _side(flow: Flow, cases: tuple[Measured, ...], limit: Decimal | None) -> Side:

@@ -20,7 +20,7 @@ from outlay.evals.verdict import flips, verdict_on
 from outlay.evals.wording import counted
 from outlay.values.money import show_limit
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#]|^(?:[-+>]|\d+(?=[.)])))")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#]|^[-+>]|(?<=^\d)[.)](?=\s))")
 _STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.15rem .6rem .15rem 0;"

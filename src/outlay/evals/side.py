@@ -68,8 +68,8 @@ class Side:
 
     @property
     def successes_per_dollar(self) -> float | None:
-        """Quality per dollar. None where nothing is known to have been spent: it is not infinite, it is not known."""
-        return self.successes / float(self.cost) if self.cost else None
+        """Quality per dollar. None where nothing is known to have been spent, or an outcome is not known."""
+        return self.successes / float(self.cost) if self.cost and not self.unmeasured else None
 
     @property
     def used(self) -> tuple[float, float] | None:
@@ -94,9 +94,9 @@ class Side:
 
     @property
     def tokens_per_success(self) -> float | None:
-        """Tokens of all cases for each that was of use; None where none was, or a call's tokens are unknown."""
+        """Tokens of all cases for each that was of use; None where none was, or something of it is unknown."""
         tokens = [case.tokens for case in self.cases if case.tokens is not None]
-        if len(tokens) < len(self.cases) or not self.successes:
+        if len(tokens) < len(self.cases) or self.unmeasured or not self.successes:
             return None
         return sum(tokens) / self.successes
 

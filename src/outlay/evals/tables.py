@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from outlay.evals.comparison import Comparison
+from outlay.evals.intervals import Interval
+from outlay.evals.mcnemar import least_cases
 from outlay.evals.side import Side
 from outlay.evals.wording import (
     UNKNOWN,
@@ -21,6 +23,9 @@ from outlay.evals.wording import (
     within,
 )
 from outlay.values.money import show_limit
+
+#: Instead of an interval of so few cases that none could tell.
+USELESS = "(interval useless)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +46,16 @@ def _figures(found: Comparison) -> Iterator[FigureRow]:
     a, b = found.a, found.b
     yield FigureRow("success", _successes(a), _successes(b), _success_between(found))
     money = found.dollars
-    between = "" if money is None else f"{dollars(money.value, signed=True)} {within(money, _signed)}"
+    between = "" if money is None else f"{dollars(money.value, signed=True)} {_ends(found, money, _signed)}"
     yield FigureRow("dollars a case", dollars(a.dollars_a_case), dollars(b.dollars_a_case), between)
     factor = found.multiplier
     if factor is not None:
-        yield FigureRow("  cost multiplier", "1 ×", times(factor.value), within(factor, times))
+        yield FigureRow("  cost multiplier", "1 ×", times(factor.value), _ends(found, factor, times))
     yield FigureRow("  P50 · P95", *(f"{dollars(s.dollars(50))} · {dollars(s.dollars(95))}" for s in (a, b)))
     if found.setup.limit is not None:
         yield FigureRow(f"  of {show_limit(found.setup.limit)} used", _used(a), _used(b), "mean, and the most")
     time = found.seconds
-    between = "" if time is None else f"{seconds(time.value, signed=True)} {within(time, _seconds)}"
+    between = "" if time is None else f"{seconds(time.value, signed=True)} {_ends(found, time, _seconds)}"
     yield FigureRow("seconds a case", seconds(a.seconds_a_case), seconds(b.seconds_a_case), between)
     yield FigureRow("  P50 · P95", *(f"{seconds(s.seconds(50))} · {seconds(s.seconds(95))}" for s in (a, b)))
     yield FigureRow("agents · calls a case", *(f"{s.agents} · {number(s.calls_a_case)}" for s in (a, b)))
@@ -76,8 +81,12 @@ def _successes(side: Side) -> str:
 def _success_between(found: Comparison) -> str:
     if found.success is None:
         return ""
-    said = f"{points(found.success.value)}, interval useless" if found.too_few else points_within(found.success)
+    said = f"{points(found.success.value)} {USELESS}" if found.too_few else points_within(found.success)
     return f"{said}, McNemar {chance(found.p)}"
+
+
+def _ends(found: Comparison, interval: Interval, show: Callable[[float], str]) -> str:
+    return USELESS if len(found.a.cases) < least_cases() else within(interval, show)
 
 
 def _used(side: Side) -> str:

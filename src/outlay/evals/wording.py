@@ -36,7 +36,7 @@ def percent(share: float | None) -> str:
 
 def points(difference: float) -> str:
     """A difference of shares in percentage points."""
-    return f"{100 * difference:+.1f} points"
+    return f"{_signed(difference)} points"
 
 
 def times(factor: float) -> str:
@@ -56,11 +56,15 @@ def within(found: Interval, show: Callable[[float], str]) -> str:
 
 def points_within(difference: Interval) -> str:
     """`+33.3 points (+8.3 … +66.7)`."""
-    return f"{points(difference.value)} {within(difference, lambda end: f'{100 * end:+.1f}')}"
+    return f"{points(difference.value)} {within(difference, _signed)}"
 
 
 def chance(p: float) -> str:
     return f"p = {p:.3f}" if p >= 0.0005 else "p < 0.001"
+
+
+def _signed(share: float) -> str:
+    return f"{sign(round(share, 3), True)}{abs(100 * share):.1f}"
 
 
 def sign(amount: float, signed: bool) -> str:
