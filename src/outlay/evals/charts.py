@@ -67,4 +67,4 @@ def _panel(
 
 
 def _text(text: str) -> str:
-    return escape(one_line(text, 80))
+    return escape(one_line(text, 80)).replace("[", "&#91;")  # in Markdown it would begin a link
