@@ -229,6 +229,12 @@ def test_stand_ins_scripts_and_unpriced_models_are_named():
     assert any(said.startswith("Of 20 cases the cost is not known") for said in cautions(unpriced))
 
 
+def test_one_case_of_unknown_price_leaves_all_of_the_money_unknown():
+    cases = [measured(i, True) for i in range(19)]
+    found = comparison(ONE, Side("b", 1, (*cases, measured(19, True, None))), value=Decimal(1))
+    assert (found.dollars, found.multiplier, found.worth, found.price_of_a_success) == (None, None, None, None)
+
+
 def test_an_interval_that_the_exact_test_does_not_bear_out_is_pointed_at():
     found = comparison(side("a", [1] * 8 + [0] * 4), side("b", [1] * 12))
     assert 0 not in (found.success.low, found.success.high)

@@ -85,7 +85,7 @@ def test_one_case_has_no_interval_and_neither_has_a_ratio_to_nothing():
     assert bootstrap([(0.0, 2.0), (1.0, 2.0)] * 3, lambda m: m[1] / m[0] if m[0] else float("nan")) is None
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     st.lists(st.tuples(st.floats(-10, 10), st.floats(-10, 10)), min_size=2, max_size=12),
     st.floats(-5, 5),
@@ -101,10 +101,10 @@ def test_the_interval_holds_its_value_and_moves_with_the_data(rows, shift, seed)
 def test_ninety_five_per_cent_of_intervals_hold_the_truth_with_ten_cases():
     chance = random.Random(3)
     held = 0
-    for seed in range(50):
+    for seed in range(30):
         rows = [(0.0, chance.gauss(1, 2)) for _ in range(10)]
         held += 1.0 in bootstrap(rows, difference, seed=seed)
-    assert held / 50 >= 0.86  # three standard errors under 95 %
+    assert held / 30 >= 0.83  # three standard errors under 95 %
 
 
 # ── McNemar ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,6 +22,7 @@ from outlay.cli.options import amount, debug_option, flow_options, json_option, 
 from outlay.cli.problems import INTERRUPTED, Problem, Quiet, show
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.evals import Comparison, Dataset, Flow, Measured, Terms, compare, document, memo, report, verdict_on
+from outlay.evals.judging import check_judge
 from outlay.evals.wording import counted
 from outlay.events import BudgetAlert
 from outlay.runtime.alerts import alert_text
@@ -91,7 +92,7 @@ def command(
         flows = [_flow(side, cases) for side in sides]
         terms = Terms(
             checkers=[load_checker(one) if _is_address(one) else one for one in checkers],
-            judge=None if judge is None else load_flow(judge),
+            judge=None if judge is None else check_judge(load_flow(judge)),
             budget=budget,
             value=value,
             models=lane,

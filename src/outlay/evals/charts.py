@@ -60,7 +60,7 @@ def _panel(
             f'<text x="0" y="{y + 14}">{_text(one_line(name, 20))}</text>',
             f'<rect x="{_LABEL}" y="{y}" width="{max(value * scale, 1):.1f}" height="18" fill="{colour}"/>',
             f'<line x1="{_LABEL + low * scale:.1f}" x2="{_LABEL + high * scale:.1f}" y1="{middle}" y2="{middle}" '
-            'stroke="#404040" stroke-width="2"/>',
+            'stroke="#d9534a" stroke-width="2"/>',
             f'<text x="{_LABEL + max(value, high) * scale + 8:.1f}" y="{y + 14}">{_text(show(value))}</text>',
         ]
     return "".join(parts)

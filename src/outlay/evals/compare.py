@@ -14,7 +14,7 @@ from outlay.errors import ConfigError
 from outlay.evals.comparison import Comparison, Setup
 from outlay.evals.dataset import Dataset
 from outlay.evals.evaluator import bound, evaluator
-from outlay.evals.experiment import Experiment, Flow, Terms
+from outlay.evals.experiment import Experiment, Flow, FlowLike, Terms
 from outlay.evals.judging import check_judge, kinship
 from outlay.evals.measured import Measured
 from outlay.evals.side import Side
@@ -33,7 +33,7 @@ OnMeasured = Callable[[str, Measured], None]
 
 
 async def compare(
-    a: Any, b: Any, dataset: Dataset | str | Path, terms: Terms, on_measured: OnMeasured | None = None
+    a: FlowLike, b: FlowLike, dataset: Dataset | str | Path, terms: Terms, on_measured: OnMeasured | None = None
 ) -> Comparison:
     """Run flows A and B on each case of a data set and judge their outputs alike.
 
@@ -81,7 +81,7 @@ async def compare(
 
 
 def compare_sync(
-    a: Any, b: Any, dataset: Dataset | str | Path, terms: Terms, on_measured: OnMeasured | None = None
+    a: FlowLike, b: FlowLike, dataset: Dataset | str | Path, terms: Terms, on_measured: OnMeasured | None = None
 ) -> Comparison:
     """`compare` for code without an event loop. Raises ConfigError under a running loop."""
     try:
@@ -94,7 +94,7 @@ def compare_sync(
         return runner.run(compare(a, b, dataset, terms, on_measured))
 
 
-def _flows(a: Any, b: Any) -> tuple[Flow, Flow]:
+def _flows(a: FlowLike, b: FlowLike) -> tuple[Flow, Flow]:
     first, second = Flow.of(a), Flow.of(b)
     if first.name == second.name:
         first, second = (

@@ -69,22 +69,22 @@ class Comparison:
     @cached_property
     def success(self) -> Interval | None:
         """The difference of the shares of successes."""
-        return self._bootstrap([(float(one), float(other)) for one, other in self.pairs], _difference)
+        return self._difference([(float(one), float(other)) for one, other in self.pairs])
 
     @cached_property
     def dollars(self) -> Interval | None:
-        """The difference of the dollars a case, of cases that are priced on both sides."""
-        return self._bootstrap(self._costs, _difference)
+        """The difference of the dollars a case; None where a price is unknown."""
+        return None if self.unpriced else self._difference(self._costs)
 
     @cached_property
     def seconds(self) -> Interval | None:
         both = zip(self.a.cases, self.b.cases, strict=True)
-        return self._bootstrap([(one.seconds, other.seconds) for one, other in both], _difference)
+        return self._difference([(one.seconds, other.seconds) for one, other in both])
 
     @cached_property
     def multiplier(self) -> Interval | None:
         """How many times as much B costs; None where A costs nothing, or a price is unknown."""
-        if self.a.cost is None or self.b.cost is None or not self.a.cost:
+        if self.unpriced or not self.a.cost:
             return None
         return self._bootstrap(self._costs, lambda means: means[1] / means[0] if means[0] else math.nan)
 
@@ -92,17 +92,16 @@ class Comparison:
     def worth(self) -> Interval | None:
         """What B is worth more a case, in US dollars, at the value that a success was said to have."""
         value = self.setup.value
-        if value is None:
+        if value is None or self.unpriced:
             return None
-        worth = float(value)
         rows = [
-            (float(ones), float(one.cost), float(others), float(other.cost))
+            (float(value) * (others - ones) - float(other.cost - one.cost),)
             for one, other, ones, others in zip(
                 self.a.cases, self.b.cases, self.a.outcomes, self.b.outcomes, strict=True
             )
             if ones is not None and others is not None and one.cost is not None and other.cost is not None
         ]
-        return self._bootstrap(rows, lambda m: worth * (m[2] - m[0]) - (m[3] - m[1]))
+        return self._bootstrap(rows, lambda means: means[0])
 
     @cached_property
     def price_of_a_success(self) -> float | None:
@@ -129,11 +128,11 @@ class Comparison:
             if one.cost is not None and other.cost is not None
         ]
 
+    def _difference(self, pairs: Sequence[tuple[float, float]]) -> Interval | None:
+        """Of the means, which is the mean of the differences."""
+        return self._bootstrap([(other - one,) for one, other in pairs], lambda means: means[0])
+
     def _bootstrap(
         self, rows: Sequence[tuple[float, ...]], statistic: Callable[[Sequence[float]], float]
     ) -> Interval | None:
         return bootstrap(rows, statistic, seed=self.setup.seed)
-
-
-def _difference(means: Sequence[float]) -> float:
-    return means[1] - means[0]

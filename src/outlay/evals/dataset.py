@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,9 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Cases in their order. Raises ConfigError where there are none, or two have one id."""
+    """Cases in their order, as a tuple. Raises ConfigError where there are none, or two have one id."""
 
-    cases: tuple[Case, ...]
+    cases: Sequence[Case]
     name: str = "cases"
 
     def __post_init__(self) -> None:

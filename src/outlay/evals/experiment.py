@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,7 @@ from outlay.protocols.node import Node
 from outlay.protocols.store import Store
 from outlay.runtime.alerts import OnAlert
 from outlay.runtime.directory import Replacements
+from outlay.runtime.host import StoreLike
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.runtime.shape import shape_of
@@ -42,11 +43,14 @@ class Flow:
     source: str = ""
 
     @staticmethod
-    def of(given: Any, name: str = "") -> Flow:
+    def of(given: FlowLike) -> Flow:
         if isinstance(given, Flow):
             return given
         node = as_node(given)
-        return Flow(node, name or node.name)
+        return Flow(node, node.name)
+
+
+FlowLike: TypeAlias = Flow | Node[Any, Any] | Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +62,13 @@ class Terms:
     comparison that broke off goes on, and one that is done costs nothing; another `name` measures anew.
     """
 
-    checkers: Sequence[Any] = ()
-    judge: Any = None
+    checkers: Sequence[str | Callable[..., Any] | Evaluator] = ()
+    judge: Agent[Any] | None = None
     budget: Decimal | str | float | None = None
     value: Decimal | str | float | None = None
     models: Replacements = None
     deps: Any = None
-    store: Any = None
+    store: StoreLike = None
     concurrency: int = 4
     seed: int = 0
     name: str = ""
@@ -144,8 +148,10 @@ class Experiment:
     def _run_id(self, case: Case) -> str:
         """The same for the same flow on the same case under the same terms: that is what makes it go on."""
         terms = self.terms
-        lane = terms.models if isinstance(terms.models, str) else sorted(map(str, terms.models or ()))
-        whole = (terms.name, self.flow.name, shape_of(self.flow.node), str(self.limit), str(lane), str(terms.seed))
+        models = terms.models
+        if models is not None and not isinstance(models, str):
+            models = ",".join(f"{name}={m if isinstance(m, str) else m.id}" for name, m in sorted(models.items()))
+        whole = (terms.name, self.flow.name, shape_of(self.flow.node), str(self.limit), str(models), str(terms.seed))
         return f"compare-{self.side}-{_digest(*whole)}-{case.mark}"
 
 
