@@ -1,6 +1,8 @@
 """Code that must run: in a process with limits, without a network, and never by leaving early."""
 
 import os
+import socket
+import subprocess
 import sys
 
 import pytest
@@ -53,6 +55,22 @@ def test_memory_and_files_have_limits():
 @pytest.mark.skipif(sys.platform == "win32", reason="audit hooks are set beside the limits")
 def test_there_is_no_network():
     assert "there is no network here" in runs()("import socket; socket.create_connection(('127.0.0.1', 9))")
+
+
+CAN_LEAVE = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x50000000) != 0)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
+def test_what_it_starts_has_no_network_either():
+    """An audit hook holds for one interpreter; the namespace holds for its children too."""
+    if subprocess.run([sys.executable, "-c", CAN_LEAVE]).returncode:
+        pytest.skip("this machine lets nobody leave the network")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        child = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5)"
+        said = runs()(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}], check=True)")
+    assert "the code fails" in said
+    assert "unreachable" in said or "CalledProcessError" in said
 
 
 def test_it_gets_no_keys_and_leaves_no_files(monkeypatch, tmp_path):

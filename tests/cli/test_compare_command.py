@@ -68,7 +68,7 @@ def test_it_shows_figures_a_verdict_and_what_would_flip_it(call, cases):
     said = call(*COMPARE, "--models", "offline", "--budget", "0.05")
     assert said.code == 0, said.err
     assert said.err.splitlines()[0] == (
-        "compare · single and crew · 20 cases · at most $0.05 a case each · offline stand-ins "
+        "compare · single and crew · 20 cases · at most $0.05 a case each, $2.00 in all · offline stand-ins "
         "(no money is spent; list prices shown)"
     )
     first, second = said.out.splitlines()[:2]

@@ -39,20 +39,20 @@ ONE = side("one", [1, 0] * 10)
 def test_a_side_adds_up_what_its_cases_came_to():
     found = Side("x", 1, (measured(1, True, "0.001"), measured(2, False, "0.003", 3.0)), Decimal("0.01"))
     assert (found.successes, found.cost, found.dollars(50), found.dollars(95)) == (1, Decimal("0.004"), 0.001, 0.003)
-    assert (found.seconds(95), found.seconds_a_case, found.tokens_per_success) == (3.0, 2.0, 200)
-    assert (found.successes_per_dollar, found.used) == (250, (0.2, 0.3))
+    assert (found.seconds(95), found.seconds_a_case, found.tokens_per_useful_unit) == (3.0, 2.0, 200)
+    assert (found.quality_per_dollar, found.used) == (250, (0.2, 0.3))
 
 
 def test_an_unknown_price_is_not_zero():
     found = Side("x", 1, (measured(1, True), measured(2, True, None)))
-    assert (found.cost, found.dollars_a_case, found.successes_per_dollar, found.at_least) == (
+    assert (found.cost, found.dollars_a_case, found.quality_per_dollar, found.at_least) == (
         None, None, None, Decimal("0.001"),
     )  # fmt: skip
 
 
 def test_no_success_gives_no_tokens_a_success_rather_than_endlessly_many():
-    assert side("x", [0, 0]).tokens_per_success is None
-    assert side("x", [1, 1], tokens=None).tokens_per_success is None
+    assert side("x", [0, 0]).tokens_per_useful_unit is None
+    assert side("x", [1, 1], tokens=None).tokens_per_useful_unit is None
 
 
 RAISED = (Checked("mine", "KeyError: 'x'", raised=True),)

@@ -54,7 +54,7 @@ def test_a_memo_says_what_to_ship_why_and_what_would_change_it(plain_comparison)
     for text in (memo(plain_comparison), memo(plain_comparison, as_html=True)):
         for part in ("one or crew?", "Ship crew where a success is worth more than $0.004286", "What would flip it",
                      "Failure modes handled", "docs/failure-modes.md", "Coordination tax", "<svg", "McNemar",
-                     "successes a dollar", "tokens a success", "P50 · P95"):  # fmt: skip
+                     "quality per dollar", "tokens per useful unit", "P50 · P95"):  # fmt: skip
             assert part in text
 
 

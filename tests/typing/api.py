@@ -303,7 +303,7 @@ async def relayed() -> None:
 
 async def compared() -> None:
     cases = Dataset([Case("a", "x", 1)])
-    found = await compare(page, double, cases, Terms(checkers=["exact", lambda output: None], budget="0.05"))
+    found = await compare(page, double, cases, Terms(checkers=["exact", "length=3"], budget="0.05"))
     assert_type(found, Comparison)
     assert_type(verdict_on(found).ship, str)
     await compare(page, 3, cases, Terms())  # pyright: ignore[reportArgumentType]

@@ -16,6 +16,7 @@ def confine(seconds: int, size: int) -> None:
     try:
         import resource
     except ImportError:  # Windows: only the time is limited, from outside
+        sys.addaudithook(_refuse)
         return
     for limit, value in (
         (resource.RLIMIT_CPU, seconds),

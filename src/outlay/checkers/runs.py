@@ -29,8 +29,8 @@ def runs(
 
     This RUNS what a model wrote: in a process and a scratch folder of its own, with no keys and no shell, at most
     `timeout` seconds and `memory` bytes, files of 64 MiB, and without a network where the system lets an ordinary user
-    leave it (Linux); elsewhere sockets are refused, which only honest code respects. It can read what you can read.
-    Where that matters, run all of it in a container.
+    leave it (Linux); elsewhere sockets are refused, which only honest code respects. It can read what you can read, and
+    what it starts in a session of its own outlives it. Where that matters, run all of it in a container.
     """
     if not 0 < timeout < math.inf or memory < 2**26:
         raise ConfigError(f"runs(timeout={timeout!r}, memory={memory!r}): seconds above 0, and at least 64 MiB")

@@ -161,7 +161,10 @@ def _flow(side: Setting, cases: Dataset) -> Flow:
 
 
 def _title(flows: Sequence[Flow], cases: Dataset, terms: Terms) -> str:
-    limit = "no budget" if terms.budget is None else f"at most {show_limit(usd(terms.budget))} a case each"
+    limit = "no budget"
+    if terms.budget is not None:
+        each = usd(terms.budget)
+        limit = f"at most {show_limit(each)} a case each, {show_limit(2 * len(cases) * each)} in all"
     models = "live" if terms.models == "live" else "offline stand-ins (no money is spent; list prices shown)"
     return f"compare · {flows[0].name} and {flows[1].name} · {counted(len(cases), 'case')} · {limit} · {models}"
 

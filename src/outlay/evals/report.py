@@ -80,8 +80,8 @@ def _side(side: Side) -> dict[str, Any]:
         "budget_used": None if side.used is None else {"mean": side.used[0], "most": side.used[1]},
         "budget_stops": side.stopped("budget"),
         "calls_a_case": side.calls_a_case,
-        "tokens_per_success": side.tokens_per_success,
-        "successes_per_dollar": side.successes_per_dollar,
+        "tokens_per_useful_unit": side.tokens_per_useful_unit,
+        "quality_per_dollar": side.quality_per_dollar,
         "failures": side.failures,
         "judge": {"liked": side.opinions[0], "asked": side.opinions[1], "cost": _money(side.judge_cost)},
         "results": [

@@ -67,7 +67,7 @@ class Side:
         return None if self.cost is None else float(self.cost) / len(self.cases)
 
     @property
-    def successes_per_dollar(self) -> float | None:
+    def quality_per_dollar(self) -> float | None:
         """Quality per dollar. None where nothing is known to have been spent, or an outcome is not known."""
         return self.successes / float(self.cost) if self.cost and not self.unmeasured else None
 
@@ -93,7 +93,7 @@ class Side:
         return sum(case.calls for case in self.cases) / len(self.cases)
 
     @property
-    def tokens_per_success(self) -> float | None:
+    def tokens_per_useful_unit(self) -> float | None:
         """Tokens of all cases for each that was of use; None where none was, or something of it is unknown."""
         tokens = [case.tokens for case in self.cases if case.tokens is not None]
         if len(tokens) < len(self.cases) or self.unmeasured or not self.successes:

@@ -59,8 +59,8 @@ def _figures(found: Comparison) -> Iterator[FigureRow]:
     yield FigureRow("seconds a case", seconds(a.seconds_a_case), seconds(b.seconds_a_case), between)
     yield FigureRow("  P50 · P95", *(f"{seconds(s.seconds(50))} · {seconds(s.seconds(95))}" for s in (a, b)))
     yield FigureRow("agents · calls a case", *(f"{s.agents} · {number(s.calls_a_case)}" for s in (a, b)))
-    yield FigureRow("tokens a success", number(a.tokens_per_success), number(b.tokens_per_success))
-    yield FigureRow("successes a dollar", number(a.successes_per_dollar), number(b.successes_per_dollar))
+    yield FigureRow("tokens per useful unit", number(a.tokens_per_useful_unit), number(b.tokens_per_useful_unit))
+    yield FigureRow("quality per dollar", number(a.quality_per_dollar), number(b.quality_per_dollar))
     yield FigureRow("total", dollars(a.cost), dollars(b.cost))
     if found.setup.judge:
         yield FigureRow("liked by the judge", _liked(a), _liked(b), "an opinion")
