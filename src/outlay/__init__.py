@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from outlay.agents.agent import Agent
     from outlay.agents.function import node
     from outlay.agents.tool import Tool, tool
+    from outlay.policies.watchdog import Watchdog
     from outlay.protocols.context import RunContext
     from outlay.runtime.approvals import approve, deny
     from outlay.runtime.fork import fork
@@ -44,6 +45,7 @@ _WHERE = {
     "RunContext": "protocols.context",
     "Tool": "agents.tool",
     "Usage": "values.usage",
+    "Watchdog": "policies.watchdog",
     "approve": "runtime.approvals",
     "deny": "runtime.approvals",
     "fork": "runtime.fork",
@@ -67,6 +69,7 @@ __all__ = [
     "RunContext",
     "Tool",
     "Usage",
+    "Watchdog",
     "approve",
     "deny",
     "fork",

@@ -14,6 +14,7 @@ from typing import Any
 from outlay.cli.flows import load_factory, load_flow
 from outlay.cli.lanes import Choice, choose
 from outlay.cli.options import store_path
+from outlay.policies.watchdog import Watchdog
 from outlay.protocols.node import Node
 from outlay.stores.addresses import shown
 from outlay.values.budget import Budget
@@ -29,6 +30,7 @@ class Setting:
     store: str
     budget: Decimal | None
     deps: str | None
+    watchdog: Watchdog | None = None
 
     @property
     def limits(self) -> Budget | None:

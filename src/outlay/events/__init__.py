@@ -2,6 +2,7 @@
 
 from outlay.events.codec import decode, encode
 from outlay.events.records import (
+    AlertEvent,
     Answered,
     Asked,
     BudgetAlert,
@@ -33,9 +34,11 @@ from outlay.events.records import (
     ToolFinished,
     ToolStarted,
     Unknown,
+    WatchdogAlert,
 )
 
 __all__ = [
+    "AlertEvent",
     "Answered",
     "Asked",
     "BudgetAlert",
@@ -67,6 +70,7 @@ __all__ = [
     "ToolFinished",
     "ToolStarted",
     "Unknown",
+    "WatchdogAlert",
     "decode",
     "encode",
 ]

@@ -86,6 +86,19 @@ class Permits(Protocol):
         ...
 
 
+class Guard(Protocol):
+    """What stands before each new effect of a run that has a watchdog."""
+
+    async def gate(self, path: str, final: str) -> None:
+        """Return when the effect at `path` may begin. `final` is the path of the final step that it is part of, empty
+        where it is none. Raises WatchdogStopped."""
+        ...
+
+    def changed(self, path: str, what: str) -> None:
+        """Something shared was read or written that leaves no event."""
+        ...
+
+
 class StandIns(Protocol):
     """What takes the place of tools and checkers in a simulated run: nothing may reach the outside world."""
 

@@ -83,6 +83,8 @@ class Effects(Place):
                 if isinstance(before.event, CallFinished) and not short:
                     return self._answered(model, call.again(before.event))
                 call.resend(before)
+            if state.watching is not None:
+                await state.watching.gate(self.path, self._final)
             answer = await call.answer(least_output_tokens, max_input_tokens, self._jitter, fallback)
             return self._answered(model, answer)
 
@@ -133,6 +135,8 @@ class Effects(Place):
                         decided = await doubt_about(state, asked, self.path, effect, lost=lost)
                         if decided.answer == HAPPENED:
                             return happened(state, effect, inner._whole, self.node.name, key, decided.result)
+            if state.watching is not None:
+                await state.watching.gate(inner.path, self._final)
             if effect.side_effect and not effect.requires_approval and state.past is not None and state.past.parent:
                 await self._approve(effect, key.encode())  # it has changed the world once already
             return await run_tool(state, effect, inner._whole, agent=self.node.name, key=key, deadline=self.deadline)

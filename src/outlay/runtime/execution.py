@@ -200,6 +200,8 @@ async def _work(
     if not leg.is_over:
         await state.budgets.look()
         await _settle_crash(state, host)
+    if host.watcher is not None and not leg.is_over:
+        await host.watcher.watch(state, context)
     started = loop.time()
     install(loop)
     try:
@@ -244,13 +246,15 @@ def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shap
         changed=changed,
         session="" if leg.session is None else leg.session.id,
         conversation=dict(fork.conversation if fork is not None else {} if leg.session is None else leg.session.tips),
+        watchdog={} if host.watcher is None else host.watcher.facts,
     )
 
 
 def _announce_again(state: RunState, host: Host, path: str, leg: Leg, shape: str) -> None:
     """The first event of a later leg."""
     facts = {"lane": _lane(host), "limits": _all_limits(state), "shape": shape, "owner": leg.owner}
-    state.recorder.emit(RunResumed, path, **facts, source=host.source)
+    dog = {} if host.watcher is None else host.watcher.facts
+    state.recorder.emit(RunResumed, path, **facts, source=host.source, watchdog=dog)
 
 
 def _lane(host: Host) -> str:

@@ -55,6 +55,7 @@ class Place:
         "_conversations",
         "_counts",
         "_deadline",
+        "_final",
         "_finish",
         "_idempotency_key",
         "_if_stopped",
@@ -106,6 +107,8 @@ class Place:
         self._kin: Place | None = None
         self._lent: tuple[Any, ...] = ()
         self._finish: Hold | None = None
+        #: The path of the final step of a pattern that this node is, or is part of; empty where it is none.
+        self._final: str = "" if parent is None else parent._final
         #: The scope that this node began in, and how often it had run there; what its children's keys hang on.
         self._visit: tuple[Scope, int] | None = None
         self._keys: Scope | None = None
