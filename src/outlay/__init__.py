@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from outlay.agents.tool import Tool, tool
     from outlay.policies.watchdog import Watchdog
     from outlay.protocols.context import RunContext
+    from outlay.runtime.alerts import alert_to_stderr
     from outlay.runtime.approvals import approve, deny
     from outlay.runtime.fork import fork
     from outlay.runtime.many import run_many
     from outlay.runtime.result import Result
     from outlay.runtime.run import run, run_sync
     from outlay.runtime.stream import stream
+    from outlay.runtime.webhook import Webhook
     from outlay.sharing.tools import read_artifact
     from outlay.stores.opening import open_store
     from outlay.values.budget import Budget
@@ -46,6 +48,8 @@ _WHERE = {
     "Tool": "agents.tool",
     "Usage": "values.usage",
     "Watchdog": "policies.watchdog",
+    "Webhook": "runtime.webhook",
+    "alert_to_stderr": "runtime.alerts",
     "approve": "runtime.approvals",
     "deny": "runtime.approvals",
     "fork": "runtime.fork",
@@ -70,6 +74,8 @@ __all__ = [
     "Tool",
     "Usage",
     "Watchdog",
+    "Webhook",
+    "alert_to_stderr",
     "approve",
     "deny",
     "fork",

@@ -77,6 +77,7 @@ def command(
     models: str | None,
     deps: str | None,
     watchdog: str | None,
+    webhook: str | None,
     store: str | None,
     as_json: bool,
 ) -> None:
@@ -98,7 +99,7 @@ def command(
         raise ConfigError("--lane batch is not there yet", hint="leave it out: rows run live")
     with results_only_on_stdout():
         file = RowFile(source, field)
-        setting = watched(prepare(flow, models, store, budget, deps), watchdog)
+        setting = watched(prepare(flow, models, store, budget, deps), watchdog, webhook)
         takes = InputType(setting.root)
         if not source.exists():
             raise Problem(f"cannot read {source}: no such file", "nothing has been run or paid")

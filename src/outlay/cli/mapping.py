@@ -174,7 +174,7 @@ class Mapping:
             store=store,
             models=self.setting.choice.lane,
             on_event=self._see,
-            on_alert=self._alert,
+            on_alert=self.setting.alarms(self._alert),
             watchdog=self.setting.watchdog,
             source=address_of(self.setting.flow, self.setting.deps),
         )

@@ -33,6 +33,7 @@ def command(
     models: str | None,
     deps: str | None,
     watchdog: str | None,
+    webhook: str | None,
     store: str | None,
     as_json: bool,
 ) -> None:
@@ -54,7 +55,7 @@ def command(
         setting = replace(
             known.setting, budget=next((limit.money for limit in limits if limit.money is not None), None)
         )
-        setting = watched(setting, watchdog, known.last.watchdog)
+        setting = watched(setting, watchdog, webhook, known.last.watchdog)
         result = asyncio.run(go(setting, known.input(), limits=limits, run_id=known.id))
     report(setting, result, as_json=as_json)
 

@@ -47,6 +47,7 @@ def command(
     models: str | None,
     deps: str | None,
     watchdog: str | None,
+    webhook: str | None,
     store: str | None,
     as_json: bool,
 ) -> None:
@@ -59,7 +60,7 @@ def command(
         outlay run triage.py:triage --input "Where is my card?" --budget 0.05
     """
     with results_only_on_stdout():
-        setting = watched(prepare(flow, models, store, budget, deps), watchdog)
+        setting = watched(prepare(flow, models, store, budget, deps), watchdog, webhook)
         text, origin = read_input(given)
         value = InputType(setting.root).read(text, origin)
         result = asyncio.run(go(setting, value, session=session))
@@ -109,7 +110,7 @@ async def go(
                     source=address_of(setting.flow, setting.deps),
                     models=setting.choice.lane,
                     on_event=on_event,
-                    on_alert=on_alert,
+                    on_alert=setting.alarms(on_alert),
                     watchdog=setting.watchdog,
                 )
         except asyncio.CancelledError:

@@ -17,6 +17,12 @@ USUAL = 5.0
 
 
 def watch_options(command: Command) -> Command:
+    command = click.option(
+        "--webhook",
+        metavar="URL",
+        envvar="OUTLAY_WEBHOOK",
+        help="Post each alert there as JSON, too. Default: OUTLAY_WEBHOOK.",
+    )(command)
     return click.option(
         "--watchdog",
         type=click.Choice(["warn", "pause", "stop"]),
@@ -25,9 +31,15 @@ def watch_options(command: Command) -> Command:
     )(command)
 
 
-def watched(setting: Setting, action: Any, recorded: Mapping[str, Any] | None = None) -> Setting:
-    """The setting with the watchdog that the command line asks for, else the `recorded` one of a run that goes on."""
+def watched(setting: Setting, action: Any, webhook: str | None, recorded: Mapping[str, Any] | None = None) -> Setting:
+    """The setting with the watchdog that the command line asks for, else the `recorded` one of a run that goes on,
+    and with the webhook."""
     from outlay.policies.watchdog import Watchdog
+
+    if webhook:
+        from outlay.runtime.webhook import Webhook
+
+        setting = replace(setting, webhook=Webhook(webhook))
 
     if action is not None:
         return replace(setting, watchdog=Watchdog(usual=USUAL, then=action))

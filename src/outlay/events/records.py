@@ -330,6 +330,15 @@ class WatchdogAlert(Event, frozen=True, kw_only=True, tag="watchdog_alert"):
     opinion: str = ""
 
 
+class EscalationAlert(Event, frozen=True, kw_only=True, tag="escalation_alert"):
+    """The cascade at `path` sent a larger `share` of its `turns` to its top tier than `limit`, over the runs of one
+    process that share a map."""
+
+    turns: int
+    share: float
+    limit: float
+
+
 class CircuitChanged(Event, frozen=True, kw_only=True, tag="circuit_changed"):
     """A circuit breaker opened or closed. `target` is the model, `state` open or closed, `reason` the last failure."""
 
@@ -379,7 +388,7 @@ class Retracted(Event, frozen=True, kw_only=True, tag="retracted"):
 
 
 #: What is told while a run goes on.
-AlertEvent: TypeAlias = BudgetAlert | CacheAlert | CircuitChanged | WatchdogAlert
+AlertEvent: TypeAlias = BudgetAlert | CacheAlert | CircuitChanged | EscalationAlert | WatchdogAlert
 
 
 class Unknown(Event, frozen=True, kw_only=True, tag="unknown"):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from outlay.analysis.text import one_line
-from outlay.events.records import AlertEvent, BudgetAlert, CacheAlert, CircuitChanged, WatchdogAlert
+from outlay.events.records import AlertEvent, BudgetAlert, CacheAlert, CircuitChanged, EscalationAlert, WatchdogAlert
 from outlay.policies.ledger import Alert
 from outlay.runtime.recorder import Recorder
 from outlay.values.money import show_limit, show_usd
@@ -46,14 +46,14 @@ def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callabl
 def tell(on_alert: OnAlert | None, event: AlertEvent) -> None:
     """Hand an alert to whoever listens; by default that is stderr."""
     several: Sequence[Alarm] = () if callable(on_alert) else on_alert or ()
-    for listener in several or (on_alert if callable(on_alert) else to_stderr,):
+    for listener in several or (on_alert if callable(on_alert) else alert_to_stderr,):
         try:
             listener(event)
         except Exception:  # a broken listener must not lose the call that set it off
             log.warning("an on_alert listener raised", exc_info=True)
 
 
-def to_stderr(alert: AlertEvent) -> None:
+def alert_to_stderr(alert: AlertEvent) -> None:
     """A line on stderr."""
     print(f"outlay: {alert_text(alert)}", file=sys.stderr)  # noqa: T201
 
@@ -67,6 +67,9 @@ def alert_text(event: AlertEvent) -> str:
             return f"prompt cache of {one_line(event.agent)}: {one_line(event.text, 200)}"
         case CircuitChanged():
             return circuit_text(event)
+        case EscalationAlert():
+            share = f"{event.share:.0%} of {event.turns:,} turns came to the top tier, more than {event.limit:.0%}"
+            return f"cascade {event.path}: {share.replace('%', ' %')}"
         case WatchdogAlert():
             return watchdog_text(event)
 

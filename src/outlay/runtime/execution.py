@@ -179,6 +179,7 @@ async def _work(
         warn=partial(tell, host.on_alert),
         conversations=leg.conversations,
         session=leg.session,
+        escalating=host.escalating,
     )
     shape = "" if host.store is None else shape_of(root)
     if past is not None and past.events:

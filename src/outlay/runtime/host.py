@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
+from outlay.analysis.escalating import Escalating
 from outlay.errors import ConfigError
 from outlay.policies.ledger import Ledger
 from outlay.policies.watchdog import Watchdog
@@ -53,6 +54,7 @@ class Host:
     #: What budgets across runs are counted in, None without a store.
     windows: Windows | None = None
     watcher: Watcher | None = None
+    escalating: Escalating = field(default_factory=Escalating)
 
 
 class Options(TypedDict, total=False):

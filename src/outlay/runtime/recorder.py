@@ -22,6 +22,7 @@ from outlay.events.records import (
     Checked,
     Custom,
     Decision,
+    EscalationAlert,
     Event,
     Fact,
     NodeFinished,
@@ -180,7 +181,9 @@ def _told(error: OutlayError) -> OutlayError:
 
 
 #: What a replay states again, because the flow does what it did. Effects are not among them: they are not repeated.
-_RESTATED = frozenset((NodeStarted, NodeFinished, Decision, Checked, Skipped, Fact, Custom, BudgetAlert, Asked))
+_RESTATED = frozenset(
+    (NodeStarted, NodeFinished, Decision, Checked, Skipped, Fact, Custom, BudgetAlert, EscalationAlert, Asked)
+)
 #: Decisions about a call that is really made: a replay makes none, so one that reads alike is another one.
 _OF_ATTEMPTS = frozenset(("sent_again", "retry", "clip", "dropped_blocks"))
 

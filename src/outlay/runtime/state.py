@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from outlay.analysis.escalating import Escalating, SeenTurns
 from outlay.errors import Stopped
 from outlay.events.records import AlertEvent, SharedDone, ToolFinished
 from outlay.policies.retry import RetryPolicy
@@ -83,6 +84,9 @@ class RunState:
     #: The task that runs this run, and how often it had been cancelled before.
     task: asyncio.Task[Any] | None = None
     cancels: int = 0
+    #: How cascades escalate, in all the runs of a map; and this run's turns of them.
+    escalating: Escalating = field(default_factory=Escalating)
+    turns: SeenTurns = field(default_factory=SeenTurns)
     #: What looks after the run, where it was given a watchdog.
     watching: Guard | None = None
     #: Made on first use, for what the nodes of a run without a store share.
