@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from outlay.stores.opening import open_store
     from outlay.values.budget import Budget
     from outlay.values.content import File, Image
+    from outlay.values.server import Breaker, Server
     from outlay.values.settings import ModelSettings
     from outlay.values.usage import Usage
 
@@ -39,12 +40,14 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Agent": "agents.agent",
+    "Breaker": "values.server",
     "Budget": "values.budget",
     "File": "values.content",
     "Image": "values.content",
     "ModelSettings": "values.settings",
     "Result": "runtime.result",
     "RunContext": "protocols.context",
+    "Server": "values.server",
     "Tool": "agents.tool",
     "Usage": "values.usage",
     "Watchdog": "policies.watchdog",
@@ -65,12 +68,14 @@ _WHERE = {
 
 __all__ = [
     "Agent",
+    "Breaker",
     "Budget",
     "File",
     "Image",
     "ModelSettings",
     "Result",
     "RunContext",
+    "Server",
     "Tool",
     "Usage",
     "Watchdog",

@@ -169,6 +169,7 @@ def test_it_works_for_runs_on_virtual_time_too(serve: Serve) -> None:
     at_once(run(worker(cost=2, latency=3600), "hi", watchdog=dog, on_alert=hook))
     assert hook.close()
     assert [(b["kind"], b["rule"], b["action"]) for b in server.bodies] == [("watchdog_alert", "forecast", "warn")]
+    assert server.bodies[0]["text"].startswith("outlay: watchdog: $0.0200 spent")
 
 
 def test_a_server_that_does_not_answer_holds_nothing_up(serve: Serve) -> None:

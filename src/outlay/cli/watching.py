@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,7 +41,16 @@ def watched(setting: Setting, action: Any, webhook: str | None, recorded: Mappin
         from outlay.runtime.webhook import Webhook
 
         setting = replace(setting, webhook=Webhook(webhook))
+        _show_warnings()
 
     if action is not None:
         return replace(setting, watchdog=Watchdog(usual=USUAL, then=action))
     return replace(setting, watchdog=Watchdog.of(recorded)) if recorded else setting
+
+
+def _show_warnings() -> None:
+    """Alerts that reach nobody are said where the command was typed."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("  %(message)s"))
+    handler.setLevel(logging.WARNING)
+    logging.getLogger("outlay").addHandler(handler)

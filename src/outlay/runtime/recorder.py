@@ -38,6 +38,7 @@ from outlay.values.stored import content_digest
 from outlay.values.transcript import Transcript
 
 log = logging.getLogger("outlay")
+log.addHandler(logging.NullHandler())  # silent until somebody asks for it
 Listener = Callable[[Event], Any]
 
 

@@ -161,7 +161,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 def _body(alert: AlertEvent, dropped: int) -> bytes:
     facts: dict[str, Any] = msgspec.json.decode(encode(alert))
-    document = {"text": f"outlay: {alert_text(alert)}", **facts}
+    document = {**facts, "text": f"outlay: {alert_text(alert)}"}
     if dropped:
         document["dropped"] = dropped
     hidden = [value for name, value in os.environ.items() if _SECRET_NAME.search(name)]
