@@ -17,6 +17,7 @@ from typing_extensions import TypeForm, TypeVar
 from outlay.agents.cascade import Climb, ModelCascade
 from outlay.agents.content import as_parts, well_formed
 from outlay.agents.function import FunctionNode
+from outlay.agents.hedging import changes_the_world, check_hedge
 from outlay.agents.output import OutputCodec, codec_for
 from outlay.agents.signature import call
 from outlay.agents.tool import Tool, as_tools
@@ -55,7 +56,8 @@ class Agent(Node[Any, Out]):
     `models="offline"`. `cache`: "auto" lets the provider cache the prompt where that is expected to pay, "5m" and
     "1h" always for that long, "off" never. `cache_answers` gives a stored answer again for so many seconds, to exactly
     the same request at the same place of the flow; `cache_scope` (text, or a function of the context) keeps tenants
-    apart.
+    apart. `hedge`: a call without an answer after so many seconds is sent a second time, where the budget has room for
+    both, and the first answer counts; only for agents whose tools have no side effects.
 
     Raises ConfigError for what cannot work: a bad name, duplicate tools, an output type no schema expresses.
     """
@@ -81,6 +83,7 @@ class Agent(Node[Any, Out]):
     cache: CacheMode = field(default="auto", kw_only=True)
     cache_answers: float | timedelta | None = field(default=None, kw_only=True)
     cache_scope: str | Callable[..., Any] = field(default="", kw_only=True)
+    hedge: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,6 +110,8 @@ class Agent(Node[Any, Out]):
                 f"agent {self.name!r}: cache_answers={self.cache_answers!r} is no time to keep answers",
                 hint="give seconds or a timedelta, or leave it out",
             )
+        if self.hedge is not None:
+            check_hedge(self.name, self.hedge, cast(tuple[Tool, ...], self.tools), self.model)
         if self.cache not in CACHE_MODES:
             raise ConfigError(
                 f"agent {self.name!r}: cache={self.cache!r} is not understood",
@@ -209,6 +214,7 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
                 least_output_tokens=agent.min_output_tokens,
                 max_input_tokens=agent.max_input_tokens,
                 fallback=_fallback(agent, ctx),
+                hedge=None if agent.hedge is None or changes_the_world(toolbox.values()) else agent.hedge,
             )
         else:
             response = await climb.answer(request, correcting=refused)

@@ -28,8 +28,10 @@ class RetryBudget:
 
     def again(self, error: ModelError, now: float) -> bool:
         """May a call that failed with this be tried again? Counted if so."""
-        if isinstance(error, RateLimited):
-            return True
+        return isinstance(error, RateLimited) or self.one_more(now)
+
+    def one_more(self, now: float) -> bool:
+        """May one more request be sent than there are calls? Counted if so."""
         if self.retries.count(now) >= max(self.floor, int(self.share * self.firsts.count(now))):
             return False
         self.retries.add(now)

@@ -65,6 +65,10 @@ class Retries(Protocol):
         """May a call that failed with this be tried again? Counted if so."""
         ...
 
+    def one_more(self, model: Model, now: float) -> bool:
+        """May a call that has not failed be sent a second time? Counted as a retry if so."""
+        ...
+
 
 class Permits(Protocol):
     """Who may call a model next, over all runs that share it. A permit is opaque, and given back once."""

@@ -9,7 +9,7 @@ One layer retries, and it is this one: each attempt reserves anew, is counted, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -101,7 +101,7 @@ class Call:
         #: What this attempt has to do with its provider's prompt cache.
         self._visit: Visit | None = None
         #: So far, those of earlier legs of this run and of other models included.
-        self._attempts = 0
+        self._attempts: int = 0
 
     def again(self, event: CallFinished) -> ModelResponse:
         """The answer that an earlier leg of the run paid for."""
@@ -226,7 +226,7 @@ class Call:
                 stages.retries.first(self._model, run.loop.time())
             self._attempts += 1
             try:
-                response = await run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
+                response = await self._begin(price, hold, bound)
             except ModelError as error:
                 delay = self._retry_delay(error, attempt, draw)
                 if delay is None:
@@ -236,6 +236,15 @@ class Call:
             if response.stop == "length" and hold.output_tokens < self._request.max_output_tokens:
                 raise self._cut_short(hold)
             return response
+
+    def _begin(self, price: Price | None, hold: Hold, bound: int) -> Awaitable[ModelResponse]:
+        """One attempt: the answer, when there is one. A hedged call is more than one (runtime/hedge.py)."""
+        return self._run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
+
+    @property
+    def parts(self) -> tuple[RunState, Model, ModelRequest, str, Chain, float | None]:
+        """What another attempt at the same call is made of."""
+        return self._run, self._model, self._request, self._key, self._chain, self._deadline
 
     async def _permitted(self, bound: int) -> None:
         """Wait for the provider's limits; a wait that anybody would notice is said."""

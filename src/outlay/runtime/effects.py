@@ -29,6 +29,7 @@ from outlay.protocols.model import Model
 from outlay.runtime.asking import HAPPENED, answer_to, approval_of, denial, doubt_about
 from outlay.runtime.call import Call, request_hash
 from outlay.runtime.difference import difference
+from outlay.runtime.hedge import HedgedCall
 from outlay.runtime.identity import current_scope, digest, segment
 from outlay.runtime.journaled import known, outcome
 from outlay.runtime.pending import Pending
@@ -64,13 +65,15 @@ class Effects(Place):
         max_input_tokens: int | None = None,
         fallback: Sequence[Model] = (),
         purpose: str = "",
+        hedge: float | None = None,
     ) -> ModelResponse:
         state = self._run
         if state.stages.policy is not None:
             state.stages.policy.allow("model", self.label, self.path)
         # a tier is a child effect: its place has its name (SEMANTICS 1)
         key = self._identity(request_hash(model, request), f"{self._place}/{purpose}" if purpose else "")
-        call = Call(state, model, request, key, self._chain, self.deadline, self._finish, self._spare)
+        parts = (state, model, request, key, self._chain, self.deadline, self._finish, self._spare)
+        call = Call(*parts) if hedge is None else HedgedCall(*parts, after=hedge)
         call.purpose = purpose or self._purpose or call.purpose
         with state.branches.here(), state.parking.working(), outcome(state, key, self.path):
             before = None

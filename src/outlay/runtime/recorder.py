@@ -186,7 +186,7 @@ _RESTATED = frozenset(
     (NodeStarted, NodeFinished, Decision, Checked, Skipped, Fact, Custom, BudgetAlert, EscalationAlert, Asked)
 )
 #: Decisions about a call that is really made: a replay makes none, so one that reads alike is another one.
-_OF_ATTEMPTS = frozenset(("sent_again", "retry", "clip", "dropped_blocks"))
+_OF_ATTEMPTS = frozenset(("sent_again", "retry", "clip", "dropped_blocks", "hedge", "hedged", "tool_down"))
 
 
 _MAY_BE_PAID = (CallFinished, CallFailed)

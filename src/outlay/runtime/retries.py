@@ -19,6 +19,9 @@ class RetryBudgets:
     def again(self, model: Model, error: ModelError, now: float) -> bool:
         return self._of(model).again(error, now)
 
+    def one_more(self, model: Model, now: float) -> bool:
+        return self._of(model).one_more(now)
+
     def _of(self, model: Model) -> RetryBudget:
         found = self._budgets.get(model.provider)
         if found is None:
