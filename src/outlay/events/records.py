@@ -158,6 +158,8 @@ class CallFinished(Event, frozen=True, kw_only=True, tag="call_finished"):
     message: str = ""
     #: The part of `cache_write_tokens` that was written for an hour.
     cache_write_1h_tokens: int = 0
+    #: Why a stored answer that is no longer fresh stands in for one; empty where none does.
+    stale: str = ""
     #: What the same tokens would have cost more without a prompt cache, in US dollars; negative where it cost more
     #: than it saved. None where nothing was cached or the price is unknown.
     saved: Decimal | None = None

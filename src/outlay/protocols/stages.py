@@ -28,6 +28,10 @@ class Memory(Protocol):
     async def find(self, key: str, request: ModelRequest) -> ModelResponse | None: ...
     async def remember(self, key: str, request: ModelRequest, response: ModelResponse) -> None: ...
 
+    async def stale(self, key: str, request: ModelRequest) -> tuple[ModelResponse, float] | None:
+        """What `find` would give if it were younger, as far as `request` allows that, and its age in seconds."""
+        ...
+
 
 class Breaker(Protocol):
     """Whether a model is worth asking, for all runs that share it."""

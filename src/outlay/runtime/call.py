@@ -43,6 +43,7 @@ from outlay.runtime.asking import raise_of
 from outlay.runtime.budgets import Chain, exhausted
 from outlay.runtime.caching import Visit, visit
 from outlay.runtime.request_facts import call_key, foreign_blocks, largest_segments, request_hash
+from outlay.runtime.stale import say_stale, stale_answer
 from outlay.runtime.state import RunState
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
@@ -110,6 +111,8 @@ class Call:
         response = past.response(event)
         tokens = 0 if response.usage is None else response.usage.total_tokens
         run.budgets.carry(self._chain, event.cost, tokens)
+        if event.stale:
+            say_stale(run, self._request.path, event.stale)
         if response.usage is not None:
             longest = run.longest_answers.get(self._request.agent, 0)
             run.longest_answers[self._request.agent] = max(longest, response.usage.output_tokens)
@@ -148,7 +151,12 @@ class Call:
                 response = await self._tried(least_output_tokens, max_input_tokens, draw)
                 break
             except ModelError as error:
-                self._fall_back(error, next(spare, None))
+                other = next(spare, None)
+                if other is None and stored:
+                    old = await stale_answer(self._run, stages.cache, stored, self._request, error)
+                    if old is not None:
+                        return await self._given_again(*old)
+                self._fall_back(error, other)
             finally:
                 if self._visit is not None:
                     self._visit.leave()
@@ -163,8 +171,9 @@ class Call:
         tenants = sorted(account.budget.scope for account in self._chain if account.budget.scope is not None)
         return " ".join((self._model.provider, self._key, *tenants))
 
-    async def _given_again(self, response: ModelResponse) -> ModelResponse:
-        """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost."""
+    async def _given_again(self, response: ModelResponse, stale: str = "") -> ModelResponse:
+        """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost. `stale` says
+        why it stands in for a newer one."""
         run, request, message = self._run, self._request, response.message
         price = run.directory.price(self._model)
         saved = None if price is None or response.usage is None else str(price.cost(response.usage))
@@ -192,7 +201,10 @@ class Call:
             tools=tuple(call.name for call in message.tool_calls),
             head=after.head.hex(),
             message=whole,
+            stale=stale,
         )
+        if stale:
+            say_stale(run, request.path, stale)
         await run.recorder.durable()
         return response
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from outlay.errors import ApprovalPending, BudgetExceeded, ConfigError, JournalMismatch, OutlayError, Stopped
-from outlay.events.records import RunFinished, RunResumed, RunStarted
+from outlay.errors import ApprovalPending, BudgetExceeded, ConfigError, JournalMismatch, OutlayError, Stopped, one_line
+from outlay.events.records import Decision, RunFinished, RunResumed, RunStarted
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.node import Node
@@ -364,6 +364,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         reason = error.reason if isinstance(error, Stopped) else _reason_of(error)
         if isinstance(error, Stopped) and error.best is not None:
             output = error.best
+            state.recorder.emit(Decision, context.path, about="best_so_far", data={"after": one_line(error)})
     elif state.stops:
         reason = min(state.stops, key=precedence).reason
     tell_of_missed_reads(state, context.path)
