@@ -172,8 +172,8 @@ class Call:
         return " ".join((self._model.provider, self._key, *tenants))
 
     async def _given_again(self, response: ModelResponse, stale: str = "") -> ModelResponse:
-        """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost. `stale` says
-        why it stands in for a newer one."""
+        """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost. `stale`
+        says why it stands in for a newer one."""
         run, request, message = self._run, self._request, response.message
         price = run.directory.price(self._model)
         saved = None if price is None or response.usage is None else str(price.cost(response.usage))
