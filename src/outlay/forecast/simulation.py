@@ -18,7 +18,8 @@ from typing import Any
 
 from outlay.errors import BudgetExceeded, ConfigError
 from outlay.forecast.assumptions import Assumptions, Beliefs
-from outlay.forecast.simulated import Chance, SimulatedModels, SimulatedWorld, assumed_human
+from outlay.forecast.rightness import Judge
+from outlay.forecast.simulated import Chance, Lane, SimulatedModels, SimulatedWorld, assumed_human
 from outlay.forecast.tally import Kept, Outcome, critical_path
 from outlay.policies.ledger import Ledger
 from outlay.protocols.node import Node
@@ -36,7 +37,11 @@ LEAST_SHARE = 500
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be simulated: `n` runs of `root`, over the inputs in turn."""
+    """What is to be simulated: `n` runs of `root`, over the inputs in turn, from the run with the number `first` on.
+
+    `common`: each agent draws from a stream of its own, so that runs of two designs of one flow differ by their design
+    and not by chance (common random numbers).
+    """
 
     root: Node[Any, Any]
     inputs: Sequence[Any]
@@ -45,6 +50,9 @@ class Plan:
     assumptions: Assumptions = field(default_factory=Assumptions)
     limits: tuple[Budget, ...] = ()
     deps: Any = None
+    first: int = 0
+    common: bool = False
+    lane: Lane = "live"
 
 
 def simulate(plan: Plan, beliefs: Beliefs, *, workers: int | None = None) -> list[Outcome]:
@@ -104,9 +112,10 @@ def _on_a_loop(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Outc
 
 
 async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Outcome]:
-    chance, kept = Chance(), Kept()
+    judge = Judge(plan.root, beliefs) if beliefs.judge else None
+    chance, kept = Chance(streams={} if plan.common else None), Kept(judge is not None)
     exact = bool(plan.limits) or any(node.budgets for node in preflight.walk(plan.root))
-    directory = SimulatedModels(plan.root, beliefs, chance, exact=exact)
+    directory = SimulatedModels(plan.root, beliefs, chance, exact=exact, lane=plan.lane)
     stages = Stages(stand_ins=SimulatedWorld(plan.root, beliefs, chance))
     preflight.check(plan.root, directory, plan.limits, None)
     outcomes: list[Outcome] = []
@@ -115,12 +124,12 @@ async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Out
     collecting = gc.isenabled()
     gc.disable()  # a run leaves cycles behind; collecting them in bulk is a tenth of the price
     try:
-        for i in range(first, last):
+        for i in range(plan.first + first, plan.first + last):
             host = Host(directory, Ledger(), (), None, _quiet, assumed_human, (), plan.deps, stages=stages)
             host.recorder = kept.recorder
             loop.rewind()  # or a run's times would depend on how many came before it
             chance.begin(plan.seed * 1_000_003 + i)
-            outcomes.append(await _run(plan, host, kept, i))
+            outcomes.append(await _run(plan, host, kept, i, judge))
             if i % 500 == 499:
                 gc.collect()
     finally:
@@ -129,7 +138,7 @@ async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Out
     return outcomes
 
 
-async def _run(plan: Plan, host: Host, kept: Kept, i: int) -> Outcome:
+async def _run(plan: Plan, host: Host, kept: Kept, i: int, judge: Judge | None) -> Outcome:
     value = plan.inputs[i % len(plan.inputs)]
     seed = plan.seed * 1_000_003 + i
     try:
@@ -153,6 +162,9 @@ async def _run(plan: Plan, host: Host, kept: Kept, i: int) -> Outcome:
         critical_path(tally.spans),
         "" if result.error is None else f"{type(result.error).__name__}: {result.error}",
         tally.output_tokens,
+        result.output is not None,
+        None if judge is None else judge.right(tally.answered),
+        tally.overruns,
     )
 
 

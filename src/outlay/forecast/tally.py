@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from outlay.events.records import BudgetAlert, CallFailed, CallFinished, Event
+from outlay.events.records import BudgetAlert, CallFailed, CallFinished, Event, Overrun
+from outlay.forecast.rightness import place_in_run
 from outlay.runtime.recorder import Recorder
 
 
@@ -16,7 +17,9 @@ from outlay.runtime.recorder import Recorder
 class Outcome:
     """One simulated run. `dollars` is what is known of it, `unpriced` the calls of which nothing is.
 
-    `agents`: calls and dollars by agent. `critical`: agents and seconds along the critical path, in order.
+    `agents`: calls and dollars by agent. `critical`: agents and seconds along the critical path, in order. `answered`:
+    it gave an output, be it a partial one; `right` is the chance that it is right, None where that is not declared.
+    `overruns`: calls that cost more than was reserved for them.
     """
 
     dollars: float
@@ -29,6 +32,9 @@ class Outcome:
     critical: tuple[tuple[str, float], ...]
     error: str = ""
     output_tokens: int = 0
+    answered: bool = True
+    right: float | None = None
+    overruns: int = 0
 
 
 @dataclass(slots=True)
@@ -41,10 +47,25 @@ class Span:
 class Tally(Recorder):
     """A recorder that adds up. Events are made for budget alerts only, which the runtime hands on."""
 
-    __slots__ = ("_clock", "agents", "calls", "dollars", "output_tokens", "spans", "unpriced")
+    __slots__ = (
+        "_clock",
+        "_judged",
+        "agents",
+        "answered",
+        "calls",
+        "dollars",
+        "output_tokens",
+        "overruns",
+        "spans",
+        "unpriced",
+    )
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, judged: bool, *args: Any) -> None:
         super().__init__(*args)
+        self._judged = judged
+        #: Who answered last at each place, where somebody is going to judge that.
+        self.answered: dict[str, tuple[str, str]] = {}
+        self.overruns = 0
         self._clock = asyncio.get_running_loop()
         self.calls = self.unpriced = self.output_tokens = 0
         self.dollars = 0.0
@@ -54,6 +75,10 @@ class Tally(Recorder):
     def emit(self, kind: type[Event], path: str, **fields: Any) -> None:
         if kind is CallFinished or kind is CallFailed:
             self._call(fields, kind is CallFinished)
+            if self._judged and kind is CallFinished:
+                self.answered[place_in_run(path)] = (fields["agent"], fields["model"])
+        elif kind is Overrun:
+            self.overruns += 1
         elif kind is BudgetAlert:
             super().emit(kind, path, **fields)
 
@@ -82,10 +107,11 @@ class Tally(Recorder):
 class Kept:
     """The tally of the run that was made last: `Host.recorder` makes them, and the simulation reads them."""
 
+    judged: bool = False
     last: Tally | None = field(default=None)
 
     def recorder(self, *args: Any) -> Tally:
-        self.last = Tally(*args)
+        self.last = Tally(self.judged, *args)
         return self.last
 
 

@@ -11,7 +11,7 @@ from outlay.agents.agent import Agent
 from outlay.agents.cascade import ModelCascade
 from outlay.agents.content import as_text
 from outlay.agents.function import FunctionNode, as_node
-from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, Conversation, expect_agent
+from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, Conversation, cached_prefix, expect_agent
 from outlay.forecast.assumptions import Beliefs
 from outlay.forecast.expected import Expected
 from outlay.protocols.node import Node
@@ -68,6 +68,8 @@ class Walk:
         except Unforeseeable as error:
             error.node = error.node or below.path
             raise
+        if not isinstance(node, Agent) and (step := self.beliefs.right(node.name)) is not None:
+            found = replace(found, right=step.right(1.0 if passed.right is None else passed.right))
         if node.optional:  # where it fails its input is passed on
             return replace(found, answers=1.0)
         return found
@@ -89,7 +91,8 @@ class Walk:
         models = [self.directory.model(agent.name, agent.model, agent.offline)]
         models += [self.directory.model(agent.name, spare, agent.offline, spare=True) for spare in agent.fallback]
         prices = [self.directory.price(model) for model in models]
-        return expect_agent(agent, self.beliefs.of(agent), prices, Conversation(characters, right))
+        talk = Conversation(characters, right, cached_prefix(agent, models[0]))
+        return expect_agent(agent, self.beliefs.of(agent), prices, talk)
 
     def prompt(self, agent: Agent[Any], passed: Passed) -> float:
         """The characters of its first message."""

@@ -5,6 +5,7 @@ label policy → journal → response cache → for each attempt: breaker → ra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -97,7 +98,7 @@ class StandIns(Protocol):
         """Do this node's checkers really run?"""
         ...
 
-    def problem(self, node: Node[Any, Any]) -> str | None:
+    def problem(self, node: Node[Any, Any], checker: Callable[..., Any]) -> str | None:
         """What a checker that does not run says."""
         ...
 

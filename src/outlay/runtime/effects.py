@@ -279,7 +279,7 @@ class Effects(Place):
     async def check(self, checker: Callable[..., Any], value: Any) -> str | None:
         stand_ins = self._run.stages.stand_ins
         if stand_ins is not None and not stand_ins.checks(self.node):
-            return stand_ins.problem(self.node)
+            return stand_ins.problem(self.node, checker)
         if getattr(checker, "blocking", False):
 
             async def work() -> Any:
