@@ -39,6 +39,11 @@ def load_factory(spec: str) -> Any:
     return found
 
 
+def load_attribute(spec: str, what: str) -> Any:
+    """Whatever `file.py:NAME` names; `what` the option is called that it was given to."""
+    return _load(spec, what)[0]
+
+
 def _load(spec: str, what: str) -> tuple[Any, ModuleType, str]:
     target, colon, name = spec.rpartition(":")
     # `C:\flow.py` has a colon and no attribute.

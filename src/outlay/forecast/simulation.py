@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import multiprocessing
-import os
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +18,7 @@ from outlay.forecast.assumptions import Assumptions, Beliefs
 from outlay.forecast.rightness import Judge
 from outlay.forecast.simulated import Chance, Lane, SimulatedModels, SimulatedWorld, assumed_human
 from outlay.forecast.tally import Kept, Outcome, critical_path
+from outlay.forecast.workers import cores, spread
 from outlay.policies.ledger import Ledger
 from outlay.protocols.node import Node
 from outlay.protocols.stages import Stages
@@ -60,40 +58,18 @@ def simulate(plan: Plan, beliefs: Beliefs, *, workers: int | None = None) -> lis
     cannot run, or whose loop has no end.
     """
     processes = _processes(plan.n, workers)
-    first = plan.n // processes if processes > 1 else plan.n
-    if processes == 1:
-        return _apart(plan, beliefs, 0, plan.n)
     edges = [plan.n * k // processes for k in range(processes + 1)]
-    first = edges[1]
-    context = multiprocessing.get_context("fork")
-    _shared.append(plan)  # a forked process has it: a flow is code, and does not travel
-    try:
-        with ProcessPoolExecutor(processes - 1, mp_context=context) as pool:
-            rest = [pool.submit(_share, edges[k], edges[k + 1]) for k in range(1, processes)]
-            outcomes = _apart(plan, beliefs, 0, first)
-            for part in rest:
-                outcomes += part.result()
-    finally:
-        _shared.pop()
-    return outcomes
 
+    def share(k: int) -> list[Outcome]:
+        return _apart(plan, beliefs if k == 0 else Beliefs(plan.assumptions), edges[k], edges[k + 1])
 
-_shared: list[Plan] = []
-
-
-def _share(first: int, last: int) -> list[Outcome]:
-    plan = _shared[-1]
-    return _apart(plan, Beliefs(plan.assumptions), first, last)
+    return [outcome for part in spread(share, processes, processes) for outcome in part]
 
 
 def _processes(n: int, workers: int | None) -> int:
-    """As many as there are cores, where forking is possible and safe (no other thread holds a lock)."""
     if workers is not None:
         return max(1, min(workers, n))
-    if "fork" not in multiprocessing.get_all_start_methods() or threading.active_count() > 1:
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, n // LEAST_SHARE))
+    return max(1, min(cores(), n // LEAST_SHARE))
 
 
 def _apart(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Outcome]:
