@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final, cast
 import msgspec
 
 from outlay.errors import AuthFailed, BadResponse, ConfigError, ModelError
-from outlay.models.anthropic_models import Capabilities, cache_minimum, capabilities
+from outlay.models.anthropic_models import Capabilities, cache_terms, capabilities
 from outlay.models.anthropic_schema import accepted
 from outlay.models.failures import failure, rate_limits, reported, request_id, unreadable
 from outlay.models.media import image_size, pdf_pages
@@ -63,7 +63,6 @@ _MOST_PAGES: Final = 600
 _LARGEST_CONTEXT: Final = 1_000_000
 #: Tokens: more than any budget can hold.
 UNBOUNDED: Final = 10**12
-_MOST_MARKS: Final = 4
 #: Who sets breakpoints in `settings.extra` sets all of them.
 _MARK: Final = b'"cache_control"'
 #: Tools of the provider's that run here, not there; one without a type is ours.
@@ -153,7 +152,10 @@ class Anthropic:
         """Four breakpoints, each for five minutes or an hour; none of ours beside those in `settings.extra`."""
         if request.settings.extra and _MARK in _encode(request.settings.extra):
             return None
-        return CacheTerms(cache_minimum(self.name), _MOST_MARKS, place_of(self._url(""), self._key()))
+        return cache_terms(self.name)
+
+    def cache_place(self) -> str:
+        return place_of(self._url(""), self._key())
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """What the provider counts, for free. None where it will not (server tools, files by address or id)."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, Literal
 
+from outlay.values.caching import CacheTerms
 from outlay.values.settings import Effort
 
 
@@ -96,6 +97,8 @@ _CACHE_MINIMUM: Final = {
 }
 
 
-def cache_minimum(name: str) -> int:
-    """The shortest prefix, in tokens, that this model's cache takes; 1,024 where nothing else is known."""
-    return next((least for prefix, least in _CACHE_MINIMUM.items() if name.startswith(prefix)), 1024)
+@cache
+def cache_terms(name: str) -> CacheTerms:
+    """Four breakpoints; the shortest prefix is 1,024 tokens where nothing else is known."""
+    least = next((least for prefix, least in _CACHE_MINIMUM.items() if name.startswith(prefix)), 1024)
+    return CacheTerms(least, 4)

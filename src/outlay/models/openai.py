@@ -40,6 +40,7 @@ from outlay.models.openai_common import (
 )
 from outlay.models.openai_family import check_sampling, effort_of, family
 from outlay.models.openai_schema import strict_schema
+from outlay.models.places import place_of
 from outlay.models.sse import events
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
@@ -141,7 +142,10 @@ class OpenAI:
 
     def caching(self, request: ModelRequest) -> CacheTerms | None:
         """Automatic; none where `settings.extra` steers it."""
-        return cache_terms(self._base, self._key, request.settings.extra)
+        return cache_terms(request.settings.extra)
+
+    def cache_place(self) -> str:
+        return place_of(self._base, self._key)
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """OpenAI's own count, free of charge; None where there is none, or where the input grows as tools run."""

@@ -12,17 +12,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from outlay.models.places import place_of
 from outlay.values.caching import CachePlan, CacheTerms
 
-MINIMUM: Final = 1024
+_TERMS: Final = CacheTerms(1024, 0)
 _OPTIONS: Final = re.compile(r"gpt-(5\.([6-9]|\d\d)|[6-9])")
 _OURS: Final = frozenset({"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"})
 
 
-def cache_terms(address: str, secret: str, extra: Mapping[str, Any] | None) -> CacheTerms | None:
+def cache_terms(extra: Mapping[str, Any] | None) -> CacheTerms | None:
     """None where `extra` steers the cache itself."""
-    return None if extra and not _OURS.isdisjoint(extra) else CacheTerms(MINIMUM, 0, place_of(address, secret))
+    return None if extra and not _OURS.isdisjoint(extra) else _TERMS
 
 
 def cache_fields(model: str, plan: CachePlan | None) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from outlay.models.openai_common import (
 )
 from outlay.models.openai_family import Family, check_sampling, effort_of, family
 from outlay.models.openai_schema import strict_schema
+from outlay.models.places import place_of
 from outlay.models.sse import events
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
@@ -133,7 +134,10 @@ class OpenAIChat:
 
     def caching(self, request: ModelRequest) -> CacheTerms | None:
         """Automatic at OpenAI; of other servers nothing is known."""
-        return cache_terms(self._base, self._key, request.settings.extra) if self._official else None
+        return cache_terms(request.settings.extra) if self._official else None
+
+    def cache_place(self) -> str:
+        return place_of(self._base, self._key)
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """None: the protocol has no count."""

@@ -70,14 +70,14 @@ def plan_cache(
     """
     total = sum(segment.tokens for segment in segments)
     if mode == "off":
-        return _none("switched off for this agent")
+        return nothing("switched off for this agent")
     ends = _ends(segments)
     viable = [i for i, end in enumerate(ends) if end >= minimum]
     if not viable:
-        return _none(f"the prefix is about {total:,} tokens, the least that is cached is {minimum:,}")
+        return nothing(f"the prefix is about {total:,} tokens, the least that is cached is {minimum:,}")
     money = _Rates(rates)
     if money.reading <= 0:
-        return _none("this model has no lower price for cached input")
+        return nothing("this model has no lower price for cached input")
     best: tuple[float, tuple[tuple[int, Life], ...]] = (0.0, ())
     for chosen in combinations(viable, min(most, len(viable))):
         for marks in _lives(chosen, mode):
@@ -88,7 +88,7 @@ def plan_cache(
     reads = max(segments[i].reads("1h") for i in viable)
     if not marks:
         least = money.writing("5m") / money.reading
-        return _none(f"{reads:.2g} further reads are expected, and writing pays from {least:.2g} on")
+        return nothing(f"{reads:.2g} further reads are expected, and writing pays from {least:.2g} on")
     tokens = ends[marks[-1][0]]
     warm = max((ends[i] for i, _ in marks if segments[i].warm), default=0)
     return Planned(marks, tokens, warm, max(saves, 0.0), f"{reads:.3g} further reads expected")
@@ -114,7 +114,8 @@ class _Rates:
         return self._short if life == "5m" else self._hour
 
 
-def _none(why: str) -> Planned:
+def nothing(why: str) -> Planned:
+    """The plan that marks nothing."""
     return Planned((), 0, 0, 0.0, why)
 
 

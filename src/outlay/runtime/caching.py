@@ -11,15 +11,24 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from outlay.events.records import CacheAlert, Decision
-from outlay.policies.cache_plan import MOST_MARKS, Planned, Segment, plan_cache
+from outlay.policies.cache_plan import MOST_MARKS, Planned, Segment, nothing, plan_cache
 from outlay.policies.prefix_change import first_change
 from outlay.policies.reuse import Turns, further_turns
-from outlay.protocols.caching import Caching
+from outlay.protocols.caching import Caching, terms_of
 from outlay.protocols.model import Model
-from outlay.runtime.prefixes import CHARACTERS_PER_TOKEN, MOST_MISSES, Prefixes, Provider, Writer, chain, characters
+from outlay.runtime.prefixes import (
+    CHARACTERS_PER_TOKEN,
+    MOST_MISSES,
+    Prefix,
+    Prefixes,
+    Provider,
+    Writer,
+    chain,
+    characters,
+)
 from outlay.runtime.prefixes import prefixes as known_prefixes
 from outlay.runtime.state import RunState
 from outlay.values.caching import SECONDS, CachePlan, CacheTerms, Life, Mark
@@ -35,13 +44,22 @@ _AFTER_FAILURE: Final = 10.0
 _TELLING: Final = 1000
 #: Prompts never seen before, one after another, until somebody is told.
 _MOST_CHANGES: Final = 2
+#: What is said once of requests that are too short.
+_SHORT: Final = "short"
 #: Links of a conversation that are looked at for an earlier request of it: the provider looks back 20 blocks.
 _LOOK_BACK: Final = 24
 
 
-def visit(run: RunState, model: Model, request: ModelRequest, key: str) -> Visit | None:
-    """This call's dealings with the prompt cache, None where its provider has none that we steer."""
-    if not isinstance(model, Caching) or (terms := model.caching(request)) is None:
+def visit(run: RunState, model: Model, request: ModelRequest, key: str, bound: int) -> Visit | None:
+    """This call's dealings with the prompt cache; None where its provider has none that we steer, and where `bound`,
+    the most input tokens that the request can have, are too few to be cached."""
+    terms = terms_of(model, request)
+    if terms is None:
+        return None
+    if bound < terms.minimum:
+        if (request.agent, _SHORT) not in run.cache_told:
+            why = f"the input is at most {bound:,} tokens, the least that is cached is {terms.minimum:,}"
+            _tell_nothing(run, request, model, key, _SHORT, why)
         return None
     price = run.directory.price(model)
     return Visit(run, model, terms, request, key, None if price is None else price.rates)
@@ -52,7 +70,6 @@ class Visit:
 
     __slots__ = (
         "_agent",
-        "_base",
         "_change",
         "_key",
         "_known",
@@ -60,6 +77,7 @@ class Visit:
         "_marked",
         "_model",
         "_parts",
+        "_place",
         "_planned",
         "_provider",
         "_rates",
@@ -78,15 +96,15 @@ class Visit:
         self._known: Prefixes = known_prefixes()
         self._loop = run.loop
         self._agent = (request.agent, model.id)
-        self._provider = self._known.providers.setdefault((terms.place, model.id), Provider())
-        self._base = f"{terms.place}\0{model.id}\0".encode()
+        self._place = cast("Caching", model).cache_place()
+        self._provider = self._known.providers.setdefault((self._place, model.id), Provider())
         #: The parts of the prelude: name, key of the prefix up to its end, tokens.
         self._parts = [
             (Mark("tools", 0, "5m") if i == 0 else Mark("system", i - 1, "5m"), self._prefix(digest), self._tokens(n))
             for i, (digest, n) in enumerate(chain(request.prelude))
         ]
         #: Prefixes that this request marks, with the life that it asks for.
-        self._marked: list[tuple[bytes, Life]] = []
+        self._marked: list[tuple[Prefix, Life]] = []
         self._planned: Planned | None = None
         self._writer: Writer | None = None
         self._shared = self._worth_waiting_for()
@@ -125,7 +143,7 @@ class Visit:
         if writer is None or self._planned is None or not self._planned.marks:
             self.leave()
             return on_text
-        if on_text is None and self._known.starts(self._shared or b"", self._loop.time(), "5m") < 2:
+        if on_text is None and self._known.starts(self._shared or (), self._loop.time(), "5m") < 2:
             return None  # alone so far: who comes later waits for the whole answer, at most
 
         def heard(text: str) -> None:
@@ -192,13 +210,13 @@ class Visit:
     def _tokens(self, length: int) -> int:
         return int(length / CHARACTERS_PER_TOKEN * self._provider.scale)
 
-    def _prefix(self, digest: bytes) -> bytes:
-        return blake2b(self._base + digest, digest_size=16).digest()
+    def _prefix(self, digest: bytes) -> Prefix:
+        return self._place, self._model.id, digest
 
-    def _conversation(self, head: bytes) -> bytes:
-        return self._prefix(self._request.settings.key + self._request.prelude.digest + head)
+    def _conversation(self, head: bytes) -> Prefix:
+        return *self._prefix(head), self._request.settings.key, self._request.prelude.digest
 
-    def _worth_waiting_for(self) -> bytes | None:
+    def _worth_waiting_for(self) -> Prefix | None:
         """The prefix that other conversations share with this one, where it is long enough to be cached."""
         if self._request.cache == "off" or self._rates is None or self._rates.cache_read >= self._rates.input:
             return None
@@ -227,9 +245,9 @@ class Visit:
         request, now = self._request, self._loop.time()
         rates = self._rates
         if rates is None:
-            return Planned((), 0, 0, 0.0, "the price of this model is unknown"), []
+            return nothing("the price of this model is unknown"), []
         if self._provider.misses >= MOST_MISSES and now - self._provider.missed_at < SECONDS["5m"]:
-            return Planned((), 0, 0, 0.0, f"the last {MOST_MISSES} reads that were expected missed"), []
+            return nothing(f"the last {MOST_MISSES} reads that were expected missed"), []
         places, segments = self._segments(now)
         mode = request.cache
         if mode == "auto" and not self._terms.marks and not self._writes_cost:
@@ -239,18 +257,18 @@ class Visit:
         self._marked = [(places[i][1], life) for i, life in planned.marks]
         return planned, marks
 
-    def _segments(self, now: float) -> tuple[list[tuple[Mark, bytes]], list[Segment]]:
+    def _segments(self, now: float) -> tuple[list[tuple[Mark, Prefix]], list[Segment]]:
         """Where a breakpoint may stand, and what is expected of it."""
         known, request = self._known, self._request
         taken = _turns_taken(request)
         likely = bool(request.tools) or taken > 0
         turns = known.turns.get(self._agent, Turns())
         soon, hour = further_turns(turns, likely=likely, left=request.turns_left)
-        places: list[tuple[Mark, bytes]] = []
+        places: list[tuple[Mark, Prefix]] = []
         segments: list[Segment] = []
         carried = 0
 
-        def add(mark: Mark, prefix: bytes, tokens: int, others: float = 0.0, others_hour: float = 0.0) -> None:
+        def add(mark: Mark, prefix: Prefix, tokens: int, others: float = 0.0, others_hour: float = 0.0) -> None:
             warm = known.is_warm(prefix, now)
             places.append((mark, prefix))
             segments.append(Segment(mark.name, tokens, soon + others, hour + others_hour, warm))
@@ -296,24 +314,9 @@ class Visit:
         """Record what was decided, and from what; "nothing, because …" once for each agent and reason."""
         run, request = self._run, self._request
         if not marks:
-            told = (request.agent, planned.why.partition(" ")[0])
-            if told in run.cache_told:
-                return
-            run.cache_told.add(told)
-        run.recorder.emit(
-            Decision,
-            request.path,
-            about="cache",
-            data={
-                "agent": request.agent,
-                "model": self._model.id,
-                "key": self._key,
-                "marks": [str(mark) for mark in marks] if self._terms.marks else ["automatic"] if marks else [],
-                "expect_read": planned.warm,
-                "expect_write": planned.writes,
-                "why": planned.why,
-            },
-        )
+            return _tell_nothing(run, request, self._model, self._key, planned.why.partition(" ")[0], planned.why)
+        named = [str(mark) for mark in marks] if self._terms.marks else ["automatic"]
+        _decided(run, request, self._model, self._key, planned, named)
 
     def _tell_of_change(self) -> None:
         """Name the part of the prompt that broke the prefix, before anything is paid for it."""
@@ -330,6 +333,27 @@ class Visit:
         if row == _MOST_CHANGES:
             text = f"its prompt is another one with every call, so nothing can be read: {change}"
             _alert(run, request.path, agent=request.agent, model=self._model.id, text=text)
+
+
+def _tell_nothing(run: RunState, request: ModelRequest, model: Model, key: str, reason: str, why: str) -> None:
+    """Nothing is cached, because …: once for each agent and kind of reason."""
+    told = (request.agent, reason)
+    if told not in run.cache_told:
+        run.cache_told.add(told)
+        _decided(run, request, model, key, nothing(why), [])
+
+
+def _decided(run: RunState, request: ModelRequest, model: Model, key: str, planned: Planned, marks: list[str]) -> None:
+    data = {
+        "agent": request.agent,
+        "model": model.id,
+        "key": key,
+        "marks": marks,
+        "expect_read": planned.warm,
+        "expect_write": planned.writes,
+        "why": planned.why,
+    }
+    run.recorder.emit(Decision, request.path, about="cache", data=data)
 
 
 def tell_of_missed_reads(run: RunState, path: str) -> None:

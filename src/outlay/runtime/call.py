@@ -137,12 +137,13 @@ class Call:
         stages = self._run.stages
         if stages.journal is not None and (known := await stages.journal.find(self._key, self._request)) is not None:
             return known
-        asked, stored = self._model, self._stored_key()
-        if stages.cache is not None and (known := await stages.cache.find(stored, self._request)) is not None:
-            return await self._given_again(known)
+        asked, stored = self._model, ""
+        if stages.cache is not None:
+            stored = self._stored_key()
+            if (known := await stages.cache.find(stored, self._request)) is not None:
+                return await self._given_again(known)
         spare = _others(self._model, fallback)
         while True:
-            self._visit = visit(self._run, self._model, self._request, self._key)
             try:
                 response = await self._tried(least_output_tokens, max_input_tokens, draw)
                 break
@@ -202,6 +203,7 @@ class Call:
         run, stages = self._run, self._run.stages
         price = run.directory.price(self._model)
         bound = await self._input_bound(max_input_tokens)
+        self._visit = visit(run, self._model, self._request, self._key, bound)
         attempt = 0
         while True:
             attempt += 1

@@ -14,7 +14,7 @@ from outlay.agents.agent import Agent
 from outlay.errors import ConfigError
 from outlay.policies.cache_plan import MOST_MARKS, Segment, break_even, plan_cache
 from outlay.policies.reuse import Turns, further_turns
-from outlay.protocols.caching import Caching
+from outlay.protocols.caching import terms_of
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.directory import Directory, default_prices
@@ -147,7 +147,7 @@ def _outlook(agent: Agent[Any], directory: Directory, runs: int) -> CacheOutlook
     request = ModelRequest(agent.name, "", prelude, EMPTY, agent.max_output_tokens, agent.settings, cache=agent.cache)
     model = models[0] if models else None
     name = str(agent.model) if model is None else model.id
-    terms = model.caching(request) if isinstance(model, Caching) else None
+    terms = None if model is None else terms_of(model, request)
     price = None if model is None else directory.price(model)
     if model is None or terms is None:
         return CacheOutlook(agent.name, name, (), 0, 0.0, None, "nothing that Outlay steers caches its prompts")

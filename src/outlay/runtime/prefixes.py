@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import struct
 import threading
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeAlias
 
 from outlay.policies.reuse import Turns
 from outlay.values.caching import SECONDS, Life
@@ -27,6 +28,10 @@ MOST_MISSES: Final = 3
 _MOST_KNOWN: Final = 20_000
 _MOST_STARTS: Final = 256
 _ENTRY: Final = struct.Struct(">16sI")
+
+
+#: What tells one prefix from another: whose cache and model, and hashes of what stands in it.
+Prefix: TypeAlias = tuple[str | bytes, ...]
 
 
 @dataclass(slots=True)
@@ -49,14 +54,14 @@ class Provider:
 class Prefixes:
     """Times in seconds of the event loop, which go on from loop to loop."""
 
-    written: dict[bytes, float] = field(default_factory=dict[bytes, float])
+    written: dict[Prefix, float] = field(default_factory=dict[Prefix, float])
     #: Prefixes that are not worth waiting for, until when.
-    no_wait: dict[bytes, float] = field(default_factory=dict[bytes, float])
-    writers: dict[bytes, Writer] = field(default_factory=dict[bytes, Writer])
+    no_wait: dict[Prefix, float] = field(default_factory=dict[Prefix, float])
+    writers: dict[Prefix, Writer] = field(default_factory=dict[Prefix, Writer])
     #: When conversations began with a prefix.
-    begun: dict[bytes, deque[float]] = field(default_factory=dict[bytes, "deque[float]"])
+    begun: dict[Prefix, deque[float]] = field(default_factory=dict[Prefix, "deque[float]"])
     #: When a conversation was answered, and whether that was taken for its end.
-    answered: dict[bytes, tuple[float, bool]] = field(default_factory=dict[bytes, tuple[float, bool]])
+    answered: dict[Prefix, tuple[float, bool]] = field(default_factory=dict[Prefix, tuple[float, bool]])
     turns: dict[tuple[str, str], Turns] = field(default_factory=dict[tuple[str, str], Turns])
     #: The prompt that an agent last began with, when, and how many times in a row it was one never seen before.
     last: dict[tuple[str, str], tuple[Prelude, float, int]] = field(
@@ -64,22 +69,27 @@ class Prefixes:
     )
     providers: dict[tuple[str, str], Provider] = field(default_factory=dict[tuple[str, str], Provider])
 
-    def is_warm(self, prefix: bytes, now: float) -> bool:
+    def is_warm(self, prefix: Prefix, now: float) -> bool:
         return self.written.get(prefix, 0.0) > now
 
-    def wrote(self, prefix: bytes, life: Life, now: float) -> None:
+    def wrote(self, prefix: Prefix, life: Life, now: float) -> None:
         self._sweep(now)
         self.written[prefix] = max(now + SECONDS[life], self.written.get(prefix, 0.0))
 
-    def begin(self, prefix: bytes, now: float) -> None:
-        self.begun.setdefault(prefix, deque(maxlen=_MOST_STARTS)).append(now)
+    def begin(self, prefix: Prefix, now: float) -> None:
+        begun = self.begun.setdefault(prefix, deque(maxlen=_MOST_STARTS))
+        if begun and begun[-1] > now:
+            begun.clear()  # of a loop whose clock was ahead of this one's
+        begun.append(now)
 
-    def starts(self, prefix: bytes, now: float, life: Life) -> int:
+    def starts(self, prefix: Prefix, now: float, life: Life) -> int:
         """Conversations that began with this prefix within the last life of an entry."""
-        since = now - SECONDS[life]
-        return sum(since < time <= now for time in self.begun.get(prefix, ()))
+        begun = self.begun.get(prefix)
+        return 0 if begun is None else bisect_right(begun, now) - bisect_right(begun, now - SECONDS[life])
 
-    def change(self, agent: tuple[str, str], prelude: Prelude, prefix: bytes, now: float) -> tuple[Prelude, int] | None:
+    def change(
+        self, agent: tuple[str, str], prelude: Prelude, prefix: Prefix, now: float
+    ) -> tuple[Prelude, int] | None:
         """The prompt before this one, where this one takes its place and was never seen before within five minutes;
         and how many such changes came in a row."""
         before, time, row = self.last.get(agent, (prelude, now, 0))
@@ -91,7 +101,7 @@ class Prefixes:
         self.last[agent] = (prelude, now, row)
         return None if known else (before, row)
 
-    def continued(self, agent: tuple[str, str], conversation: bytes, now: float) -> bool:
+    def continued(self, agent: tuple[str, str], conversation: Prefix, now: float) -> bool:
         """Was this conversation answered here? Then it goes on now, and counts as one that does."""
         before = self.answered.pop(conversation, None)
         if before is None:
@@ -107,7 +117,7 @@ class Prefixes:
             turns.ended += 1
         return True
 
-    def was_answered(self, agent: tuple[str, str], conversation: bytes, now: float, *, ended: bool) -> None:
+    def was_answered(self, agent: tuple[str, str], conversation: Prefix, now: float, *, ended: bool) -> None:
         self.turns.setdefault(agent, Turns()).ended += ended
         self.answered[conversation] = (now, ended)
 

@@ -21,12 +21,11 @@ class CacheTerms:
     """How the provider of one model caches.
 
     `minimum`: tokens below which a prefix is neither written nor read. `marks`: how many breakpoints a request may
-    set, 0 where the provider finds prefixes by itself. `place` tells whose cache it is: address and account.
+    set, 0 where the provider finds prefixes by itself.
     """
 
     minimum: int
     marks: int
-    place: str
 
 
 @dataclass(frozen=True, slots=True)
