@@ -14,7 +14,7 @@ from outlay.forecast.expected import Expected, Share, either
 from outlay.forecast.moments import NOTHING, Moments
 from outlay.forecast.reliability import Step
 from outlay.policies.retry import RetryPolicy
-from outlay.protocols.caching import Caching
+from outlay.protocols.caching import terms_of
 from outlay.protocols.model import Model
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, Prelude
@@ -49,11 +49,11 @@ def cached_prefix(agent: Agent[Any], model: Model) -> int:
     """Tokens of the agent's prelude that its provider caches, where the agent insists (`cache="5m"`, `"1h"`); 0 where
     the prelude is too short, or caching is left to what the runtime sees: that depends on the traffic.
     """
-    if agent.cache not in ("5m", "1h") or not isinstance(model, Caching):
+    if agent.cache not in ("5m", "1h"):
         return 0
     prelude = agent.fixed_prelude or agent.prelude_of(())
     request = ModelRequest(agent.name, "", prelude, EMPTY, agent.max_output_tokens, agent.settings)
-    terms = model.caching(request)
+    terms = terms_of(model, request)
     tokens = prelude_characters(prelude) // CHARACTERS_PER_TOKEN
     return tokens if terms is not None and tokens >= terms.minimum else 0
 

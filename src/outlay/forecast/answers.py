@@ -51,8 +51,16 @@ class Said:
 
 
 class Answers(Protocol):
-    async def to(self, request: ModelRequest, transport: Transport, random: Random, length: int) -> Said:
-        """An answer of about `length` tokens, where that is free."""
+    def knows(self, request: ModelRequest) -> bool:
+        """Is the answer there without asking anybody?"""
+        ...
+
+    async def learn(self, request: ModelRequest, transport: Transport) -> None:
+        """Ask, and remember."""
+        ...
+
+    def to(self, request: ModelRequest, random: Random, length: int) -> Said:
+        """An answer that is known, of about `length` tokens where that is free."""
         ...
 
 
@@ -63,18 +71,23 @@ class StandIn:
         self._model = model
         self._known: dict[tuple[bytes, bytes, int], Said] = {}
 
-    async def to(self, request: ModelRequest, transport: Transport, random: Random, length: int) -> Said:
-        key = (request.transcript.head, request.prelude.digest, request.max_output_tokens)
-        said = self._known.get(key)
-        if said is None:
-            response = await self._model.send(request, transport)
-            tokens = None if response.usage is None else response.usage.output_tokens
-            kind: Kind = "tool" if response.message.tool_calls else "answer"
-            said = Said(response.message, response.stop, kind, tokens)
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[key] = said
-        return said
+    def knows(self, request: ModelRequest) -> bool:
+        return _asked(request) in self._known
+
+    async def learn(self, request: ModelRequest, transport: Transport) -> None:
+        response = await self._model.send(request, transport)
+        tokens = None if response.usage is None else response.usage.output_tokens
+        kind: Kind = "tool" if response.message.tool_calls else "answer"
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[_asked(request)] = Said(response.message, response.stop, kind, tokens)
+
+    def to(self, request: ModelRequest, random: Random, length: int) -> Said:
+        return self._known[_asked(request)]
+
+
+def _asked(request: ModelRequest) -> tuple[bytes, bytes, int]:
+    return request.transcript.head, request.prelude.digest, request.max_output_tokens
 
 
 class Generic:
@@ -86,7 +99,13 @@ class Generic:
         self._arguments: dict[str, str] = {}
         self._has_tools = bool(agent.tools)
 
-    async def to(self, request: ModelRequest, transport: Transport, random: Random, length: int) -> Said:
+    def knows(self, request: ModelRequest) -> bool:
+        return True
+
+    async def learn(self, request: ModelRequest, transport: Transport) -> None:
+        """There is nobody to ask."""
+
+    def to(self, request: ModelRequest, random: Random, length: int) -> Said:
         if self._has_tools and request.tools:
             before = _tool_turns(request)
             if before is not None and random.random() < self._turns - 1 - before:

@@ -7,7 +7,7 @@ listed in every forecast.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -127,10 +127,15 @@ class Fit:
         found = self.calls.get((path, kind)) or self.all(kind)
         if not found:
             return None
-        at = bisect_left(found, estimated, key=lambda call: call.estimated)
+        equal = (side(found, estimated, key=_estimated) for side in (bisect_left, bisect_right))
+        at = sum(equal) // 2  # the middle of those that are just as long, or half of those drawn would be shorter
         around = max(LIKE_CALLS, len(found) // 10)
         first = max(0, min(at - around // 2, len(found) - around))
         return found[first + int(random.random() * min(around, len(found)))]
+
+
+def _estimated(call: Measured) -> int:
+    return call.estimated
 
 
 def place_of(path: str) -> str:

@@ -17,7 +17,7 @@ from outlay.forecast.assumptions import TOOL_TOKENS, Belief, Beliefs, Measured, 
 from outlay.forecast.distributions import Distribution
 from outlay.models.naming import resolve
 from outlay.models.prices import InTier
-from outlay.models.scripted import estimate_input
+from outlay.models.scripted import prelude_length, text_length, tokens_in
 from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
@@ -32,6 +32,7 @@ from outlay.values.settings import ModelSettings
 from outlay.values.usage import Usage
 
 Lane: TypeAlias = Literal["live", "batch"]
+FAILED = "a failed attempt, as assumed"
 #: A run with more calls than this has a loop that does not end.
 MOST_CALLS = 2_000
 
@@ -85,6 +86,9 @@ class SimulatedModel:
         lane: tuple[str, Distribution] | None = None,
     ) -> None:
         self._agent, self._real, self._answers, self._belief = agent, real, answers, belief
+        self._name = agent.name
+        #: Asked for several times in each call.
+        self.id, self.name = real.id, real.name
         self._chance = chance
         self._exact = exact
         #: Another price tier than the usual one, and how long a call takes there.
@@ -92,15 +96,8 @@ class SimulatedModel:
         self._prefix = cached_prefix(agent, real)
         self._most = agent.max_output_tokens
         self._estimated: tuple[ModelRequest | None, int] = (None, 0)
+        self._prelude: tuple[Prelude | None, int] = (None, 0)
         self._places: dict[str, str] = {}
-
-    @property
-    def id(self) -> str:
-        return self._real.id
-
-    @property
-    def name(self) -> str:
-        return self._real.name
 
     @property
     def provider(self) -> str:
@@ -126,6 +123,24 @@ class SimulatedModel:
     async def send(
         self, request: ModelRequest, transport: Transport, on_text: Callable[[str], None] | None = None
     ) -> ModelResponse:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if not self.knows(request):
+            await self._answers.learn(request, transport)
+        seconds, response = self.attempt(request)
+        left = began + seconds - loop.time()
+        if left > 0:
+            await asyncio.sleep(left)
+        if response is None:
+            raise Overloaded(FAILED)
+        return response
+
+    def knows(self, request: ModelRequest) -> bool:
+        """Can it answer at once, or is a stand-in to be asked first?"""
+        return self._answers.knows(request)
+
+    def attempt(self, request: ModelRequest) -> tuple[float, ModelResponse | None]:
+        """How many seconds one attempt takes, and what comes of it; None where it fails. Raises ConfigError."""
         chance, belief = self._chance, self._belief
         chance.calls += 1
         if chance.calls > MOST_CALLS:
@@ -134,13 +149,11 @@ class SimulatedModel:
                 path=request.path,
                 hint="give the loop a cap; a number for a run without end would be made up",
             )
-        random = chance.of(self._agent.name)
-        began = asyncio.get_running_loop().time()
+        random = chance.of(self._name)
         if belief.failure and random.random() < belief.failure:
-            await asyncio.sleep(self._lost(random))
-            raise Overloaded("a failed attempt, as assumed")
+            return self._lost(random), None
         drawn = round(min(belief.output_tokens.draw(random), self._most))
-        said = await self._answers.to(request, transport, random, max(1, drawn))
+        said = self._answers.to(request, random, max(1, drawn))
         estimated = self._estimate(request)
         call = None if belief.fit is None else belief.fit.like(self._place(request.path), said.kind, estimated, random)
         if call is not None:
@@ -153,11 +166,9 @@ class SimulatedModel:
         if tokens > request.max_output_tokens:
             tokens = request.max_output_tokens
             stop = "length" if request.clipped else stop
-        left = began + seconds - asyncio.get_running_loop().time()
-        if left > 0:
-            await asyncio.sleep(left)
-        chance.answered[self._agent.name] = (chance.calls, self._real.id)
-        return ModelResponse(said.message, stop, self._usage(call, estimated, tokens, random), model=self.name)
+        chance.answered[self._name] = (chance.calls, self.id)
+        usage = self._usage(call, estimated, tokens, random)
+        return seconds, ModelResponse(said.message, stop, usage, model=self.name)
 
     def _lost(self, random: Random) -> float:
         """Seconds of an attempt that fails: as measured, or those of a call that writes nothing."""
@@ -205,7 +216,12 @@ class SimulatedModel:
         known, estimated = self._estimated
         if known is not request and (known is None or known.transcript is not request.transcript):
             fit = self._belief.fit
-            estimated = self._real.bound(request) if fit is not None and fit.of_bound else estimate_input(request)
+            if fit is not None and fit.of_bound:
+                estimated = self._real.bound(request)
+            else:
+                if self._prelude[0] is not request.prelude:
+                    self._prelude = (request.prelude, prelude_length(request.prelude))
+                estimated = tokens_in(self._prelude[1] + request.transcript.total("text", text_length))
             self._estimated = (request, estimated)
         return estimated
 

@@ -16,6 +16,7 @@ from typing import Any
 from outlay.errors import BudgetExceeded, ConfigError
 from outlay.forecast.assumptions import Assumptions, Beliefs
 from outlay.forecast.rightness import Judge
+from outlay.forecast.shortcut import ShortCalls
 from outlay.forecast.simulated import Chance, Lane, SimulatedModels, SimulatedWorld, assumed_human
 from outlay.forecast.tally import Kept, Outcome, critical_path
 from outlay.forecast.workers import cores, spread
@@ -50,6 +51,8 @@ class Plan:
     deps: Any = None
     first: int = 0
     common: bool = False
+    #: Every call goes its whole way, also where nothing on it could matter.
+    whole: bool = False
     lane: Lane = "live"
 
 
@@ -92,13 +95,17 @@ async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Out
     chance, kept = Chance(streams={} if plan.common else None), Kept(judge is not None)
     exact = bool(plan.limits) or any(node.budgets for node in preflight.walk(plan.root))
     directory = SimulatedModels(plan.root, beliefs, chance, exact=exact, lane=plan.lane)
-    stages = Stages(stand_ins=SimulatedWorld(plan.root, beliefs, chance))
+    shortcut = None if exact or plan.whole else ShortCalls()
+    stages = Stages(stand_ins=SimulatedWorld(plan.root, beliefs, chance), shortcut=shortcut)
     preflight.check(plan.root, directory, plan.limits, None)
     outcomes: list[Outcome] = []
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     collecting = gc.isenabled()
     gc.disable()  # a run leaves cycles behind; collecting them in bulk is a tenth of the price
+    frozen = not gc.get_freeze_count()
+    if frozen:
+        gc.freeze()  # and what was there before is not looked through each time
     try:
         for i in range(plan.first + first, plan.first + last):
             host = Host(directory, Ledger(), (), None, _quiet, assumed_human, (), plan.deps, stages=stages)
@@ -109,6 +116,8 @@ async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Out
             if i % 500 == 499:
                 gc.collect()
     finally:
+        if frozen:
+            gc.unfreeze()
         if collecting:
             gc.enable()
     return outcomes

@@ -73,34 +73,46 @@ class Tally(Recorder):
         self.spans: list[Span] = []
 
     def emit(self, kind: type[Event], path: str, **fields: Any) -> None:
-        if kind is CallFinished or kind is CallFailed:
-            self._call(fields, kind is CallFinished)
-            if self._judged and kind is CallFinished:
-                self.answered[place_in_run(path)] = (fields["agent"], fields["model"])
+        if kind is CallFinished:
+            self.answered_by(
+                path, fields["agent"], fields["model"], fields["cost"], fields["output_tokens"], fields["seconds"]
+            )
+        elif kind is CallFailed:
+            self.lost(fields["agent"], fields["seconds"])
         elif kind is Overrun:
             self.overruns += 1
         elif kind is BudgetAlert:
             super().emit(kind, path, **fields)
 
-    def _call(self, fields: dict[str, Any], finished: bool) -> None:
-        agent: str = fields["agent"]
+    def answered_by(
+        self, path: str, agent: str, model: str, cost: Decimal | None, output_tokens: int | None, seconds: float
+    ) -> None:
+        """A call has ended with an answer, `seconds` after it was sent."""
+        share = self._call(agent, seconds)
+        self.spent_on += 1
+        if cost is None:
+            self.unpriced += 1
+        else:
+            dollars = float(cost)
+            self.dollars += dollars
+            share[1] += dollars
+        self.output_tokens += output_tokens or 0
+        if self._judged:
+            self.answered[place_in_run(path)] = (agent, model)
+
+    def lost(self, agent: str, seconds: float) -> None:
+        """An attempt has failed, `seconds` after it was sent."""
+        self._call(agent, seconds)
+
+    def _call(self, agent: str, seconds: float) -> list[float]:
         share = self.agents.get(agent)
         if share is None:
             share = self.agents[agent] = [0, 0.0]
         self.calls += 1
         share[0] += 1
-        if finished:
-            self.spent_on += 1
-            cost: Decimal | None = fields["cost"]
-            if cost is None:
-                self.unpriced += 1
-            else:
-                dollars = float(cost)
-                self.dollars += dollars
-                share[1] += dollars
-            self.output_tokens += fields["output_tokens"] or 0
         end = self._clock.time()
-        self.spans.append(Span(agent, end - fields["seconds"], end))
+        self.spans.append(Span(agent, end - seconds, end))
+        return share
 
 
 @dataclass(slots=True)
