@@ -46,6 +46,19 @@ def test_stored_runs_are_fitted(call: Call, folder: Path):
     assert "fitted" not in call("forecast", "desk.py:echo", "--n", "5", "--no-fit").out
 
 
+def test_a_forecast_is_kept_and_the_next_one_says_how_it_did(call: Call, folder: Path):
+    """20 runs, a forecast, 20 more runs: those are what it is held against."""
+    for name in ("one", "two"):
+        write_rows(folder / f"{name}.jsonl", 20)
+        call("map", "desk.py:echo", "--input", f"{name}.jsonl", "--output", f"{name}.out.jsonl")
+        found = call("forecast", "desk.py:echo", "--rows", "one.jsonl", "--n", "40", "--json").json
+        assert (found["past"] is None) is (name == "one")
+    past = found["past"]
+    assert (past["forecasts"], past["dollars"]["runs"]) == (1, 20)
+    assert past["dollars"]["under_p95"]["share"] >= 0.9
+    assert "past forecasts of dollars: of 20 runs since" in call("forecast", "desk.py:echo", "--n", "5").out
+
+
 def test_what_cannot_be_foreseen_is_refused(call: Call):
     """A loop without an end, a row that is none, an input that no text can stand in for."""
     (Path("loop.py")).write_text(

@@ -106,8 +106,8 @@ def questions(n: int, seed: int) -> list[str]:
 def test_a_fitted_forecast_is_close_to_runs_that_came_after_it():
     """P50 within 5 %, P95 within 10 %, between 85 and 95 % of later runs in the 90 % interval (issue 7).
 
-    One call in ten takes three times as long, so P95 lies where few runs are: of 1,000 runs it is itself off by 8 %, one
-    time in three. It is held against all runs together; how many later ones stay under it, against 95 %.
+    One call in ten takes three times as long, so P95 lies where few runs are: of 1,000 runs it is itself off by 8 %,
+    one time in three. It is held against all runs together; how many later ones stay under it, against 95 %.
     """
     past, future = questions(1_000, 1), questions(1_500, 2)
     events, dollars_then, seconds_then = played(past, 3)

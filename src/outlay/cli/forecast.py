@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 import click
 
 from outlay.cli.flows import load_flow
-from outlay.cli.foreseeing import deps_of, fitted, foresight_options, inputs_of, store_of, write
+from outlay.cli.foreseeing import deps_of, foresight_options, inputs_of, keep_forecast, known_of, store_of, write
 from outlay.cli.options import amount, debug_option, json_option, store_option
 from outlay.cli.setting import results_only_on_stdout
 from outlay.forecast import Assumptions, Expected, Forecast, NotApplicable, forecast
+from outlay.forecast.track import Past, kept, said_of
 from outlay.values.budget import Budget
 
 
@@ -45,6 +47,7 @@ def command(
     """Forecast FLOW: dollars, seconds and success of runs that are only simulated.
 
     Nothing is spent and no key is needed: the flow runs as it is, with simulated models. Every assumption is listed.
+    Where there is a store the forecast is kept there, and the next one says how it did.
 
     \b
         outlay forecast triage.py:triage --rows messages.jsonl --budget 0.005
@@ -54,15 +57,22 @@ def command(
         inputs = inputs_of(root, given, rows)
         limits = [Budget(usd=budget)] if budget is not None else []
         limits += [Budget(seconds=seconds)] if seconds is not None else []
-        assumptions = fitted(root, store_of(store) if fit else None, Assumptions())
+        known = known_of(root.name, store_of(store) if fit else None)
+        assumptions = known.fitted.under(Assumptions())
         found = forecast(root, inputs, n=n, assumptions=assumptions, budget=limits, seed=seed, deps=deps_of(deps))
+        if known.path is not None:
+            keep_forecast(known.path, kept(found, known.fitted.lane, time.time()))
     if svg is not None:
         write(svg, found.svg())
-    click.echo(json.dumps(_document(found), ensure_ascii=False, indent=2) if as_json else found.render())
+    if as_json:
+        click.echo(json.dumps(_document(found, known.past), ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n".join([found.render(), *([] if known.past is None else said_of(known.past))]))
 
 
-def _document(found: Forecast) -> dict[str, Any]:
+def _document(found: Forecast, past: Past | None) -> dict[str, Any]:
     document = asdict(found)
+    document["past"] = None if past is None else asdict(past)
     document["closed"] = _closed(found.closed)
     document["static_tokens"] = {one.agent: one.tokens for one in found.statics}
     return document

@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from outlay.analysis.runs import KINDS, runs
 from outlay.cli.flows import load_factory
 from outlay.cli.inputs import InputType, read_input
 from outlay.cli.options import store_path
 from outlay.cli.problems import Problem
 from outlay.cli.rows import RowFile
+from outlay.errors import OutlayError
 from outlay.events import decode
-from outlay.forecast import Assumptions, Fitted, fit_runs
+from outlay.forecast import Fitted, fit_runs
+from outlay.forecast.track import Kept, Past, earlier, held, keep
 from outlay.protocols.node import Node
 from outlay.stores.opening import open_store
 
 #: Rows of a file that are taken as inputs, at most.
 MOST_ROWS = 10_000
+#: The stored kinds that are fitted.
+_FITTED = ("node_started", "checked", "fact", "decision")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -84,12 +90,22 @@ def store_of(store: str | None) -> str | None:
     return None
 
 
-async def _fitted_in(root: Node[Any, Any], path: str) -> Fitted:
-    """What the store's runs of this flow say."""
-    kinds = ("run_started", "call_started", "call_finished", "call_failed", "node_started", "checked", "fact")
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a store says of a flow: fits, and how past forecasts of it did. `path` is None where there is no store."""
+
+    path: str | None
+    fitted: Fitted
+    past: Past | None
+
+
+async def _known(flow: str, path: str) -> Known:
     async with open_store(path) as opened:
-        rows = await opened.events(None, kinds)
-    return fit_runs((decode(row.body) for row in rows), root.name)
+        rows = await opened.events(None, (*_FITTED, *KINDS))
+        before = await earlier(opened, flow)
+    events = [decode(row.body) for row in rows]
+    fits = fit_runs(events, flow)
+    return Known(path, fits, held(before, runs(events)) if before else None)
 
 
 async def _made(deps: str) -> Any:
@@ -104,9 +120,23 @@ def write(path: Path, text: str) -> None:
         raise Problem(f"cannot write {path}: {error.strerror}") from None
 
 
-def fitted(root: Node[Any, Any], path: str | None, declared: Assumptions) -> Assumptions:
-    """What the store at this path says of the flow, under what is declared."""
-    return declared if path is None else asyncio.run(_fitted_in(root, path)).under(declared)
+def known_of(flow: str, path: str | None) -> Known:
+    """What the store at this path says of the flow; nothing, where there is none."""
+    return Known(None, Fitted(0, {}, {}), None) if path is None else asyncio.run(_known(flow, path))
+
+
+def keep_forecast(path: str, one: Kept) -> None:
+    """Keep a forecast in the store, to be held against the runs to come. A store that cannot be written is left alone,
+    and said: the forecast stands all the same."""
+
+    async def work() -> None:
+        async with open_store(path) as opened:
+            await keep(opened, one)
+
+    try:
+        asyncio.run(work())
+    except OutlayError as error:
+        click.echo(f"the forecast was not kept: {error.message}", err=True)
 
 
 def deps_of(deps: str | None) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from outlay.cli.flows import load_attribute, load_flow
-from outlay.cli.foreseeing import deps_of, fitted, foresight_options, inputs_of, store_of, write
+from outlay.cli.foreseeing import deps_of, foresight_options, inputs_of, known_of, store_of, write
 from outlay.cli.options import amount, debug_option, json_option, store_option
 from outlay.cli.problems import Problem
 from outlay.cli.setting import results_only_on_stdout
@@ -85,7 +85,7 @@ def command(
         root = load_flow(flow)
         space, expected = _space(root, spaces)
         declared = Assumptions(agents={**expected, **_rights(rights, expected)})
-        assumptions = fitted(root, store_of(store) if fit else None, declared)
+        assumptions = known_of(root.name, store_of(store) if fit else None).fitted.under(declared)
         inputs, made = inputs_of(root, given, rows), deps_of(deps)
         if sweeps:
             if svg is not None or spaces:

@@ -30,11 +30,14 @@ ENOUGH_FAILURES = 10
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What was found in the runs of a flow: `agents` by name, and how often each label of a router came up."""
+    """What was found in the runs of a flow: `agents` by name, and how often each label of a router came up. `lane` of
+    the runs: live, offline or batch.
+    """
 
     runs: int
     agents: Mapping[str, Fit]
     routes: Mapping[str, Mapping[str, float]]
+    lane: str = "live"
 
     def under(self, declared: Assumptions) -> Assumptions:
         """These fits, where you have not declared something else."""
@@ -156,7 +159,8 @@ def fit_runs(events: Iterable[Event], flow: str | None = None) -> Fitted:
         return Fitted(0, {}, {})
     lane = max(seen, key=lambda one: sum(agent.attempts for agent in seen[one].values()))
     routes = {name: _shares(found) for name, found in labels[lane].items()}
-    return Fitted(sum(one == lane for one in lanes.values()), _fits(seen[lane], lane == "offline"), routes)
+    fits = _fits(seen[lane], lane == "offline")
+    return Fitted(sum(one == lane for one in lanes.values()), fits, routes, lane)
 
 
 def _fits(seen: Mapping[str, _Seen], offline: bool) -> dict[str, Fit]:
