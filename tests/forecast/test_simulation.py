@@ -250,3 +250,19 @@ def test_it_shows_percentiles_assumptions_and_a_picture():
     assert "(default)" in text
     assert found.svg().startswith("<svg ")
     assert found.svg().count("<rect") == 20
+
+
+def test_each_agents_part_has_its_own_percentiles():
+    """A route that one run in ten takes: nothing at the median, and its whole cost at the 95th percentile."""
+    given = Assumptions(
+        everyone=Expect(output_tokens=100, seconds=2, failure=0), routes={"router": {"left": 0.9, "right": 0.1}}
+    )
+    labels = Literal["left", "right"]
+    flow = Router(agent("r", output_type=labels), {"left": agent("l"), "right": agent("m")}, agent("d"))
+    found = forecast(flow, ["x"], n=400, assumptions=given, workers=1)
+    parts = {one.name: one for one in found.agents}
+    assert found.dollars is not None
+    assert sum(one.dollars for one in found.agents) == pytest.approx(found.dollars.mean)
+    assert (parts["m"].spent.p50, parts["m"].worked.p50) == (0, 0)
+    assert parts["m"].spent.p95 == pytest.approx(parts["l"].spent.p50)
+    assert (parts["r"].worked.p5, parts["r"].worked.p95) == (2, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,7 +69,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class AgentShare:
-    """One agent's part of the mean run. `of_slowest`: its share of the critical path of the slowest twentieth."""
+    """One agent's part: calls and dollars of the mean run, and its share of all dollars and of the critical path of the
+    slowest twentieth. `spent` and `worked` are the dollars and the seconds of its calls in a run; a run without it counts
+    as 0.
+    """
 
     name: str
     calls: float
@@ -77,6 +80,8 @@ class AgentShare:
     of_dollars: float
     of_slowest: float
     static_tokens: int
+    spent: Range
+    worked: Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +220,14 @@ def _unpriced(root: Node[Any, Any], directory: SimulatedModels) -> tuple[str, ..
 
 def _agents(outcomes: Sequence[Outcome], found: Sequence[Static]) -> tuple[AgentShare, ...]:
     calls: Counter[str] = Counter()
-    dollars: Counter[str] = Counter()
+    spent: defaultdict[str, list[float]] = defaultdict(list)
+    worked: defaultdict[str, list[float]] = defaultdict(list)
     for outcome in outcomes:
-        for name, count, cost in outcome.agents:
+        for name, count, cost, seconds in outcome.agents:
             calls[name] += count
-            dollars[name] += cost  # pyright: ignore[reportArgumentType] - a Counter of floats
+            spent[name].append(cost)
+            worked[name].append(seconds)
+    dollars = {name: math.fsum(costs) for name, costs in spent.items()}
     whole = math.fsum(dollars.values()) or 1.0
     edge = percentile([outcome.seconds for outcome in outcomes], 95) or 0.0
     slow: Counter[str] = Counter()
@@ -230,9 +238,20 @@ def _agents(outcomes: Sequence[Outcome], found: Sequence[Static]) -> tuple[Agent
     waited = math.fsum(slow.values()) or 1.0
     tokens = {one.agent: one.tokens for one in found}
     n = len(outcomes)
+
+    def over_all(values: list[float]) -> Range:
+        return Range.of([*values, *[0.0] * (n - len(values))])
+
     shares = [
         AgentShare(
-            name, calls[name] / n, dollars[name] / n, dollars[name] / whole, slow[name] / waited, tokens.get(name, 0)
+            name,
+            calls[name] / n,
+            dollars[name] / n,
+            dollars[name] / whole,
+            slow[name] / waited,
+            tokens.get(name, 0),
+            over_all(spent[name]),
+            over_all(worked[name]),
         )
         for name in calls
     ]

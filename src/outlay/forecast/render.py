@@ -73,11 +73,16 @@ def _limits(found: Forecast) -> list[str]:
 
 
 def _table(found: Forecast) -> list[str]:
+    """By agent: the mean run's calls and dollars, percentiles of dollars and of seconds of work."""
     width = max([len("agent"), *(len(one.name) for one in found.agents)])
-    lines = [f"{'agent':<{width}}{'calls':>9}{'dollars':>12}{'of cost':>9}{'static tokens a turn':>22}"]
+    lines = [
+        f"{'agent':<{width}}{'calls':>7}{'dollars':>12}{'P50':>11}{'P95':>11}{'of cost':>9}"
+        f"{'seconds P50':>13}{'P95':>7}{'static tokens a turn':>22}"
+    ]
     for one in found.agents:
         lines.append(
-            f"{one.name:<{width}}{one.calls:>9.2f}{dollars(one.dollars):>12}{one.of_dollars:>9.0%}"
+            f"{one.name:<{width}}{one.calls:>7.2f}{dollars(one.dollars):>12}{dollars(one.spent.p50):>11}"
+            f"{dollars(one.spent.p95):>11}{one.of_dollars:>9.0%}{one.worked.p50:>13,.1f}{one.worked.p95:>7,.1f}"
             f"{one.static_tokens:>22,}"
         )
     return lines

@@ -17,7 +17,7 @@ from outlay.runtime.recorder import Recorder
 class Outcome:
     """One simulated run. `dollars` is what is known of it, `unpriced` the calls of which nothing is.
 
-    `agents`: calls and dollars by agent. `critical`: agents and seconds along the critical path, in order. `answered`:
+    `agents`: calls, dollars and seconds of work by agent. `critical`: agents and seconds along the critical path, in order. `answered`:
     it gave an output, be it a partial one; `right` is the chance that it is right, None where that is not declared.
     `overruns`: calls that cost more than was reserved for them.
     """
@@ -28,7 +28,7 @@ class Outcome:
     reason: str
     clean: bool
     unpriced: int
-    agents: tuple[tuple[str, int, float], ...]
+    agents: tuple[tuple[str, int, float, float], ...]
     critical: tuple[tuple[str, float], ...]
     error: str = ""
     output_tokens: int = 0
@@ -107,9 +107,10 @@ class Tally(Recorder):
     def _call(self, agent: str, seconds: float) -> list[float]:
         share = self.agents.get(agent)
         if share is None:
-            share = self.agents[agent] = [0, 0.0]
+            share = self.agents[agent] = [0, 0.0, 0.0]
         self.calls += 1
         share[0] += 1
+        share[2] += seconds
         end = self._clock.time()
         self.spans.append(Span(agent, end - seconds, end))
         return share

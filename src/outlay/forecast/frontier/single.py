@@ -32,4 +32,4 @@ def one_call(root: Node[Any, Any], outcomes: Sequence[Outcome], name: str = "") 
 
 
 def _dollars(outcomes: Sequence[Outcome], name: str) -> float:
-    return sum(dollars for outcome in outcomes for agent, _, dollars in outcome.agents if agent == name)
+    return sum(dollars for outcome in outcomes for agent, _, dollars, _ in outcome.agents if agent == name)
