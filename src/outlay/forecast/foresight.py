@@ -70,8 +70,8 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class AgentShare:
     """One agent's part: calls and dollars of the mean run, and its share of all dollars and of the critical path of the
-    slowest twentieth. `spent` and `worked` are the dollars and the seconds of its calls in a run; a run without it counts
-    as 0.
+    slowest twentieth. `spent` and `worked` are the dollars and the seconds of its calls in a run; a run without it
+    counts as 0.
     """
 
     name: str

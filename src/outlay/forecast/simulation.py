@@ -143,7 +143,7 @@ async def _run(plan: Plan, host: Host, kept: Kept, i: int, judge: Judge | None) 
         result.stop_reason,
         result.stop_reason == "completed" and not result.degraded,
         tally.unpriced,
-        tuple((agent, int(calls), *figures) for agent, (calls, *figures) in tally.agents.items()),
+        tuple((agent, int(calls), spent, worked) for agent, (calls, spent, worked) in tally.agents.items()),
         critical_path(tally.spans),
         "" if result.error is None else f"{type(result.error).__name__}: {result.error}",
         tally.output_tokens,

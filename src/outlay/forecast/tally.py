@@ -17,9 +17,9 @@ from outlay.runtime.recorder import Recorder
 class Outcome:
     """One simulated run. `dollars` is what is known of it, `unpriced` the calls of which nothing is.
 
-    `agents`: calls, dollars and seconds of work by agent. `critical`: agents and seconds along the critical path, in order. `answered`:
-    it gave an output, be it a partial one; `right` is the chance that it is right, None where that is not declared.
-    `overruns`: calls that cost more than was reserved for them.
+    `agents`: calls, dollars and seconds of work by agent. `critical`: agents and seconds along the critical path, in
+    order. `answered`: it gave an output, be it a partial one; `right` is the chance that it is right, None where that
+    is not declared. `overruns`: calls that cost more than was reserved for them.
     """
 
     dollars: float
