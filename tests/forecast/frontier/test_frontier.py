@@ -90,6 +90,58 @@ def test_rounds_samples_and_workers_one_after_the_other_cost_what_they_cost():
     assert {one.seconds for one in both.measured} == {2, 4}
 
 
+def test_stages_that_do_not_read_each_other_may_run_at_once():
+    """Three steps of two seconds: six in a row, two at once, and each is right as often."""
+    known = expecting(a=Expect(right=0.9), b=Expect(right=0.9), c=Expect(right=0.9))
+    flow = Pipeline(agent("a"), agent("b"), agent("c"), name="steps")
+    found = measure(flow, "parallel=steps:all", assumptions=known)
+    assert [(one.seconds, round(one.success, 3)) for one in found.measured] == [(6, 0.729), (2, 0.729)]
+
+
+def test_a_cached_prefix_costs_what_the_provider_takes_for_reading_it():
+    """5,000 tokens of instructions on Claude Haiku 4.5 ($1, a read $0.10, a write $1.25), nine of ten calls warm; under
+    the provider's least length nothing is cached."""
+    long, short = (
+        Agent("a", "anthropic:claude-haiku-4-5", instructions="word" * n, max_output_tokens=100) for n in (5_000, 100)
+    )
+    known = Assumptions(everyone=Expect(failure=0.0, output_tokens=0, warm=0.9))
+    found = measure(long, "cache=a:off|5m", n=300, assumptions=known)
+    off, cached = found.measured[-2:]
+    assert off.dollars == pytest.approx(5_010e-6, rel=0.001)
+    assert cached.dollars == pytest.approx((0.9 * 0.1 + 0.1 * 1.25) * 5_000e-6 + 10e-6, rel=0.15)
+    warm: Any = closed_form(long.replace(cache="5m"), "y" * 40, known)
+    assert warm.dollars == pytest.approx((0.9 * 0.1 + 0.1 * 1.25) * 5_000e-6 + 10e-6, rel=0.01)
+    same = measure(short, "cache=a:off|5m", assumptions=known)
+    assert len({one.dollars for one in same.measured}) == 1
+
+
+def test_the_batch_lane_costs_half_and_takes_long():
+    found = measure(Agent("a", "anthropic:claude-haiku-4-5"), "lane=live|batch", n=40)
+    live, batch = found.measured
+    assert batch.dollars == pytest.approx(live.dollars / 2)
+    assert batch.seconds > 1_000
+    assert len(found.best) == 2
+    assert [one.about for one in found.assumed if "batch" in one.about] == ["a batch seconds"]
+
+
+def test_a_design_that_is_no_flow_is_named_and_left_out():
+    """Without `b` a number would go to a stage that takes text."""
+    number = agent("a", output_type=int)
+
+    @node
+    async def words(x: int) -> str:
+        return "x" * x
+
+    @node
+    async def shout(text: str) -> str:
+        return text.upper()
+
+    found = measure(Pipeline(number, words, shout), "without=words without=shout", assumptions=expecting())
+    assert len(found.measured) == 3
+    assert "words" in found.impossible[0][1] or "shout" in found.impossible[0][1]
+    assert "no flow:" in found.render()
+
+
 def test_corrections_buy_success():
     """Of 30 % refused answers a correction mends 70 %; none without."""
     refused = expecting(a=Expect(refused=0.3, **SURE))  # pyright: ignore[reportArgumentType]

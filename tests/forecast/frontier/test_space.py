@@ -62,6 +62,9 @@ def changes(text: str) -> list[str]:
         ("rounds=1", ["refine draft: max_rounds=3 → 1; debate talk: max_rounds=2 → 1"]),
         ("samples=poll:1|3|5", ["vote poll: n=5 → 1", "vote poll: n=5 → 3"]),
         ("parallel=both:1|all", ["fanout both: max_parallel=None → 1"]),
+        ("parallel=flow:all", [
+            "pipeline flow: type=Pipeline(draft, both, talk, poll, polish) → FanOut([draft, both, talk, poll, polish])"
+        ]),
         ("cache=polish:5m", ['agent polish: cache="auto" → "5m"']),
         ("without=polish", ["pipeline flow: stages=… polish … → without it"]),
         ("lane=live|batch", ["command outlay map: --lane=live → batch"]),
@@ -117,6 +120,7 @@ def test_a_design_is_a_flow():
         ("rounds=draft:many", "not a number"),
         ("without=nobody", "no pipeline"),
         ("lane=fast", "lane"),
+        ("parallel=flow:3", "flow:3 is not understood"),
         ("cache=polish:2h", "cache"),
         (f"cascade=polish:{SMALL}", "needs a gate"),
     ],

@@ -27,14 +27,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One setting of a lever. `arguments` by the name of the node, `without` the names of stages that are left out;
-    `lane` is no argument of the flow, but of the command that runs it.
+    """One setting of a lever. `arguments` by the name of the node, `without` the names of stages that are left out,
+    `at_once` those of pipelines whose stages do not wait for each other; `lane` is no argument of the flow, but of the
+    command that runs it.
     """
 
     label: str
     changes: tuple[Change, ...] = ()
     arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
     without: frozenset[str] = frozenset()
+    at_once: frozenset[str] = frozenset()
     lane: Lane = "live"
 
 
@@ -73,6 +75,10 @@ class Design:
     @property
     def without(self) -> frozenset[str]:
         return frozenset[str]().union(*(choice.without for choice in self.choices))
+
+    @property
+    def at_once(self) -> frozenset[str]:
+        return frozenset[str]().union(*(choice.at_once for choice in self.choices))
 
     @property
     def lane(self) -> Lane:

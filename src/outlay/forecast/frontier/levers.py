@@ -7,6 +7,7 @@
     rounds   =NODE:1..3            of a Refine, a Debate, or a Supervisor (`max_rounds`)
     samples  =VOTE:1|3|5           of a Vote (`n`)
     parallel =FANOUT:1|4|all       how many workers of a FanOut run at once (`max_parallel`)
+    parallel =PIPELINE:all         its stages at once, each on the pipeline's input: where none reads another's output
     without  =STAGE|STAGE          a Pipeline without this stage; each is a lever of its own
     lane     =live|batch           the provider's batch lane, for all calls
 
@@ -79,6 +80,8 @@ def lever(root: Node[Any, Any], kind: str, name: str, settings: Sequence[str]) -
         return [_lane(settings)]
     if kind == "without":
         return [_without(root, stage) for stage in settings]
+    if kind == "parallel" and (pipeline := _pipeline(root, name)) is not None:
+        return [_at_once_lever(pipeline, settings)]
     if kind in ("models", "cascade"):
         return [_models(root, kind, name, settings)]
     return [_argument(root, kind, name, settings)]
@@ -119,6 +122,22 @@ def stage_lever(pipeline: Node[Any, Any], stage: Node[Any, Any]) -> Lever:
     return Lever(
         f"stage {stage.name}", (Choice("as it is"), Choice(f"without {stage.name}", (change,), {}, _names(stage)))
     )
+
+
+def _pipeline(root: Node[Any, Any], name: str) -> Pipeline[Any, Any] | None:
+    return next((node for node in walk(root) if isinstance(node, Pipeline) and node.name == name), None)
+
+
+def _at_once_lever(pipeline: Pipeline[Any, Any], settings: Sequence[str]) -> Lever:
+    if unknown := [setting for setting in settings if setting not in ("1", "all")]:
+        raise ConfigError(
+            f"parallel={pipeline.name}:{unknown[0]} is not understood",
+            hint=f"the stages of a pipeline run one after the other, or all at once: parallel={pipeline.name}:all",
+        )
+    stages = ", ".join(stage.name for stage in pipeline.stages)
+    change = Change("pipeline", pipeline.name, "type", f"Pipeline({stages})", f"FanOut([{stages}])")
+    choice = Choice(f"{pipeline.name} at once", (change,), at_once=frozenset((pipeline.name,)))
+    return Lever(f"parallel of {pipeline.name}", (Choice("as it is"), choice))
 
 
 def lane_lever() -> Lever:

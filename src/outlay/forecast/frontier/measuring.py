@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,19 @@ class Bench:
     _nodes: dict[tuple[int, ...], Node[Any, Any]] = field(default_factory=dict[tuple[int, ...], "Node[Any, Any]"])
     _outcomes: dict[tuple[int, ...], list[Outcome]] = field(default_factory=dict[tuple[int, ...], "list[Outcome]"])
 
+    def possible(self, designs: Iterable[Design]) -> tuple[list[Design], list[tuple[Design, str]]]:
+        """Those that are flows, and those that are none, with the reason: without a stage, its neighbours may not fit."""
+        found: list[Design] = []
+        others: list[tuple[Design, str]] = []
+        for design in designs:
+            try:
+                self.node(design)
+            except ConfigError as error:
+                others.append((design, error.message))
+            else:
+                found.append(design)
+        return found, others
+
     def measure(self, designs: Sequence[Design], keep: Sequence[Design] = ()) -> list[Measured]:
         """Every design; those of `keep`, and those that nothing clearly beats, in all runs. Raises ConfigError."""
         rough = self._closed(designs)
@@ -75,7 +88,7 @@ class Bench:
         """The flow of this design."""
         found = self._nodes.get(design.picks)
         if found is None:
-            found = rewritten(self.asked.root, design.arguments, design.without)
+            found = rewritten(self.asked.root, design.arguments, design.without, design.at_once)
             self._nodes[design.picks] = found
         return found
 

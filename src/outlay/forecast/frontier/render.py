@@ -107,6 +107,10 @@ def _words(found: Frontier) -> list[str]:
     lines: list[str] = []
     if not found.judged:
         lines.append("success is “completed, nothing skipped”: how often answers are right was not declared (--right)")
+    if found.impossible:
+        design, reason = found.impossible[0]
+        more = f", and {len(found.impossible) - 1:,} more" if len(found.impossible) > 1 else ""
+        lines.append(f"no flow: {one_line(str(design), 100)} ({one_line(reason, 160)}){more}")
     if found.space.left_out:
         lines.append(f"left out, to keep the space small: {', '.join(found.space.left_out)}")
     return [*lines, ""] if lines else []

@@ -15,23 +15,29 @@ from typing import Any, cast
 from outlay.agents.function import FunctionNode
 from outlay.agents.tool import NodeTool
 from outlay.errors import ConfigError
-from outlay.patterns import Pipeline, Specialist
+from outlay.patterns import FanOut, Pipeline, Specialist
 from outlay.protocols.node import Node
 
 
 def rewritten(
-    root: Node[Any, Any], arguments: Mapping[str, Mapping[str, Any]], without: Collection[str] = ()
+    root: Node[Any, Any],
+    arguments: Mapping[str, Mapping[str, Any]],
+    without: Collection[str] = (),
+    at_once: Collection[str] = (),
 ) -> Node[Any, Any]:
-    """The flow with `arguments` (by the name of the node), its pipelines without the stages named.
+    """The flow with `arguments` (by the name of the node), its pipelines without the stages named; of the pipelines in
+    `at_once` every stage gets the pipeline's input, and all of them run at the same time.
 
     Raises ConfigError where a node does not take an argument, or nothing would be left of a pipeline.
     """
-    return _Rewriting(arguments, without).node(root)
+    return _Rewriting(arguments, without, at_once).node(root)
 
 
 class _Rewriting:
-    def __init__(self, arguments: Mapping[str, Mapping[str, Any]], without: Collection[str]) -> None:
-        self._arguments, self._without = arguments, without
+    def __init__(
+        self, arguments: Mapping[str, Mapping[str, Any]], without: Collection[str], at_once: Collection[str]
+    ) -> None:
+        self._arguments, self._without, self._at_once = arguments, without, at_once
         #: By node. A node that is being made stands for itself: a function may name itself among its children.
         self._made: dict[Node[Any, Any], Node[Any, Any]] = {}
 
@@ -56,7 +62,17 @@ class _Rewriting:
         if isinstance(node, FunctionNode) and "nodes" in changes:
             theirs = dict(zip(node.nodes, changes["nodes"], strict=True))
             changes["function"] = _running_others(node.function, theirs)
-        return node.replace(**changes) if changes else node
+        new = node.replace(**changes) if changes else node
+        if isinstance(new, Pipeline) and new.name in self._at_once:
+            return FanOut(
+                list(new.stages),
+                on_error="raise",
+                name=new.name,
+                description=new.description,
+                budget=new.budget,
+                optional=new.optional,
+            )
+        return new
 
     def _stages(self, node: Pipeline[Any, Any]) -> tuple[Node[Any, Any], ...]:
         left = tuple(self.node(stage) for stage in node.stages if stage.name not in self._without)

@@ -58,6 +58,8 @@ class Frontier:
     of: str
     smallest: Measured | None
     judged: bool
+    #: Designs that are no flow, with the reason.
+    impossible: tuple[tuple[Design, str], ...]
     assumed: tuple[Assumed, ...]
     #: Real seconds that it took.
     took: float = field(compare=False)
@@ -112,8 +114,10 @@ def frontier(
     if not inputs:
         beliefs.note("the input", "", "a text of 50 tokens", "default")
     bench = Bench(Question(root, tuple(inputs) or ("x" * 200,), n, seed, given, deps, workers), beliefs)
-    singles = list(found.single_changes())
-    measured = bench.measure(list(found.designs()), keep=[found.base, *(design for _, design in singles)])
+    designs, impossible = bench.possible(found.designs())
+    flows = {design.picks for design in designs}
+    singles = [(lever, design) for lever, design in found.single_changes() if design.picks in flows]
+    measured = bench.measure(designs, keep=[found.base, *(design for _, design in singles)])
     by_picks = {one.design.picks: one for one in measured}
     close = [one for one in measured if one.runs == n]
     best = pareto(close)
@@ -122,6 +126,8 @@ def frontier(
     alone, of = _single(bench, single)
     for one in best:
         _note(beliefs, root, bench.node(one.design))
+        if one.design.lane == "batch":
+            beliefs.batch_seconds()
     return Frontier(
         flow=root.name,
         space=found,
@@ -139,6 +145,7 @@ def frontier(
         of=of,
         smallest=None if alone is None else smallest_better(close, alone),
         judged=beliefs.judge,
+        impossible=tuple(impossible),
         assumed=beliefs.used,
         took=time.perf_counter() - began,
     )
