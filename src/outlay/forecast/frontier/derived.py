@@ -40,7 +40,8 @@ def derived(root: Node[Any, Any], most: int) -> Space:
     if not kept:
         raise ConfigError(
             f"{root.name} suggests nothing to set otherwise",
-            hint="say what may change: --space models=AGENT:MODEL|MODEL",
+            hint="say what may change (--space models=AGENT:MODEL|MODEL), or let functions declare what they run: "
+            "@node(children=[…])",
         )
     return Space(tuple(kept), tuple(left_out))
 

@@ -30,8 +30,9 @@ from outlay.forecast.tally import Outcome
 from outlay.forecast.workers import spread
 from outlay.protocols.node import Node
 
-#: The rough look is a fifth of the runs; what is beaten by more than this in it is left where it is.
-ROUGHLY, SLACK = 5, 0.03
+#: The rough look is a fifth of the runs; what is beaten by more than a slack in it is left where it is: the first slack
+#: that leaves at most so many designs.
+ROUGHLY, SLACKS, MOST_CLOSE = 5, (0.03, 0.01, 0.0), 64
 #: Standard normal quantiles.
 _Z95, _Z975 = 1.644854, 1.959964
 
@@ -59,7 +60,7 @@ class Bench:
     _outcomes: dict[tuple[int, ...], list[Outcome]] = field(default_factory=dict[tuple[int, ...], "list[Outcome]"])
 
     def possible(self, designs: Iterable[Design]) -> tuple[list[Design], list[tuple[Design, str]]]:
-        """Those that are flows, and those that are none, with the reason: without a stage, its neighbours may not fit."""
+        """Those that are flows, and those that are none, with the reason: neighbours of a stage left out may not fit."""
         found: list[Design] = []
         others: list[tuple[Design, str]] = []
         for design in designs:
@@ -74,10 +75,11 @@ class Bench:
     def measure(self, designs: Sequence[Design], keep: Sequence[Design] = ()) -> list[Measured]:
         """Every design; those of `keep`, and those that nothing clearly beats, in all runs. Raises ConfigError."""
         rough = self._closed(designs)
+        slacks = (0.0,)  # dollars and success of the closed form are exact
         if rough is None:
             few = self.asked.n if len(designs) <= 2 * ROUGHLY else -(-self.asked.n // ROUGHLY)
-            rough = self._simulated(designs, few)
-        kept = {one.design.picks for one in pareto(rough, SLACK)} | {design.picks for design in keep}
+            rough, slacks = self._simulated(designs, few), SLACKS
+        kept = {one.design.picks for one in _near(rough, slacks)} | {design.picks for design in keep}
         close = {
             one.design.picks: one
             for one in self._simulated([design for design in designs if design.picks in kept], self.asked.n)
@@ -139,6 +141,16 @@ class Bench:
             common=True,
             lane=design.lane,
         )
+
+
+def _near(rough: Sequence[Measured], slacks: Sequence[float]) -> list[Measured]:
+    """Those that may well be on the frontier."""
+    found: list[Measured] = []
+    for slack in slacks:
+        found = pareto(rough, slack)
+        if len(found) <= MOST_CLOSE:
+            break
+    return found
 
 
 def from_runs(design: Design, outcomes: Sequence[Outcome]) -> Measured:

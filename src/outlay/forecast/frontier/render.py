@@ -10,6 +10,8 @@ from outlay.forecast.frontier.search import Frontier
 from outlay.forecast.frontier.sweep import Step, Sweep
 from outlay.forecast.render import dollars
 
+#: Rows of designs; more than that nobody compares by eye.
+_SHOWN = 24
 _HEAD = f"{'':<3}{'dollars':>11}{'P95 s':>10}{'success':>16}{'per dollar':>12}  design"
 
 
@@ -22,8 +24,10 @@ def rendered(found: Frontier) -> str:
         f"{found.took:.1f} s",
         "",
         _HEAD,
-        *(_row(str(i), one) for i, one in enumerate(found.best, 1)),
+        *(_row(str(i), one) for i, one in enumerate(found.best[:_SHOWN], 1)),
     ]
+    if len(found.best) > _SHOWN:
+        lines.append(f"   … and {len(found.best) - _SHOWN:,} more: --json has them all")
     if found.base not in found.best:
         lines.append(_row("–", found.base))
     lines += ["", *_swings(found.swings), *_limits(found), *_single(found), *_words(found), "assumed"]
