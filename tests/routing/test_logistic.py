@@ -4,10 +4,10 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from outlay.routing.logistic import Logistic, fit, sigmoid
+from outlay.routing.logistic import Logistic, _step, fit, sigmoid
 
 features = st.dictionaries(st.sampled_from("abcdef"), st.floats(-2, 2), max_size=5)
 tables = st.lists(st.tuples(features, st.floats(0, 1)), min_size=2, max_size=12)
@@ -15,6 +15,7 @@ tables = st.lists(st.tuples(features, st.floats(0, 1)), min_size=2, max_size=12)
 
 @settings(max_examples=60, deadline=None)
 @given(tables, st.sampled_from([0.1, 1.0, 5.0]))
+@example([({}, 0.0)] * 7 + [({"d": 2.0}, 0.5), ({"d": 2.0}, 0.0), ({"b": 0.5, "d": -2.0}, 1.0)], 5.0)
 def test_the_gradient_of_the_objective_is_zero(table, strength):
     """½ |w|² + strength · Σ loss has one minimum, and this is it."""
     rows, targets = zip(*table, strict=True)
@@ -31,6 +32,12 @@ def test_two_rows_that_pull_against_each_other_come_to_rest():
     """Found by the law above: a step that overshot came back to where it had been, and the fit never settled."""
     rows = [{}] * 6 + [{"d": 2.0}, {"d": -2.0}]
     assert fit(rows, [0.0] * 6 + [1.0, 1.0], 5.0).weights.get("d", 0.0) == pytest.approx(0, abs=0.01)
+
+
+@given(st.floats(-40, 40), st.floats(0, 100), st.floats(0, 1))
+def test_a_coordinate_is_solved_however_steep_it_is(rest, square, target):
+    a = _step(rest, square, target)
+    assert a == pytest.approx(target - sigmoid(rest + a * square), abs=1e-6)
 
 
 def test_a_feature_that_decides_is_found():

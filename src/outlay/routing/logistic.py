@@ -77,10 +77,12 @@ def fit(rows: Sequence[Features], targets: Sequence[float], strength: float = 1.
 
 
 def _step(rest: float, square: float, target: float) -> float:
-    """One coordinate: the a with a = target - sigmoid(rest + a · square), which is monotone in a, by safe Newton."""
+    """One coordinate: the a with a = target - sigmoid(rest + a · square), which is monotone in a, by Newton's method,
+    and by halving where a step leaves the bracket or the last one came back more than half way."""
     low, high = target - 1.0, target
     a = min(max(target - sigmoid(rest), low), high) / (1.0 + square / 4)
-    for _ in range(50):
+    before = high - low
+    for _ in range(100):
         p = sigmoid(rest + a * square)
         wrong = a - target + p
         if wrong > 0:
@@ -91,8 +93,9 @@ def _step(rest: float, square: float, target: float) -> float:
         if abs(step) < 1e-9:
             return a - step
         following = a - step
-        # strictly inside: a step back to where it was would go to and fro for ever
-        a = following if low < following < high else (low + high) / 2
+        if not low < following < high or abs(step) > before / 2:
+            following = (low + high) / 2
+        before, a = abs(following - a), following
     return a
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import math
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from outlay.errors import ConfigError
+from outlay.routing.tables import read_table
 
 _NEEDED = ("query", "model", "correct")
-_LONGEST_FIELD = 32 * 2**20
+_COLUMNS = (*_NEEDED, "query_id", "response", "cost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +49,7 @@ def read_outcomes(path: Path) -> list[Question]:
     Columns: `query, model, correct`, and where there are `query_id`, `response`, `cost`. Raises ConfigError for a table
     that cannot be read, lacks a column, or answers a question twice by one model.
     """
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise ConfigError(f"cannot tell what {path.name} is", hint="give a table that ends in .csv, .jsonl or .parquet")
-    try:
-        return _questions(reader(path), path.name)
-    except OSError as error:
-        raise ConfigError(f"cannot read {path.name}: {(error.strerror or str(error)).lower()}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name} is not UTF-8 text (byte {error.start:,})", hint="save it as UTF-8") from None
+    return _questions(read_table(path, _COLUMNS), path.name)
 
 
 def both(questions: Sequence[Question], cheap: str, strong: str) -> list[Question]:
@@ -111,60 +101,3 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return {"true": 1.0, "false": 0.0}.get(str(value).strip().lower())
     return number if math.isfinite(number) else None
-
-
-def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    csv.field_size_limit(_LONGEST_FIELD)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            yield from enumerate(csv.DictReader(file, strict=True), 1)
-        except csv.Error as error:
-            raise ConfigError(f"{path.name} is not CSV: {error}") from None
-
-
-def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row: Any = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise ConfigError(f"{path.name}, line {number:,} is not JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise ConfigError(f"{path.name}, line {number:,} is not a JSON object")
-            yield number, cast("dict[str, Any]", row)
-
-
-def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        from arro3.io import read_parquet
-    except ImportError:
-        raise ConfigError(
-            "reading parquet needs arro3-io, which is not installed",
-            hint="pip install 'outlay[parquet]', or give the table as CSV or JSONL",
-        ) from None
-    content = path.read_bytes()
-    if len(content) < 12 or content[:4] != b"PAR1" or content[-4:] != b"PAR1":  # the reader panics on less
-        raise ConfigError(f"{path.name} is not parquet")
-    number = 0
-    try:
-        batches: Any = read_parquet(io.BytesIO(content))
-        for batch in batches:
-            names = [name for name in (*_NEEDED, "query_id", "response", "cost") if name in batch.schema.names]
-            columns: list[list[Any]] = [batch.column(name).to_pylist() for name in names]
-            for row in zip(*columns, strict=True):
-                number += 1
-                yield number, dict(zip(names, row, strict=True))
-    except ConfigError:
-        raise
-    except Exception as error:  # the reader's own errors are plain exceptions
-        raise ConfigError(f"{path.name} is not parquet: {str(error)[:200]}") from None
-
-
-_READERS: Mapping[str, Callable[[Path], Iterator[tuple[int, Mapping[str, Any]]]]] = {
-    ".csv": _csv,
-    ".jsonl": _jsonl,
-    ".ndjson": _jsonl,
-    ".parquet": _parquet,
-}

@@ -84,6 +84,12 @@ class Design:
     def lane(self) -> Lane:
         return "batch" if any(choice.lane == "batch" for choice in self.choices) else "live"
 
+    @property
+    def label(self) -> str:
+        """In few words, for a picture."""
+        chosen = (choice.label for choice, pick in zip(self.choices, self.picks, strict=True) if pick)
+        return ", ".join(chosen) or "as it is"
+
     def __str__(self) -> str:
         return "; ".join(map(str, self.changes)) or "as it is"
 

@@ -60,7 +60,7 @@ class Bench:
     _outcomes: dict[tuple[int, ...], list[Outcome]] = field(default_factory=dict[tuple[int, ...], "list[Outcome]"])
 
     def possible(self, designs: Iterable[Design]) -> tuple[list[Design], list[tuple[Design, str]]]:
-        """Those that are flows, and those that are none, with the reason: neighbours of a stage left out may not fit."""
+        """Those that are flows, and those that are none, with the reason: a stage may not fit its new neighbour."""
         found: list[Design] = []
         others: list[tuple[Design, str]] = []
         for design in designs:

@@ -43,7 +43,7 @@ def scatter(found: Frontier) -> str:
         if one.design.picks in numbers:
             parts.append(f'<text x="{left + 9:.1f}" y="{top - 7:.1f}">{numbers[one.design.picks]}</text>')
     rows = [
-        f"{i}  {dollars(one.dollars)}   {one.seconds:.1f} s   {one.success:.1%}   {one_line(str(one.design), 110)}"
+        f"{i}  {dollars(one.dollars)}   {one.seconds:.1f} s   {one.success:.1%}   {one_line(one.design.label, 80)}"
         for i, one in enumerate(found.best, 1)
     ]
     under = _TOP + _HEIGHT + 56
