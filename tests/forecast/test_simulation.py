@@ -17,17 +17,19 @@ from outlay.forecast import Assumptions, Expect, Expected, Fixed, Lognormal, clo
 from outlay.forecast.assumptions import Beliefs
 from outlay.forecast.simulation import Plan, simulate
 from outlay.forecast.tally import Outcome, Span, critical_path
-from outlay.patterns import Debate, FanOut, Gate, Pipeline, Refine, RoundRobin, Router, Supervisor, Vote
+from outlay.patterns import Cascade, Debate, FanOut, Gate, Pipeline, Refine, RoundRobin, Router, Supervisor, Vote
 from outlay.testing import ScriptedModel
 from outlay.values.critique import Critique
 from outlay.values.debate import Judgement
 
 #: Input is dear, so that what is read twice shows.
 MODEL = ScriptedModel([], name="small", price=(5, 1))
+LARGE = ScriptedModel([], name="large", price=(20, 30))
 
 
 def agent(name: str = "a", **options: Any) -> Agent[Any]:
-    return Agent(name, MODEL, instructions="Do as you are told.", max_output_tokens=400, **options)
+    model = options.pop("model", MODEL)
+    return Agent(name, model, instructions="Do as you are told.", max_output_tokens=400, **options)
 
 
 def runs(flow: Any, n: int = 400, assumptions: Assumptions | None = None, **options: Any) -> list[Outcome]:
@@ -102,6 +104,10 @@ PATTERNS: list[Any] = [
     RoundRobin([agent("p"), agent("q")], max_turns=5),
     Pipeline(agent("a"), Gate(fine), agent("b")),
     agent("t", tools=[Tool("look", look)]),
+    agent("k", model=Cascade([MODEL, LARGE], fine)),
+    agent("k", model=Cascade([MODEL, LARGE], fine, attempts=2), verify=[fine]),
+    agent("k", model=Cascade([MODEL, LARGE], fine), tools=[Tool("look", look)]),
+    Cascade([agent("a"), agent("b", model=LARGE)], fine),
 ]
 
 

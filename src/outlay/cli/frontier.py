@@ -173,6 +173,7 @@ def _document(found: Frontier | Sweep) -> dict[str, Any]:
         "frontier": [_figures(one) for one in found.best],
         "designs": [{**_figures(one), "on_frontier": one.design.picks in best} for one in found.measured],
         "impossible": [{"design": str(design), "reason": reason} for design, reason in found.impossible],
+        "failures": found.failures,
         "limits": asdict(found.limits),
         "cheapest": None if found.cheapest is None else _figures(found.cheapest),
         "nearest": None if found.nearest is None else _figures(found.nearest),

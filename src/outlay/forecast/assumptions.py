@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Literal, TypeAlias, cast
 
 from outlay.agents.agent import Agent
+from outlay.agents.cascade import ModelCascade
 from outlay.forecast.distributions import Distribution, Fixed, Lognormal, as_distribution
 from outlay.forecast.reliability import Step
 from outlay.models.scripted import ScriptedModel
@@ -278,14 +279,15 @@ class Beliefs:
         seconds = one("seconds", None)
         if seconds is None:
             self.note(name, "seconds", f"{FIRST_TOKEN.median:g} s and {SECONDS_PER_TOKEN:g} s a token", "default")
-        checked, tools = bool(agent.verify) and not own, bool(agent.tools) and not own
+        judged = bool(agent.verify) or isinstance(agent.model, ModelCascade)
+        checked, tools = judged and not own, bool(agent.tools) and not own
         right: Any = one("right", None, fit=None)
         return Belief(
             lengths,
             None if seconds is None else as_distribution(seconds),
             one("failure", FAILURE),
             one("turns", 2.0 if agent.tools else 1.0, shown=tools),
-            one("refused", REFUSED if agent.verify else 0.0, shown=checked),
+            one("refused", REFUSED if judged else 0.0, shown=checked),
             one("accept", ACCEPT, fit=None, shown=False),
             one("agreement", AGREEMENT, fit=None, shown=False),
             one("tool_tokens", float(TOOL_TOKENS), fit=None, shown=tools),

@@ -11,15 +11,29 @@ from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
 from outlay.agents.function import FunctionNode, as_node
 from outlay.forecast.assumptions import Beliefs
+from outlay.forecast.cascade_form import in_order
 from outlay.forecast.expected import Expected, at_once, either
 from outlay.forecast.moments import Moments, maximum
 from outlay.forecast.reliability import majority, routed
 from outlay.forecast.walk import Form, Passed, Unforeseeable, Walk
-from outlay.patterns import Blackboard, Debate, FanOut, Mesh, Pipeline, Refine, RoundRobin, Router, Supervisor, Vote
+from outlay.patterns import (
+    Blackboard,
+    Cascade,
+    Debate,
+    FanOut,
+    Mesh,
+    Pipeline,
+    Refine,
+    RoundRobin,
+    Router,
+    Supervisor,
+    Vote,
+)
 from outlay.patterns.debate import rebuttal_text
 from outlay.patterns.detached import Detached
 from outlay.patterns.gate import Gate
 from outlay.patterns.router import as_label, closed_labels
+from outlay.protocols.gate import TierGate
 from outlay.protocols.node import Node
 from outlay.values.plan import Task
 
@@ -224,6 +238,16 @@ def gate(walk: Walk, node: Gate[Any, Any], passed: Passed) -> Expected:
     )
 
 
+def cascade(walk: Walk, node: Cascade[Any, Any], passed: Passed) -> Expected:
+    """Tiers in order, each as often as the gate refuses all that came before it."""
+    if any(isinstance(gate, TierGate) for gate in node.gate):
+        raise Unforeseeable("it has a gate that decides by what is answered")
+    refused = 1 - math.prod(walk.beliefs.accept(node.name, opinion=False) for _ in node.gate)
+    asked = [walk.expect(tier, passed) for tier in node.tiers for _ in range(node.attempts)]
+    found, _ = in_order(asked, [refused] * len(asked))
+    return found
+
+
 def supervisor(walk: Walk, node: Supervisor[Any, Any], passed: Passed) -> Expected:
     """Planner, then independent subtasks dealt out to the workers in turn, then the synthesizer; one round."""
     if node.max_rounds > 1:
@@ -298,6 +322,7 @@ FORMS: Mapping[type[Any], Form] = {
     Vote: vote,
     Refine: refine,
     Gate: gate,
+    Cascade: cascade,
     Supervisor: supervisor,
     Debate: debate,
     RoundRobin: round_robin,

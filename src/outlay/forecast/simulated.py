@@ -297,17 +297,19 @@ class SimulatedWorld:
         if not isinstance(node, Agent):
             return self._drawn(node, 1 - self._beliefs.accept(node.name, opinion=False))
         if not isinstance(node.model, ModelCascade):
-            return self._refused(node, "")
+            return self._refused(node, "", len(node.verify))
         call, model = self._chance.answered.get(node.name, (0, ""))
         said = self._chance.said
         key = (node.name, checker, call)
         if key not in said:
-            said[key] = self._refused(node, model)
+            gates = node.model.gate
+            said[key] = self._refused(node, model, len(gates) if checker in gates else len(node.verify))
         return said[key]
 
-    def _refused(self, agent: Agent[Any], model: str) -> str | None:
+    def _refused(self, agent: Agent[Any], model: str, checkers: int) -> str | None:
+        """Of so many checkers, which together refuse the assumed share."""
         refused = self._beliefs.of(agent, model).refused
-        return self._drawn(agent, 1 - (1 - refused) ** (1 / max(1, len(agent.verify))))
+        return self._drawn(agent, 1 - (1 - refused) ** (1 / max(1, checkers)))
 
     def _drawn(self, node: Node[Any, Any], share: float) -> str | None:
         return "refused, as assumed" if self._chance.of(node.name).random() < share else None

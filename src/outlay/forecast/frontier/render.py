@@ -111,6 +111,10 @@ def _words(found: Frontier) -> list[str]:
     lines: list[str] = []
     if not found.judged:
         lines.append("success is “completed, nothing skipped”: how often answers are right was not declared (--right)")
+    lines += [
+        f"as it is, {count / found.runs:.1%} of runs end in an error: {one_line(error, 120)}"
+        for error, count in found.failures
+    ]
     if found.impossible:
         design, reason = found.impossible[0]
         more = f", and {len(found.impossible) - 1:,} more" if len(found.impossible) > 1 else ""

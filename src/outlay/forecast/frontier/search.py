@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +61,8 @@ class Frontier:
     judged: bool
     #: Designs that are no flow, with the reason.
     impossible: tuple[tuple[Design, str], ...]
+    #: Errors in which runs of the flow as it stands end, with their number.
+    failures: tuple[tuple[str, int], ...]
     assumed: tuple[Assumed, ...]
     #: Real seconds that it took.
     took: float = field(compare=False)
@@ -120,7 +123,7 @@ def frontier(
     measured = bench.measure(designs, keep=[found.base, *(design for _, design in singles)])
     by_picks = {one.design.picks: one for one in measured}
     close = [one for one in measured if one.runs == n]
-    best = pareto(close)
+    best = pareto([one for one in close if one.success] or close)
     asked = limits or Limits()
     chosen = cheapest(close, asked) if asked.any else None
     alone, of = _single(bench, single)
@@ -146,6 +149,7 @@ def frontier(
         smallest=None if alone is None else smallest_better(close, alone),
         judged=beliefs.judge,
         impossible=tuple(impossible),
+        failures=tuple(Counter(one.error for one in bench.base_outcomes if one.error).most_common(5)),
         assumed=beliefs.used,
         took=time.perf_counter() - began,
     )
