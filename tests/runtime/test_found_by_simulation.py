@@ -1,14 +1,20 @@
 """What `outlay simulate` found in the runtime, each as the shortest run that shows it."""
 
+import asyncio
+import json
 from typing import Any
 
+import pytest
 from crash import crashed, go, journal
 
-from outlay import Agent, Budget, Usage, tool
-from outlay.errors import InDoubt
+from outlay import Agent, Budget, Usage, node, tool
+from outlay.errors import Conflict, InDoubt
 from outlay.events import BudgetAlert, CallStarted, Decision
 from outlay.events.records import Asked, ToolStarted
 from outlay.models.openai_common import usage_of
+from outlay.protocols.clock import wall_clock
+from outlay.protocols.documents import Change, Document
+from outlay.runtime.ownership import LEASE_SECONDS
 from outlay.stores.memory import MemoryStore
 from outlay.testing import Reply, ScriptedModel
 
@@ -100,3 +106,38 @@ def test_a_count_of_tokens_that_is_none_is_unknown() -> None:
     """A negative one would have lowered the bill."""
     assert usage_of({"input": 10, "output": -1}, "input", "output", "details") is None
     assert usage_of({"input": -10, "output": 1}, "input", "output", "details") is None
+
+
+def test_a_finished_run_gives_the_output_that_was_stored() -> None:
+    """A part had ended in a stop that nothing recorded gives again; the replay went another way, and was believed."""
+    turns = iter(["one way", "another way"])
+    flow = node(lambda x: next(turns), name="fickle")  # pyright: ignore[reportUnknownLambdaType, reportArgumentType, reportCallIssue]
+    store = MemoryStore()
+    assert go(flow, "x", store).output == "one way"
+    again = go(flow, "x", store)
+    assert (again.output, again.stop_reason) == ("one way", "completed")
+
+
+class Overtaken(MemoryStore):
+    """A store in which a rival takes the run over between the moment in which its journal is read and the next."""
+
+    async def read(self, collection: str, key: str) -> Document | None:
+        if collection == "runs.owner" and await super().read(collection, key) is None:
+            until = wall_clock(asyncio.get_running_loop())() + LEASE_SECONDS
+            await self.commit(
+                (
+                    Change("owners", "rival", json.dumps({"until": until}).encode(), None),
+                    Change("runs.owner", key, json.dumps("rival").encode(), 0),
+                )
+            )
+        return await super().read(collection, key)
+
+
+def test_who_has_taken_a_run_over_and_not_said_so_yet_is_left_alone() -> None:
+    """The journal still named the owner that had died, so a second process took the run from a live one."""
+    store = MemoryStore()
+    go(Agent("a", ScriptedModel(["done"])), "x", store)
+    left = crashed(store, 2)
+    left.__class__ = Overtaken
+    with pytest.raises(Conflict, match="is being worked on by"):
+        go(Agent("a", ScriptedModel(["done"])), "x", left)

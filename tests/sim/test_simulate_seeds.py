@@ -25,6 +25,16 @@ def test_every_law_holds_for_every_seed(start):
     assert broken == {}
 
 
+#: As flows are grown today: a run that was over ended again in DeadlineExceeded; one gave another output than before;
+#: rivals met between two reads; answers beyond their cap were lost; a pause was taken for work.
+ONCE_BROKEN = (1693, 1847, 1905, 2044, 2478, 3014, 3763, 4131, 4366, 4883, 7366, 9415)
+
+
+@pytest.mark.parametrize("seed", ONCE_BROKEN)
+def test_what_once_broke_a_law_holds(seed):
+    assert simulate(seed).violations == ()
+
+
 def test_the_schedules_reach_what_they_are_about():
     """Crashes, stalls, rivals, questions, doubts, every way to end: a law that never met its case proves nothing."""
     reasons, dead, stalled, acts, legs, kinds = set(), 0, 0, set(), 0, set()

@@ -24,6 +24,7 @@ from outlay import (
     tool,
 )
 from outlay.bus import Message, open_bus
+from outlay.evals import Case, Comparison, Dataset, Terms, compare, verdict_on
 from outlay.patterns import (
     Blackboard,
     Cascade,
@@ -295,3 +296,14 @@ async def relayed() -> None:
     async with open_store("outlay.db") as store, open_bus("bus.db") as bus:
         assert_type(await State(store, "team").update("n", lambda n: n + 1), Entry)
         await Outbox(store).relay(bus)
+
+
+# ── evidence ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def compared() -> None:
+    cases = Dataset([Case("a", "x", 1)])
+    found = await compare(page, double, cases, Terms(checkers=["exact", "length=3"], budget="0.05"))
+    assert_type(found, Comparison)
+    assert_type(verdict_on(found).ship, str)
+    await compare(page, 3, cases, Terms())  # pyright: ignore[reportArgumentType]

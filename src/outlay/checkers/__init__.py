@@ -1,7 +1,7 @@
 """Deterministic checkers: functions of an output that say None, or what is wrong.
 
 Usable as `verify=` of an agent, gate of a cascade, critic of a refinement and evaluator of a data set. The text of an
-output is a stranger's: it reaches no shell and is never evaluated, and only `tests` runs it.
+output is a stranger's: it reaches no shell and is never evaluated, and only `tests` and `runs` run it.
 """
 
 from outlay.checkers.all_of import all_of
@@ -13,6 +13,7 @@ from outlay.checkers.length import length
 from outlay.checkers.numeric import numeric
 from outlay.checkers.regex import regex
 from outlay.checkers.ruff import ruff
+from outlay.checkers.runs import runs
 from outlay.checkers.sql import sql
 from outlay.checkers.tests import tests
 
@@ -27,6 +28,7 @@ __all__ = [
     "numeric",
     "regex",
     "ruff",
+    "runs",
     "sql",
     "tests",
     "text_of",

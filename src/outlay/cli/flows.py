@@ -44,6 +44,18 @@ def load_attribute(spec: str, what: str) -> Any:
     return _load(spec, what)[0]
 
 
+def load_checker(spec: str) -> Any:
+    """The checker that `--checker` names: a function, or what a function of `outlay.checkers` gave."""
+    found, _, _ = _load(spec, "--checker")
+    if isinstance(found, Node) or not callable(found):
+        kind = "a node" if isinstance(found, Node) else _article(type(found).__name__)
+        raise Problem(
+            f"--checker {spec} is {kind}, not a function (output) -> None | str",
+            next="a model's opinion is --judge FLOW" if isinstance(found, Node) else "",
+        )
+    return found
+
+
 def _load(spec: str, what: str) -> tuple[Any, ModuleType, str]:
     target, colon, name = spec.rpartition(":")
     # `C:\flow.py` has a colon and no attribute.

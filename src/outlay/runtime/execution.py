@@ -6,15 +6,13 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from outlay.agents.agent import Agent
-from outlay.agents.content import as_text
 from outlay.errors import ApprovalPending, BudgetExceeded, ConfigError, JournalMismatch, OutlayError, Stopped
 from outlay.events.records import RunFinished, RunResumed, RunStarted
 from outlay.policies.retry import RetryPolicy
@@ -36,6 +34,7 @@ from outlay.runtime.flight import Flight
 from outlay.runtime.host import Host
 from outlay.runtime.identity import Scope, current_scope, install, segment, uninstall
 from outlay.runtime.inbox import Inbox, distinct
+from outlay.runtime.kept import as_stored, input_json, kept_output
 from outlay.runtime.limits import recorded
 from outlay.runtime.ownership import ownership_in
 from outlay.runtime.parking import Parking
@@ -90,12 +89,14 @@ async def execute(
     if leg.past is not None and leg.past.conversation and (over or session is None):
         leg = replace(leg, conversations=await conversations_of(host.store, leg.past.conversation))
     if past is not None and past.is_over:
-        return _as_stored(await _work(host, root, value, label, limits, leg), past, root)
+        return as_stored(await _work(host, root, value, label, limits, leg), past, root)
     wall = wall_clock(asyncio.get_running_loop())
     ownership = ownership_in(host.store)
     seen = await ownership.seen(leg.run_id) if past is not None and past.events else None
     if past is not None and past.journal.finished is None:
         await ownership.check_free(leg.run_id, past.journal.owner, wall)
+    if past is not None and seen is not None and seen.owner != past.journal.owner:
+        await ownership.check_free(leg.run_id, seen.owner, wall)  # who took it over may not have said so yet
     owner = await ownership.begin(leg.run_id, wall)
     try:
         fence = None if seen is None else await ownership.take_over(leg.run_id, seen)
@@ -221,28 +222,6 @@ async def _settle_crash(state: RunState, host: Host) -> None:
         await host.windows.settle(past.journal.owner, used)
 
 
-def _as_stored(result: Result[Any], past: Past, root: Node[Any, Any]) -> Result[Any]:
-    """The result of a run that is over: what its journal gives again, or, where the flow has changed since and
-    leads elsewhere, the output as it was stored."""
-    stored, finished = past.output, past.journal.finished
-    if not isinstance(result.error, JournalMismatch) or stored is None or finished is None:
-        return result
-    adapter = root.codec.adapter if isinstance(root, Agent) else None
-    try:
-        output = json.loads(stored) if adapter is None else adapter.validate_json(stored)
-    except ValueError:  # the output type has changed too
-        return result
-    path = segment(root.name)
-    return replace(
-        result,
-        output=output,
-        stop_reason="completed",
-        degraded=finished.degraded,
-        error=None,
-        finished=((path, output),),
-    )
-
-
 def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shape: str) -> None:
     """The first event of a run, and of a fork."""
     input, fork, changed = input_json(value), leg.past, ""
@@ -308,17 +287,6 @@ def _check_input(past: Past, value: Any) -> None:
             f"run {past.started.run} was begun with another input",
             hint="give the input it was begun with, another run_id, or fork it to change the input",
         )
-
-
-def input_json(value: Any) -> bytes:
-    """What a run's input is known by. Raises ConfigError for one that is used up by being read, or has no JSON."""
-    if isinstance(value, Iterator):
-        raise ConfigError("an input is recorded, which would use up an iterator", hint="give list(…) of it")
-    try:
-        text = as_text(value)
-    except ValueError as error:
-        raise ConfigError(f"the input cannot be recorded: {error}") from error
-    return (json.dumps(text) if isinstance(value, str) else text).encode(errors="surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +374,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         error="" if error is None else f"{type(error).__name__}: {getattr(error, 'message', error)}"[:1000],
         seconds=seconds,
         cause=cause_of(error),
-        output=_kept_output(state, output) if reason == "completed" else "",
+        output=kept_output(state.recorder, output) if reason == "completed" else "",
         conversation=conversation,
     )
     if isinstance(error, KeyboardInterrupt | SystemExit):
@@ -454,16 +422,6 @@ def _unlabelled(input: Any) -> tuple[Any, Label]:
         labelled = cast("Labelled[Any]", input)
         return labelled.value, labelled.label
     return input, TRUSTED
-
-
-def _kept_output(state: RunState, output: Any) -> str:
-    """The digest of the stored output; empty where it has no JSON, or nothing is stored."""
-    if state.recorder.store is None:
-        return ""
-    try:
-        return state.recorder.keep_content(input_json(output))
-    except ConfigError:
-        return ""
 
 
 def _checked_id(run_id: str | None) -> str:

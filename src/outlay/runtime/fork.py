@@ -10,8 +10,9 @@ from outlay.agents.function import as_node
 from outlay.errors import ConfigError
 from outlay.protocols.node import Node
 from outlay.runtime import preflight
-from outlay.runtime.execution import execute, input_json
+from outlay.runtime.execution import execute
 from outlay.runtime.host import Options, as_budgets, hosting
+from outlay.runtime.kept import input_json
 from outlay.runtime.recall import Past, branch, recall
 from outlay.runtime.result import Result
 

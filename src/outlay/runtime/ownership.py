@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakKeyDictionary, ref
 
@@ -30,6 +31,14 @@ LEASES = "owners"
 _RUNS = "runs.owner"
 #: The process that a simulation plays, which has several of them in one of the machine's; empty for the machine's own.
 played: ContextVar[str] = ContextVar("outlay_played_process", default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Who took a run over last, by version; nobody yet at version 0. Its journal may not say so yet."""
+
+    version: int
+    owner: str
 
 
 class Ownership:
@@ -68,19 +77,19 @@ class Ownership:
         self._watch(wall)
         return me()
 
-    async def seen(self, run_id: str) -> int:
-        """The version of the run's owner, 0 where nobody has taken it over yet."""
+    async def seen(self, run_id: str) -> Seen:
+        """Who took the run over last."""
         found = await self._store.read(_RUNS, run_id)
-        return 0 if found is None else found.version
+        return Seen(0, "") if found is None else Seen(found.version, str(json.loads(found.body)))
 
-    async def take_over(self, run_id: str, seen: int) -> Fence:
+    async def take_over(self, run_id: str, seen: Seen) -> Fence:
         """What this process's events of a run that goes on are written under: whoever takes it over next shuts it
         out, and it is let in again where it was shut out itself before.
 
         Raises Conflict where somebody took it over since `seen`: who looked, stalled and wakes up late must not shut
         out an owner at work.
         """
-        (version,) = await self._store.commit((Change(_RUNS, run_id, json.dumps(me()).encode(), seen),))
+        (version,) = await self._store.commit((Change(_RUNS, run_id, json.dumps(me()).encode(), seen.version),))
         return Fence(_RUNS, run_id, version)
 
     async def forget(self, runs: Iterable[str]) -> None:

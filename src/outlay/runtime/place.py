@@ -222,8 +222,8 @@ class Place:
 
     def add_root_budgets(self, shared_deadline: float | None, active: float = 0.0) -> None:
         """The run's own time limits, and the root node's budgets. Runs of a map share one deadline, in loop time.
-        `active` seconds of the run's own were used by earlier legs."""
-        self._deadline = shared_deadline
+        `active` seconds of the run's own were used by earlier legs; a run that is over has all the time there is."""
+        self._deadline = None if self._run.recorder.sealed else shared_deadline
         for account in self._run.budgets.root:
             if account.budget.seconds is not None and shared_deadline is None:
                 self.add_deadline(account.budget.seconds - active)
@@ -232,6 +232,8 @@ class Place:
         self._shaped = any(_limits_shape(budget) for budget in self.shape_budgets())
 
     def add_deadline(self, seconds: float) -> None:
+        if self._run.recorder.sealed:  # nothing happens any more that could be late
+            return
         deadline = self._run.loop.time() + seconds
         self._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
 

@@ -18,7 +18,7 @@ from outlay.protocols.store import Row
 from outlay.runtime.approvals import approve, deny
 from outlay.runtime.asking import AGAIN, GIVE_UP, HAPPENED
 from outlay.runtime.directory import Directory, default_prices
-from outlay.runtime.execution import input_json
+from outlay.runtime.kept import input_json
 from outlay.runtime.ownership import played
 from outlay.runtime.pending import Pending
 from outlay.runtime.preflight import walk

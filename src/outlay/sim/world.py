@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import Random
 
-from outlay.events.records import Event, RunResumed, RunStarted
+from outlay.events.records import Event, RunFinished, RunResumed, RunStarted
 from outlay.runtime.ownership import LEASE_SECONDS
 from outlay.sim.faulty import Books, Exchange
 from outlay.sim.process import Process
@@ -67,6 +67,8 @@ class World:
 
     def listen(self, process: Process, event: Event) -> None:
         """A process begins with the run, or goes on with it: is it free?"""
+        if isinstance(event, RunFinished):
+            self._announced.pop(process.name, None)  # it only tidies up: whoever reads this may go on
         if not isinstance(event, RunStarted | RunResumed) or not process.alive:
             return
         self._owners.append(process.name)
