@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -44,6 +45,21 @@ async def first_of_two(ctx: RunContext, text: str) -> str:
     return ""
 
 
+@node(children=(a, b))
+async def beside_a_timer(ctx: RunContext, text: str) -> str:
+    """A call must not pass the time of somebody else's sleep."""
+    times: list[float] = []
+
+    async def wakes() -> None:
+        for _ in range(20):
+            await ctx.sleep(0.1)
+            times.append(ctx.now())
+
+    await ctx.gather(wakes(), ctx.run(a, text))
+    assert [round(later - before, 6) for before, later in pairwise(times)] == [0.1] * 19
+    return await ctx.run(b, text)
+
+
 FLOWS: list[Any] = [
     Pipeline(agent("p"), agent("q", verify=[fine])),
     agent("t", tools=[Tool("look", look)]),
@@ -55,6 +71,7 @@ FLOWS: list[Any] = [
     Supervisor(agent("planner", output_type=SupervisorPlan), [agent("w"), agent("u")], agent("s")),
     Pipeline(Detached(agent("beside")), agent("main")),
     first_of_two,
+    beside_a_timer,
 ]
 
 

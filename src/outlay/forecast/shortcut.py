@@ -19,11 +19,15 @@ from outlay.protocols.model import Model
 from outlay.runtime.call import others
 from outlay.runtime.flight import is_beside
 from outlay.runtime.state import RunState
+from outlay.sim.loop import VirtualLoop
 from outlay.values.request import ModelRequest, ModelResponse
 
 
 class ShortCalls:
     """Calls of simulated models, straight to the tally."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
 
     def answer(
         self,
@@ -74,9 +78,9 @@ class ShortCalls:
 
     async def _attempt(self, run: RunState, model: Any, request: ModelRequest) -> ModelResponse | None:
         seconds, response = model.attempt(request)
-        loop = run.loop
+        loop = self._loop
         began = loop.time()
-        if seconds > 0:
+        if seconds > 0 and not loop.skip_to(began + seconds):
             over = loop.create_future()
             timer = loop.call_at(began + seconds, over.set_result, None)
             try:

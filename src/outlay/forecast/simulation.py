@@ -95,12 +95,12 @@ async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Out
     chance, kept = Chance(streams={} if plan.common else None), Kept(judge is not None)
     exact = bool(plan.limits) or any(node.budgets for node in preflight.walk(plan.root))
     directory = SimulatedModels(plan.root, beliefs, chance, exact=exact, lane=plan.lane)
-    shortcut = None if exact or plan.whole else ShortCalls()
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    shortcut = None if exact or plan.whole else ShortCalls(loop)
     stages = Stages(stand_ins=SimulatedWorld(plan.root, beliefs, chance), shortcut=shortcut)
     preflight.check(plan.root, directory, plan.limits, None)
     outcomes: list[Outcome] = []
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
     collecting = gc.isenabled()
     gc.disable()  # a run leaves cycles behind; collecting them in bulk is a tenth of the price
     frozen = not gc.get_freeze_count()
