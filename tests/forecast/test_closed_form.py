@@ -185,9 +185,9 @@ def test_fifty_nodes_take_less_than_ten_milliseconds():
     closed_form(flow, "x", Assumptions())
     took: list[float] = []
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         closed_form(flow, "x", Assumptions())
-        took.append(time.perf_counter() - started)
+        took.append(time.process_time() - started)
     assert min(took) < 0.010
 
 

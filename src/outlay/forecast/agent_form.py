@@ -34,7 +34,8 @@ class Conversation:
     """What an agent reads at the first of its calls, beside its prelude, in characters."""
 
     characters: float
-    sound_input: float | None = None
+    #: How likely it is right; None where nobody knows.
+    sound_input: float | None = 1.0
     #: Tokens of the prelude that the provider caches (`cached_prefix`).
     cached: int = 0
 
@@ -115,7 +116,7 @@ def _judged(found: Expected, step: Step, sound_input: float | None) -> Expected:
     times = step.attempts(sound)
     agents = {name: share * times for name, share in found.agents.items()}
     seconds = Moments(found.seconds.mean * times, found.seconds.variance * times)
-    return replace(found, agents=agents, seconds=seconds, right=step.right(sound))
+    return replace(found, agents=agents, seconds=seconds, right=None if sound_input is None else step.right(sound))
 
 
 def tokens_of(characters: float) -> float:

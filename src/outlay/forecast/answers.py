@@ -17,7 +17,7 @@ from outlay.agents.content import as_text
 from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, TOOL_CALL_TOKENS
 from outlay.forecast.assumptions import Belief, Beliefs, Kind, has_stand_in
 from outlay.forecast.distributions import weighted
-from outlay.forecast.pattern_forms import labels_of
+from outlay.forecast.routing import sent
 from outlay.models.scripted import Offline
 from outlay.patterns import Router, Supervisor, Vote
 from outlay.protocols.model import Model
@@ -149,7 +149,7 @@ def values_of(agent: Agent[Any], beliefs: Beliefs, parts: Mapping[str, Node[Any,
     """What an agent says in the part that it plays: a router's classifier, a voter, a planner, a critic, or none."""
     part = parts.get(agent.name)
     if isinstance(part, Router):
-        shares = beliefs.shares(part.name, labels_of(part))
+        shares = sent(part, beliefs)
         return Values([_labelled(agent, label) for label in shares], list(shares.values()), fixed=True)
     if isinstance(part, Supervisor):
         n = min(beliefs.number("subtasks", part.name), part.max_subtasks)

@@ -6,6 +6,7 @@ listed in every forecast.
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
@@ -146,10 +147,24 @@ def place_of(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """A router's mistakes: for each true label where it is `sent`, and how often who got it is `right`."""
+    """A router's mistakes: for each true label, how often it is `sent` where; for each label that it is sent to, how
+    often who gets it there is `right` about each true label (0 where that is not said).
+
+    Raises ValueError for what is no probability, rows of `sent` that do not sum to 1, and a label without `right`.
+    """
 
     sent: Mapping[str, Mapping[str, float]]
     right: Mapping[str, Mapping[str, float]]
+
+    def __post_init__(self) -> None:
+        for row in (*self.sent.values(), *self.right.values()):
+            if wrong := [value for value in row.values() if not 0 <= value <= 1]:
+                raise ValueError(f"a confusion is made of probabilities, between 0 and 1, not {wrong[0]!r}")
+        for true, row in self.sent.items():
+            if abs(math.fsum(row.values()) - 1) > 1e-6:
+                raise ValueError(f"where {true!r} is sent sums to {math.fsum(row.values()):g}, not to 1")
+            if lost := [label for label, share in row.items() if share and label not in self.right]:
+                raise ValueError(f"{lost[0]!r} is sent to, and right= does not say how often it is right there")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +273,7 @@ class Beliefs:
     def judge(self) -> bool:
         """Is anything declared of how often outputs are right?"""
         said = (*self.given.agents.values(), self.given.everyone)
-        return any(expect.right is not None for expect in said)
+        return bool(self.given.confusion) or any(expect.right is not None for expect in said)
 
     def batch_seconds(self) -> Distribution:
         """How long a call in the batch lane takes."""

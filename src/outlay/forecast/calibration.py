@@ -20,7 +20,7 @@ from outlay.events.records import (
 )
 from outlay.forecast.assumptions import Assumptions, Expect, Fit, Kind, Measured, place_of
 from outlay.forecast.distributions import Lognormal
-from outlay.forecast.foresight import Rate
+from outlay.forecast.figures import Rate
 
 #: From so many calls on they are drawn as they were, tokens and seconds of one call together, which keeps what a
 #: curve would smooth away (two kinds of answers, long ones taking longer). Of fewer, the lognormal that fits best.

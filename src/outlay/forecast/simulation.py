@@ -10,7 +10,7 @@ import asyncio
 import gc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from outlay.errors import BudgetExceeded, ConfigError
@@ -136,7 +136,7 @@ async def _run(plan: Plan, host: Host, kept: Kept, i: int, judge: Judge | None) 
         raise result.error
     tally = kept.last
     assert tally is not None
-    return Outcome(
+    outcome = Outcome(
         tally.dollars,
         result.seconds,
         tally.calls,
@@ -148,9 +148,13 @@ async def _run(plan: Plan, host: Host, kept: Kept, i: int, judge: Judge | None) 
         "" if result.error is None else f"{type(result.error).__name__}: {result.error}",
         tally.output_tokens,
         result.output is not None,
-        None if judge is None else judge.right(tally.answered),
-        tally.overruns,
+        overruns=tally.overruns,
+        asked=tuple((agent, asked, failed) for agent, (asked, failed) in tally.asked.items()),
     )
+    if judge is None:
+        return outcome
+    verdict = judge.judge(tally.answered)
+    return replace(outcome.with_retries(verdict.times) if verdict.times else outcome, right=verdict.right)
 
 
 def _quiet(_: object) -> None:

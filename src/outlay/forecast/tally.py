@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from outlay.events.records import BudgetAlert, CallFailed, CallFinished, Event, Overrun
+from outlay.events.records import BudgetAlert, CallFailed, CallFinished, Event, NodeFinished, Overrun
 from outlay.forecast.rightness import place_in_run
 from outlay.runtime.recorder import Recorder
 
@@ -19,22 +20,44 @@ class Outcome:
 
     `agents`: calls, dollars and seconds of work by agent. `critical`: agents and seconds along the critical path, in
     order. `answered`: it gave an output, be it a partial one; `right` is the chance that it is right, None where that
-    is not declared. `overruns`: calls that cost more than was reserved for them.
+    is not declared. `overruns`: calls that cost more than was reserved for them. `asked`: by agent, how often it was
+    run to its end, and how often that was no answer. Calls are fractions where retries are declared (`with_retries`).
     """
 
     dollars: float
     seconds: float
-    calls: int
+    calls: float
     reason: str
     clean: bool
     unpriced: int
-    agents: tuple[tuple[str, int, float, float], ...]
+    agents: tuple[tuple[str, float, float, float], ...]
     critical: tuple[tuple[str, float], ...]
     error: str = ""
     output_tokens: int = 0
     answered: bool = True
     right: float | None = None
     overruns: int = 0
+    asked: tuple[tuple[str, int, int], ...] = ()
+
+    def with_retries(self, times: Mapping[str, float]) -> Outcome:
+        """Each of these agents' calls is made so many times: in the mean, so the run is a little longer and dearer and
+        not another one. Time is added where the agent is on the critical path.
+        """
+        agents = tuple(
+            (name, calls * times.get(name, 1.0), spent * times.get(name, 1.0), worked * times.get(name, 1.0))
+            for name, calls, spent, worked in self.agents
+        )
+        critical = tuple((name, seconds * times.get(name, 1.0)) for name, seconds in self.critical)
+        dearer = math.fsum(one[2] for one in agents) - math.fsum(one[2] for one in self.agents)
+        longer = math.fsum(one[1] for one in critical) - math.fsum(one[1] for one in self.critical)
+        return replace(
+            self,
+            dollars=self.dollars + dearer,
+            seconds=self.seconds + longer,
+            calls=math.fsum(one[1] for one in agents),
+            agents=agents,
+            critical=critical,
+        )
 
 
 @dataclass(slots=True)
@@ -52,6 +75,7 @@ class Tally(Recorder):
         "_judged",
         "agents",
         "answered",
+        "asked",
         "calls",
         "dollars",
         "output_tokens",
@@ -70,6 +94,7 @@ class Tally(Recorder):
         self.calls = self.unpriced = self.output_tokens = 0
         self.dollars = 0.0
         self.agents: dict[str, list[float]] = {}
+        self.asked: dict[str, list[int]] = {}
         self.spans: list[Span] = []
 
     def emit(self, kind: type[Event], path: str, **fields: Any) -> None:
@@ -81,6 +106,8 @@ class Tally(Recorder):
             self.lost(fields["agent"], fields["seconds"])
         elif kind is Overrun:
             self.overruns += 1
+        elif kind is NodeFinished:
+            self.ended(fields["name"], fields["outcome"])
         elif kind is BudgetAlert:
             super().emit(kind, path, **fields)
 
@@ -99,6 +126,13 @@ class Tally(Recorder):
         self.output_tokens += output_tokens or 0
         if self._judged:
             self.answered[place_in_run(path)] = (agent, model)
+
+    def ended(self, name: str, outcome: str) -> None:
+        """A node is over. Nobody waited for one that was cancelled: it neither answered nor failed."""
+        if name in self.agents and outcome != "cancelled":
+            counts = self.asked.setdefault(name, [0, 0])
+            counts[0] += 1
+            counts[1] += outcome != "completed"
 
     def lost(self, agent: str, seconds: float) -> None:
         """An attempt has failed, `seconds` after it was sent."""

@@ -14,7 +14,8 @@ import msgspec
 
 from outlay.analysis.percentiles import percentile
 from outlay.analysis.runs import RunSummary
-from outlay.forecast.foresight import Forecast, Range, Rate
+from outlay.forecast.figures import Range, Rate
+from outlay.forecast.foresight import Forecast
 from outlay.protocols.documents import Change, Documents
 from outlay.runtime.identity import segment
 

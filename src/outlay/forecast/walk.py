@@ -38,11 +38,13 @@ class Unforeseeable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a node is given: about so many characters, the value itself where it is known, and whether it is right."""
+    """What a node is given: about so many characters, the value itself where it is known, and how likely it is right:
+    for certain where it comes from outside, None after somebody of whom nothing is declared.
+    """
 
     characters: float
     value: Any = None
-    right: float | None = None
+    right: float | None = 1.0
 
     @staticmethod
     def of(value: Any) -> Passed:
@@ -72,7 +74,7 @@ class Walk:
             error.node = error.node or below.path
             raise
         if not isinstance(node, Agent) and (step := self.beliefs.right(node.name)) is not None:
-            found = replace(found, right=step.right(1.0 if passed.right is None else passed.right))
+            found = replace(found, right=None if passed.right is None else step.right(passed.right))
         if node.optional:  # where it fails its input is passed on
             return replace(found, answers=1.0)
         return found

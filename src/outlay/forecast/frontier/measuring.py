@@ -19,7 +19,7 @@ from outlay.forecast.assumptions import Assumptions, Beliefs
 from outlay.forecast.closed import closed_form
 from outlay.forecast.distributions import Lognormal
 from outlay.forecast.expected import Expected
-from outlay.forecast.foresight import Rate
+from outlay.forecast.figures import Rate
 from outlay.forecast.frontier.choosing import Measured, pareto
 from outlay.forecast.frontier.designs import Design
 from outlay.forecast.frontier.rewriting import rewritten

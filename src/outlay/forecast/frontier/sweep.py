@@ -16,7 +16,7 @@ from outlay.agents.function import as_node
 from outlay.analysis.percentiles import percentile
 from outlay.errors import ConfigError
 from outlay.forecast.assumptions import Assumptions, Beliefs
-from outlay.forecast.foresight import Rate
+from outlay.forecast.figures import Rate
 from outlay.forecast.simulation import Plan, simulate
 from outlay.forecast.tally import Outcome
 from outlay.values.budget import Budget
