@@ -12,10 +12,19 @@ from typing import Any
 import click
 
 from outlay.cli.flows import load_flow
-from outlay.cli.foreseeing import deps_of, foresight_options, inputs_of, keep_forecast, known_of, store_of, write
+from outlay.cli.foreseeing import (
+    declared_of,
+    deps_of,
+    foresight_options,
+    inputs_of,
+    keep_forecast,
+    known_of,
+    store_of,
+    write,
+)
 from outlay.cli.options import amount, debug_option, json_option, store_option
 from outlay.cli.setting import results_only_on_stdout
-from outlay.forecast import Assumptions, Expected, Forecast, NotApplicable, forecast
+from outlay.forecast import Expected, Forecast, NotApplicable, forecast
 from outlay.forecast.track import Past, kept, said_of
 from outlay.values.budget import Budget
 
@@ -40,6 +49,8 @@ def command(
     seed: int,
     fit: bool,
     svg: Path | None,
+    assume: Path | None,
+    rights: tuple[str, ...],
     deps: str | None,
     store: str | None,
     as_json: bool,
@@ -58,7 +69,7 @@ def command(
         limits = [Budget(usd=budget)] if budget is not None else []
         limits += [Budget(seconds=seconds)] if seconds is not None else []
         known = known_of(root.name, store_of(store) if fit else None)
-        assumptions = known.fitted.under(Assumptions())
+        assumptions = known.fitted.under(declared_of(root, assume, rights))
         found = forecast(root, inputs, n=n, assumptions=assumptions, budget=limits, seed=seed, deps=deps_of(deps))
         if known.path is not None:
             keep_forecast(known.path, kept(found, known.fitted.lane, time.time()))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,20 +19,23 @@ from outlay.cli.problems import Problem
 from outlay.cli.rows import RowFile
 from outlay.errors import OutlayError
 from outlay.events import decode
-from outlay.forecast import Fitted, fit_runs
+from outlay.forecast import Assumptions, Expect, Fitted, fit_runs
+from outlay.forecast.declared import assumptions_in
 from outlay.forecast.track import Kept, Past, earlier, held, keep
 from outlay.protocols.node import Node
+from outlay.runtime.preflight import walk
 from outlay.stores.opening import open_store
 
 #: Rows of a file that are taken as inputs, at most.
 MOST_ROWS = 10_000
 #: The stored kinds that are fitted.
 _FITTED = ("node_started", "checked", "fact", "decision")
+_NOBODY: Mapping[str, Expect] = {}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def foresight_options(command: Command) -> Command:
-    """Inputs, seed, fits and `deps`."""
+    """Inputs, seed, fits, what is declared, and `deps`."""
     for option in reversed(
         (
             click.option("--input", "given", metavar="TEXT|@FILE|-", help="One input. Default: a text of 50 tokens."),
@@ -47,6 +50,19 @@ def foresight_options(command: Command) -> Command:
             ),
             click.option(
                 "--fit/--no-fit", default=True, help="Fit tokens, seconds and failures to this flow's stored runs."
+            ),
+            click.option(
+                "--assume",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="What you know better than the defaults, in TOML: [agents.NAME] output_tokens, seconds, right, …",
+            ),
+            click.option(
+                "--right",
+                "rights",
+                multiple=True,
+                metavar="NAME[@MODEL]=SHARE",
+                help="How often what an agent (with this model) or a pattern gives is right; several times.",
             ),
             click.option("--deps", metavar="FILE:FACTORY", help="A function that makes `ctx.deps`."),
         )
@@ -141,3 +157,34 @@ def keep_forecast(path: str, one: Kept) -> None:
 
 def deps_of(deps: str | None) -> Any:
     return None if deps is None else asyncio.run(_made(deps))
+
+
+def declared_of(
+    root: Node[Any, Any], assume: Path | None, rights: Sequence[str], expected: Mapping[str, Expect] = _NOBODY
+) -> Assumptions:
+    """What `--assume` and `--right` declare, on top of what is `expected` already. A name that is nobody's is said."""
+    given = Assumptions() if assume is None else assumptions_in(read_text(assume), str(assume))
+    agents = {**expected, **given.agents}
+    for text in rights:
+        name, _, share = text.rpartition("=")
+        try:
+            right = float(share)
+            if not name or not 0 <= right <= 1:
+                raise ValueError
+        except ValueError:
+            raise Problem(f"--right {text} is not understood", next="--right reply=0.95, or reply@MODEL=0.9") from None
+        agents[name] = replace(agents.get(name, Expect()), right=right)
+    names = {node.name for node in walk(root)}
+    said = (*(name.partition("@")[0] for name in agents), *given.routes, *given.confusion)
+    if strangers := sorted({name for name in said if name not in names}):
+        click.echo(f"note: nothing in {root.name} is named {', '.join(strangers)}", err=True)
+    return replace(given, agents=agents)
+
+
+def read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise Problem(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Problem(f"cannot read {path}: it is not text in UTF-8") from None

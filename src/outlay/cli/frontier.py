@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,20 @@ from typing import Any
 import click
 
 from outlay.cli.flows import load_attribute, load_flow
-from outlay.cli.foreseeing import deps_of, foresight_options, inputs_of, known_of, store_of, write
+from outlay.cli.foreseeing import (
+    declared_of,
+    deps_of,
+    foresight_options,
+    inputs_of,
+    known_of,
+    read_text,
+    store_of,
+    write,
+)
 from outlay.cli.options import amount, debug_option, json_option, store_option
 from outlay.cli.problems import Problem
 from outlay.cli.setting import results_only_on_stdout
-from outlay.forecast import Assumptions, Expect
+from outlay.forecast import Expect
 from outlay.forecast.frontier import Frontier, Limits, Measured, Space, Sweep, frontier, space_of, sweep, written
 from outlay.forecast.frontier.language import Written, from_toml
 from outlay.forecast.frontier.search import MOST
@@ -36,13 +45,6 @@ from outlay.protocols.node import Node
 @click.option(
     "--min-success", type=click.FloatRange(0, 1), metavar="SHARE", help="… succeed at least this often (0.95)."
 )
-@click.option(
-    "--right",
-    "rights",
-    multiple=True,
-    metavar="NAME[@MODEL]=SHARE",
-    help="How often what an agent (with this model) or a pattern gives is right; several times.",
-)
 @click.option("--single", default="", metavar="AGENT", help="One call of this agent is what flows are held against.")
 @click.option("--sweep", "sweeps", is_flag=True, help="Instead: the flow at 100, 75, 50, 25 and 10 % of what it takes.")
 @click.option("--n", type=click.IntRange(1), help="Runs of each design (400), or at each limit of a sweep (1,000).")
@@ -58,7 +60,6 @@ def command(
     max_usd: Decimal | None,
     max_seconds: float | None,
     min_success: float | None,
-    rights: tuple[str, ...],
     single: str,
     sweeps: bool,
     n: int | None,
@@ -68,6 +69,8 @@ def command(
     rows: Path | None,
     seed: int,
     fit: bool,
+    assume: Path | None,
+    rights: tuple[str, ...],
     deps: str | None,
     store: str | None,
     as_json: bool,
@@ -84,7 +87,7 @@ def command(
     with results_only_on_stdout():
         root = load_flow(flow)
         space, expected = _space(root, spaces)
-        declared = Assumptions(agents={**expected, **_rights(rights, expected)})
+        declared = declared_of(root, assume, rights, expected)
         assumptions = known_of(root.name, store_of(store) if fit else None).fitted.under(declared)
         inputs, made = inputs_of(root, given, rows), deps_of(deps)
         if sweeps:
@@ -120,7 +123,7 @@ def _space(root: Node[Any, Any], spaces: tuple[str, ...]) -> tuple[Space | None,
         if "=" in text:
             said += written(text)
         elif text.endswith(".toml"):
-            levers, theirs = from_toml(_read(text), text)
+            levers, theirs = from_toml(read_text(Path(text)), text)
             said += levers
             expected |= theirs
         else:
@@ -135,27 +138,6 @@ def _space(root: Node[Any, Any], spaces: tuple[str, ...]) -> tuple[Space | None,
                 return given, expected
             said += written(given)
     return (space_of(root, said) if said else None), expected
-
-
-def _rights(rights: tuple[str, ...], expected: dict[str, Expect]) -> dict[str, Expect]:
-    found: dict[str, Expect] = {}
-    for text in rights:
-        name, _, share = text.rpartition("=")
-        try:
-            right = float(share)
-            if not name or not 0 <= right <= 1:
-                raise ValueError
-        except ValueError:
-            raise Problem(f"--right {text} is not understood", next="--right reply=0.95, or reply@MODEL=0.9") from None
-        found[name] = replace(expected.get(name, Expect()), right=right)
-    return found
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Problem(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _document(found: Frontier | Sweep) -> dict[str, Any]:

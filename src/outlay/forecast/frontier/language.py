@@ -5,12 +5,12 @@ TOML. The words are in `levers`.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from outlay.errors import ConfigError
 from outlay.forecast.assumptions import Expect
+from outlay.forecast.declared import expectation, table_of
 from outlay.forecast.frontier.designs import Lever, Space
 from outlay.forecast.frontier.levers import NAMES, lever
 from outlay.protocols.node import Node
@@ -78,11 +78,11 @@ def from_toml(text: str, where: str) -> tuple[list[Written], dict[str, Expect]]:
 
     Raises ConfigError that names the file.
     """
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"cannot read {where}: {error}", hint="it is a TOML file") from None
-    expected = {name: _expect(name, given, where) for name, given in _table(table.pop("expect", {}), where).items()}
+    table = table_of(text, where)
+    expected = {
+        name: expectation(given, f"{where}, expect.{name}")
+        for name, given in _table(table.pop("expect", {}), where).items()
+    }
     found: list[Written] = []
     for kind, value in table.items():
         if kind not in NAMES:
@@ -99,13 +99,6 @@ def _settings(value: Any) -> tuple[str, ...]:
     if isinstance(value, list | tuple):
         return tuple(str(one) for one in cast("Sequence[Any]", value))
     return tuple(str(value).split("|"))
-
-
-def _expect(name: str, given: Any, where: str) -> Expect:
-    try:
-        return Expect(**_table(given, where))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}, expect.{name}: {error}", hint="the fields are those of Expect") from None
 
 
 def _table(value: Any, where: str) -> dict[str, Any]:
