@@ -43,6 +43,33 @@ def test_a_rate_limit_is_no_outage() -> None:
     assert budget.again(DOWN, 0.0)
 
 
+def test_in_an_outage_neither_the_minute_before_nor_the_floor_is_credit() -> None:
+    """Of what was begun since a tenth goes again, and two at least, because one call has three attempts."""
+    budget = RetryBudget()
+    for _ in range(1000):
+        budget.first(0.0)
+    for _ in range(40):
+        budget.first(30.0)
+    assert sum(budget.goes(DOWN, 31.0, 30.0) for _ in range(100)) == 4
+    assert sum(budget.goes(DOWN, 50.0, 45.0) for _ in range(100)) == 2
+    assert all(budget.goes(DOWN, 51.0, None) for _ in range(100))
+    assert all(budget.goes(RateLimited("slow"), 52.0, 52.0) for _ in range(100))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 0.5)), max_size=100))
+def test_in_an_outage_retries_never_exceed_the_share_of_what_was_begun_since(steps: list[tuple[bool, float]]) -> None:
+    """However calls and retries come, in an outage of less than a minute."""
+    budget, now, firsts, retries = RetryBudget(), 100.0, 0, 0
+    for first, gap in steps:
+        now += gap
+        if first:
+            budget.first(now)
+            firsts += 1
+        elif budget.goes(DOWN, now, 100.0):
+            retries += 1
+            assert retries <= max(2, 0.1 * firsts)
+
+
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 10)), max_size=300), st.integers(0, 5))
 def test_retries_never_exceed_the_share_or_the_floor(steps: list[tuple[bool, float]], floor: int) -> None:
     """At every moment, of the last minute."""
@@ -53,6 +80,15 @@ def test_retries_never_exceed_the_share_or_the_floor(steps: list[tuple[bool, flo
             budget.first(now)
         elif budget.again(DOWN, now):
             assert budget.retries.count(now) <= max(floor, 0.1 * budget.firsts.count(now))
+
+
+def test_a_window_counts_what_came_since_a_moment_within_a_slot() -> None:
+    """A quarter of a second, here."""
+    window = Window(60.0, 240)
+    for now in (0.0, 10.0, 10.3, 20.0):
+        window.add(now)
+    assert [window.since(then, 20.0) for then in (0.0, 9.9, 10.26, 15.0, 21.0)] == [4, 3, 2, 1, 0]
+    assert window.since(0.0, 60.1) == 3
 
 
 @given(st.lists(st.floats(0, 30), max_size=100))

@@ -40,6 +40,10 @@ class Breaker(Protocol):
         """Is the circuit closed? Asked before a call waits for another attempt."""
         ...
 
+    def down_since(self, model: Model) -> float | None:
+        """When the first attempt was sent of many that have all failed since, None where some are answered."""
+        ...
+
     def record(self, model: Model, error: ModelError | None, sent: float, now: float) -> Turned | None:
         """What became of an attempt that began at `sent`; what that did to the circuit, if anything."""
         ...
@@ -63,6 +67,10 @@ class Retries(Protocol):
 
     def again(self, model: Model, error: ModelError, now: float) -> bool:
         """May a call that failed with this be tried again? Counted if so."""
+        ...
+
+    def goes(self, model: Model, error: ModelError, now: float, down_since: float | None) -> bool:
+        """Such a retry is about to go: may it still, now that it is known who else has failed?"""
         ...
 
 

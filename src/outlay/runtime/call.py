@@ -54,6 +54,7 @@ _THINKING_SHOWN = 400
 _LEAST_SHARE = 4
 #: Seconds of waiting for a provider's limits that are worth an event.
 _NOTICED = 0.5
+_NOT_AGAIN = "many calls to this provider fail, so they are not tried again for a while"
 _LIST_PRICE = frozenset(("", "standard", "default", "auto"))
 
 
@@ -232,6 +233,8 @@ class Call:
                 if delay is None:
                     raise
                 await asyncio.sleep(delay)
+                if not self._still_worth_it(error):
+                    raise
                 continue
             if response.stop == "length" and hold.output_tokens < self._request.max_output_tokens:
                 raise self._cut_short(hold)
@@ -539,7 +542,16 @@ class Call:
             return False
         if retries is None or retries.again(self._model, error, self._run.loop.time()):
             return True
-        error.hint = error.hint or "many calls to this provider fail, so they are not tried again for a while"
+        error.hint = error.hint or _NOT_AGAIN
+        return False
+
+    def _still_worth_it(self, error: ModelError) -> bool:
+        """Calls that fail together know of each other only when the first of them would go again."""
+        breaker, retries = self._run.stages.breaker, self._run.stages.retries
+        since = None if breaker is None else breaker.down_since(self._model)
+        if retries is None or retries.goes(self._model, error, self._run.loop.time(), since):
+            return True
+        error.hint = error.hint or _NOT_AGAIN
         return False
 
     def _stream(self, text: str) -> None:

@@ -19,6 +19,9 @@ class RetryBudgets:
     def again(self, model: Model, error: ModelError, now: float) -> bool:
         return self._of(model).again(error, now)
 
+    def goes(self, model: Model, error: ModelError, now: float, down_since: float | None) -> bool:
+        return self._of(model).goes(error, now, down_since)
+
     def _of(self, model: Model) -> RetryBudget:
         found = self._budgets.get(model.provider)
         if found is None:
