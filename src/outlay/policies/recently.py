@@ -20,17 +20,16 @@ class Window:
         slot = self._slot(now)
         if not self._slots or self._slots[-1][0] != slot:
             self._slots.append([slot, 0])
+            self._forget(slot)
         self._slots[-1][1] += 1
         self.total += 1
 
     def count(self, now: float) -> int:
-        oldest = self._slot(now) - self.slots
-        while self._slots and self._slots[0][0] <= oldest:
-            self.total -= self._slots.popleft()[1]
+        self._forget(self._slot(now))
         return self.total
 
     def since(self, then: float, now: float) -> int:
-        """How many of them at `then` or later, or in the same slot."""
+        """How many of them came at `then` or later, or in the same slot."""
         self.count(now)
         oldest, found = self._slot(then), 0
         for slot, n in reversed(self._slots):
@@ -38,6 +37,10 @@ class Window:
                 break
             found += n
         return found
+
+    def _forget(self, slot: int) -> None:
+        while self._slots and self._slots[0][0] <= slot - self.slots:
+            self.total -= self._slots.popleft()[1]
 
     def _slot(self, now: float) -> int:
         return int(now * self.slots / self.span)

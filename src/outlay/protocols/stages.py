@@ -65,8 +65,8 @@ class Retries(Protocol):
         """A call's first attempt begins."""
         ...
 
-    def again(self, model: Model, error: ModelError, now: float) -> bool:
-        """May a call that failed with this be tried again? Counted if so."""
+    def again(self, model: Model, error: ModelError, now: float, began: float) -> bool:
+        """May a call that began at `began`, and failed with this, be tried again? Counted if so."""
         ...
 
     def goes(self, model: Model, error: ModelError, now: float, down_since: float | None) -> bool:
