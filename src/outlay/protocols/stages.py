@@ -41,6 +41,10 @@ class Breaker(Protocol):
         """Is the circuit closed? Asked before a call waits for another attempt."""
         ...
 
+    def down_since(self, model: Model) -> float | None:
+        """When the first attempt was sent of many that have all failed since, None where some are answered."""
+        ...
+
     def record(self, model: Model, error: ModelError | None, sent: float, now: float) -> Turned | None:
         """What became of an attempt that began at `sent`; what that did to the circuit, if anything."""
         ...
@@ -62,8 +66,12 @@ class Retries(Protocol):
         """A call's first attempt begins."""
         ...
 
-    def again(self, model: Model, error: ModelError, now: float) -> bool:
-        """May a call that failed with this be tried again? Counted if so."""
+    def again(self, model: Model, error: ModelError, now: float, began: float) -> bool:
+        """May a call that began at `began`, and failed with this, be tried again? Counted if so."""
+        ...
+
+    def goes(self, model: Model, error: ModelError, now: float, down_since: float | None) -> bool:
+        """Such a retry is about to go: may it still, now that it is known who else has failed?"""
         ...
 
 
