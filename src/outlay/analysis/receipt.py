@@ -26,6 +26,7 @@ _OUTCOMES = {
     "budget": "stopped by the budget after",
     "deadline": "stopped by the deadline after",
     "turn_limit": "stopped by the turn limit after",
+    "watchdog": "stopped by its watchdog after",
     "approval": "waiting for approval after",
     "cancelled": "cancelled after",
     "error": "failed after",

@@ -16,6 +16,7 @@ from outlay.events import (
     CallFinished,
     CallStarted,
     Decision,
+    EscalationAlert,
     Event,
     NodeFinished,
     NodeStarted,
@@ -24,6 +25,7 @@ from outlay.events import (
     Skipped,
     ToolFinished,
     ToolStarted,
+    WatchdogAlert,
 )
 
 #: Of what models and tools wrote, at most this many characters are shown.
@@ -100,6 +102,13 @@ class TreeFold:
             node.problem = f"skipped: {event.reason}" + (f" · {event.error}" if event.error else "")
         elif isinstance(event, CacheAlert):
             self._node(event.run, event.path).below.append(_Leaf(f"! cache: {one_line(event.text, 200)}", bad=True))
+        elif isinstance(event, EscalationAlert):
+            words = f"{event.share:.0%} of {event.turns:,} turns of {event.path} came to the top tier"
+            self._root(event.run).below.append(_Leaf(f"! cascade: {words}".replace("%", " %"), bad=True))
+        elif isinstance(event, WatchdogAlert):
+            did = f"{event.action}: {one_line(event.text, 160)}"
+            words = f"{did} · {one_line(event.opinion, WIDTH)}" if event.opinion else did
+            self._root(event.run).below.append(_Leaf(f"! watchdog: {words}", bad=True))
         elif isinstance(event, Decision) and event.about == "prefix_changed":
             change = one_line(str(event.data.get("change", "")), 160)
             self._node(event.run, event.path).below.append(_Leaf(f"! cache: {change}", bad=True))

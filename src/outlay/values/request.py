@@ -69,10 +69,12 @@ class Prelude:
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """A stored answer may be given again for so many seconds, to requests of the same scope."""
+    """A stored answer may be given again for so many seconds, to requests of the same scope; where the model fails, for
+    `stale` seconds."""
 
     seconds: float
     scope: str = ""
+    stale: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
