@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from outlay.agents.agent import Agent
+    from outlay.agents.compaction import Compaction
     from outlay.agents.function import node
     from outlay.agents.tool import Tool, tool
     from outlay.protocols.context import RunContext
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "Agent": "agents.agent",
     "Budget": "values.budget",
+    "Compaction": "agents.compaction",
     "File": "values.content",
     "Image": "values.content",
     "ModelSettings": "values.settings",
@@ -60,6 +62,7 @@ _WHERE = {
 __all__ = [
     "Agent",
     "Budget",
+    "Compaction",
     "File",
     "Image",
     "ModelSettings",

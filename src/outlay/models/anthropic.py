@@ -119,6 +119,10 @@ class Anthropic:
         self._check_key()
         _check(self.id, capabilities(self.name), prelude, settings, max_output_tokens)
 
+    @property
+    def context_window(self) -> int | None:
+        return capabilities(self.name).context
+
     def price(self, book: PriceBook) -> Price | None:
         return book.find("anthropic", self.name)
 

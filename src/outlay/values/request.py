@@ -82,7 +82,8 @@ class ModelRequest:
     `max_output_tokens` includes thinking. `output_type` is the Python type behind `prelude.output`, for models
     that are a function of yours; providers see only the schema. `clipped`: a budget lowered `max_output_tokens`.
     `turns_left`: how many more requests may follow in this conversation. `cache` is what the agent asks of the prompt
-    cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer.
+    cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer. Where `transcript` is
+    a shortened conversation, `whole` is the head of the whole one, which the call is known by.
     """
 
     agent: str
@@ -97,6 +98,7 @@ class ModelRequest:
     cache: CacheMode = "auto"
     cache_plan: CachePlan | None = None
     reuse: Reuse | None = None
+    whole: bytes | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
