@@ -23,7 +23,19 @@ from collections.abc import Sequence
 
 from bench.contest import Figure
 
-BENCHES = ("call", "transport", "fanout", "history", "store", "imports", "bus", "sharing", "journal", "forecast")
+BENCHES = (
+    "call",
+    "transport",
+    "fanout",
+    "history",
+    "store",
+    "imports",
+    "bus",
+    "sharing",
+    "journal",
+    "forecast",
+    "compaction",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -77,12 +77,13 @@ def test_what_is_no_checkpoint_says_why(said: str, problem: str) -> None:
         read(said, FIELDS, ())
 
 
-def test_decisions_stay_for_good_and_tasks_until_they_are_done() -> None:
-    """The next checkpoint holds the decisions of the one before, and only the tasks that are still open."""
+def test_decisions_stay_for_good_and_tasks_until_they_are_said_to_be_done() -> None:
+    """What a later summary is silent about is still there."""
     before = Checkpoint("s", {"decisions": ("use SQLite",), "open_tasks": ("a", "b"), "paths": (), "errors": ()})
-    found = read(answer(open_tasks=["b"], decisions=["no ORM"]), FIELDS, (), before).fields
+    found = read(answer(decisions=["no ORM"], done=["a", "use SQLite"]), FIELDS, (), before).fields
     assert found["decisions"] == ("use SQLite", "no ORM")
     assert found["open_tasks"] == ("b",)
+    assert read(answer(), FIELDS, (), before).fields["open_tasks"] == ("a", "b")
 
 
 def test_a_checkpoint_is_read_back_from_its_text() -> None:
@@ -112,7 +113,7 @@ def test_fields_of_ones_own_are_asked_for_and_found() -> None:
     assert read(text, [field], [user("refund ORD-1 and ORD-2")]).fields["order_ids"] == ("ORD-9", "ORD-1", "ORD-2")
 
 
-@pytest.mark.parametrize("name", ["", "summary", "Order IDs", "x" * 60])
+@pytest.mark.parametrize("name", ["", "summary", "done", "Order IDs", "x" * 60])
 def test_a_name_that_no_field_can_have_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="cannot be called"):
         Survivor(name, "about")

@@ -175,11 +175,11 @@ class Compactor:
             checkpoint = read(response.message.text, self.compaction.survivors, covered, found_in(covered))
         except ValueError as error:
             return self._refused(request, choice, view, "refused", str(error))
+        self._summary = self.gauge.tokens(len(checkpoint.text))
         done = replaced(view, cut, self._opening(view, cut, checkpoint))
         if characters(done) >= characters(view):
             what = f"{len(checkpoint.text):,} characters are longer than what they replace"
             return self._refused(request, choice, view, "refused", what)
-        self._summary = self.gauge.tokens(len(checkpoint.text))
         return done
 
     def _asking(self, request: ModelRequest, view: Transcript) -> ModelRequest:

@@ -19,6 +19,8 @@ from outlay.values.message import Message
 
 Finding = Callable[[Sequence[Message]], Iterable[str]]
 
+#: Keys of a summary that are no fields.
+RESERVED: Final = frozenset(("summary", "done"))
 #: Characters of one item that are carried.
 LONGEST_ITEM: Final = 240
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
@@ -33,7 +35,8 @@ class Survivor:
     """A list that every summary must hold. `about` tells the model what belongs in it.
 
     `find` gives the items that code sees in the messages that a summary replaces, oldest first; they are carried word
-    for word. `stays`: an item is never taken out again by a later summary (a task may be done, a decision was taken).
+    for word. `stays`: an item is never taken out again by a later summary (a decision was taken, while a task goes when
+    the model says that it is done).
     """
 
     name: str
@@ -42,7 +45,7 @@ class Survivor:
     stays: bool = True
 
     def __post_init__(self) -> None:
-        if not _NAME.match(self.name) or self.name == "summary":
+        if not _NAME.match(self.name) or self.name in RESERVED:
             raise ConfigError(
                 f"a must-survive field cannot be called {self.name!r}",
                 hint="use a short name of a-z, 0-9 and _, as in 'order_ids'",
