@@ -264,6 +264,21 @@ def test_the_agent_s_own_input_limit_is_a_window_too() -> None:
     assert result.output == "done"
 
 
+# ── a side-quest ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_noisy_side_quest_leaves_only_its_answer() -> None:
+    """An agent among the tools: its pages stand in its own conversation, and its cost under its own name."""
+    scouting, looked = reader(10)
+    scout = Agent("scout", scouting, tools=[look], max_turns=20, description="Looks through the pages.")
+    lead = ScriptedModel([Reply(tool_calls=[("scout", {"input": "Where is it?"})]), "It is here."], price=(3, 15))
+    result = run_sync(Agent("lead", lead, tools=[scout]), "Find the treasure", budget=Budget(usd=1))
+    assert len(looked) == 10
+    assert [one.content for m in lead.calls[-1].messages for one in m.tool_results] == ["done"]
+    costs = {name: line.cost for name, line in result.bill.by("agent").items()}
+    assert costs["scout"] > 10 * costs["lead"]
+
+
 # ── laws ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
