@@ -367,6 +367,7 @@ def test_offline_the_summary_has_a_stand_in_of_its_own() -> None:
         (lambda: Compaction(clear=False, summarise=False), "would do nothing"),
         (lambda: Compaction(keep_turns=0), "keep_turns must be at least 1"),
         (lambda: Compaction(window=-1), "window must be at least 1"),
+        (lambda: Compaction(native=True, keep_tools=["look"]), "native=True and keep_tools exclude each other"),
         (lambda: Compaction(must_survive=["everything"]), "no must-survive field 'everything'"),
         (lambda: Agent("a", "anthropic:claude-haiku-4-5", compaction=True), "is no Compaction"),  # type: ignore[arg-type]
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -78,6 +80,57 @@ def test_the_summary_reads_the_conversation_from_the_cache(monkeypatch) -> None:
         assert event.cache_read_tokens is not None
         assert event.input_tokens is not None
         assert event.cache_read_tokens > 0.9 * (event.cache_read_tokens + event.input_tokens)
+
+
+def edits_in(body: Any) -> Any:
+    return body.get("context_management", {}).get("edits", [{}])[0]
+
+
+def test_the_provider_clears_where_it_is_asked_to(monkeypatch) -> None:
+    """The whole conversation is sent, and costs what it costs to clear it here: the provider's cache finds the rest."""
+    native, emulator = requests_of(monkeypatch, 40, Compaction(summarise=False, native=True))
+    ours, _ = requests_of(monkeypatch, 40, Compaction(summarise=False))
+    assert [data["way"] for data in done(native)] == [data["way"] for data in done(ours)]
+    assert native.bill.total == pytest.approx(ours.bill.total, rel=Decimal("0.02"))
+    asked = [request for request in emulator.requests if "context_management" in request.body]
+    assert asked
+    assert all(request.headers["anthropic-beta"] == "context-management-2025-06-27" for request in asked)
+    assert all("[cleared" not in json.dumps(request.body) for request in emulator.requests)
+    # what is kept grows by one a turn between two decisions: the same results are cleared, so the prefix stays
+    kept = [edits_in(request.body)["keep"]["value"] for request in asked]
+    assert sum(later - earlier == 1 for earlier, later in pairwise(kept)) >= len(kept) - len(done(native))
+
+
+def test_a_failure_is_not_left_to_the_provider(monkeypatch) -> None:
+    """It would clear that too; here it stays."""
+    result, emulator = requests_of(monkeypatch, 40, Compaction(summarise=False, native=True), fails=2)
+    assert done(result)
+    assert not any("context_management" in request.body for request in emulator.requests)
+    assert "page 2 is torn" in json.dumps(emulator.requests[-1].body)
+
+
+def requests_of(monkeypatch: Any, turns: int, compaction: Compaction, *, fails: int | None = None) -> tuple[Any, Any]:
+    """The result of so many turns, and the emulator that saw them. `fails` is the page that cannot be read."""
+    taken = 0
+
+    def page(page: int) -> str:
+        """Read a page."""
+        if page == fails:
+            raise LookupError(f"page {page} is torn")
+        return text_of(600, f"page {page}")
+
+    def behave(request: Any) -> EmulatedReply:
+        nonlocal taken
+        taken += 1
+        if taken == turns:
+            return EmulatedReply("Found it.")
+        return EmulatedReply(text_of(60, "thought"), tool_calls=(ToolCall("page", {"page": taken}),))
+
+    agent = Agent("coder", SONNET, instructions=text_of(2_000), tools=[page], max_turns=turns, compaction=compaction)
+    with emulated(monkeypatch, behaviour=behave) as emulator:
+        result = run_sync(agent, "Where is it?", budget=Budget(usd=100))
+        assert result.output == "Found it.", result.error
+        return result, emulator
 
 
 def test_openai_s_free_writes_make_it_pay_sooner(monkeypatch) -> None:

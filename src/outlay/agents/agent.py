@@ -225,11 +225,11 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
         transcript = transcript.append(response.message)
         if compactor is not None:
             compactor.answered(request, response)
-        ctx.keep(transcript if compactor is None else compactor.sent(transcript), calls.results)
+        ctx.keep(transcript if compactor is None else compactor.kept(transcript), calls.results)
         _complete(agent, ctx, response)
         if response.message.tool_calls:
             transcript = transcript.append(await calls.run(response.message.tool_calls))
-            ctx.keep(transcript if compactor is None else compactor.sent(transcript), calls.results)
+            ctx.keep(transcript if compactor is None else compactor.kept(transcript), calls.results)
             if calls.ended:
                 return calls.ended[0]
             continue

@@ -30,6 +30,8 @@ class Compaction:
     `expected_turns` is how many model calls such a conversation takes; without it as many are expected to come as there
     were. `window` is the model's context window in tokens, where it is not known: before it is full, the conversation
     is shortened at any price. Without a price that is the only reason. `keep_tools` are tools whose results stay.
+    `native=True` lets the provider clear results where it offers that (Anthropic's context editing, a beta) and none of
+    them is a failure; the budget then reserves for the whole conversation, which is still sent.
     `offline` writes the summary under `models="offline"`.
     """
 
@@ -42,6 +44,7 @@ class Compaction:
     max_summary_tokens: int = field(default=1024, kw_only=True)
     expected_turns: int | None = field(default=None, kw_only=True)
     window: int | None = field(default=None, kw_only=True)
+    native: bool = field(default=False, kw_only=True)
     offline: Any = field(default=extract, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
@@ -60,6 +63,11 @@ class Compaction:
         for name in ("must_survive", "keep_tools"):
             given: Any = getattr(self, name)
             object.__setattr__(self, name, (given,) if isinstance(given, str | Survivor) else tuple(given))
+        if self.native and (self.keep_tools or not self.clear):
+            what = "keep_tools" if self.keep_tools else "clear=False"
+            raise ConfigError(
+                f"Compaction: native=True and {what} exclude each other", hint="leave native out: it is done here then"
+            )
         self.survivors  # noqa: B018
 
     @cached_property

@@ -13,6 +13,7 @@ from typing import Any, Final
 from outlay.agents.checkpoint import Checkpoint, asked, found_in, read
 from outlay.agents.compaction import Compaction
 from outlay.agents.gauge import Gauge, characters
+from outlay.agents.native_clearing import NativeClearing
 from outlay.errors import ModelError
 from outlay.events.records import COMPACTION
 from outlay.policies.compaction import Choice, Way, choose
@@ -54,8 +55,16 @@ class Compactor:
     #: Characters of the conversation when a summary was last asked for in vain.
     _in_vain: int = 0
     _told: bool = False
+    _native: NativeClearing = field(init=False)
 
-    def sent(self, whole: Transcript) -> Transcript:
+    def __post_init__(self) -> None:
+        self._native = NativeClearing(self.compaction.native)
+
+    def kept(self, whole: Transcript) -> Transcript:
+        """What the conversation goes on with in another run: what the model has read of it."""
+        return self._native.read(self._sent(whole))
+
+    def _sent(self, whole: Transcript) -> Transcript:
         """What is sent of a conversation that goes on from the one seen last."""
         if self._whole is None or self._view is None:
             return whole
@@ -69,25 +78,27 @@ class Compactor:
 
     async def shortened(self, request: ModelRequest) -> ModelRequest:
         """The request as it is to be sent. Raises Stopped where the run ends meanwhile."""
-        view = self.sent(request.transcript)
+        view = self._sent(request.transcript)
         self.gauge.measure(request.prelude)
         for _ in (CLEAR, SUMMARISE):  # at most one after the other, where the window is full
             choice = self._choose(request, view)
             if choice is None or not choice.way:
                 break
-            done = self._clear(view) if choice.way == CLEAR else await self._summarise(request, view, choice)
+            before = self._native.read(view)
+            done = self._clear(request, view) if choice.way == CLEAR else await self._summarise(request, view, choice)
             if done is None:
                 break
-            self._done(request, choice, view, done)
             view = done
-        if view is request.transcript:
+            self._done(request, choice, before, view)
+        edit = self._native.edit(view)
+        if view is request.transcript and edit is None:
             return request
-        return replace(request, transcript=view, whole=request.transcript.head)
+        return replace(request, transcript=view, whole=request.transcript.head, edit=edit)
 
     def answered(self, request: ModelRequest, response: ModelResponse) -> None:
         """Learn from what the provider counted."""
         if response.usage is not None:
-            self.gauge.learn(request, response.usage)
+            self.gauge.learn(self._native.read(request.transcript), response.usage)
 
     # ── what to do ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -96,7 +107,7 @@ class Compactor:
         if not ways:
             return None
         price = self.ctx.price(self.model)
-        size = self.gauge.size(view)
+        size = self.gauge.size(self._native.read(view))
         outlook = self.gauge.outlook(price, size, request, self.compaction.expected_turns)
         limit = self._limit(request)
         if price is None and not self._told:
@@ -108,8 +119,8 @@ class Compactor:
         chosen = self.ctx.drawn(COMPACTION, lambda: asdict(choose(ways, outlook, size, limit)))
         return Choice(**chosen)
 
-    def _ways(self, request: ModelRequest, view: Transcript) -> list[Way]:
-        compaction, gauge = self.compaction, self.gauge
+    def _ways(self, request: ModelRequest, sent: Transcript) -> list[Way]:
+        compaction, gauge, view = self.compaction, self.gauge, self._native.read(sent)
         taken = view.total("answers", _is_answer)
         ways: list[Way] = []
         if compaction.clear and (without := cleared(view, compaction.keep_turns, compaction.keep_tools)) is not view:
@@ -152,7 +163,10 @@ class Compactor:
 
     # ── doing it ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _clear(self, view: Transcript) -> Transcript:
+    def _clear(self, request: ModelRequest, view: Transcript) -> Transcript:
+        """Here, or by the provider: then all is sent as it was."""
+        if self._native.takes(self.model, request, view, self.compaction.keep_turns):
+            return view
         return cleared(view, self.compaction.keep_turns, self.compaction.keep_tools)
 
     async def _summarise(self, request: ModelRequest, view: Transcript, choice: Choice) -> Transcript | None:
@@ -177,9 +191,10 @@ class Compactor:
             return self._refused(request, choice, view, "refused", str(error))
         self._summary = self.gauge.tokens(len(checkpoint.text))
         done = replaced(view, cut, self._opening(view, cut, checkpoint))
-        if characters(done) >= characters(view):
+        if characters(done) >= characters(self._native.read(view)):
             what = f"{len(checkpoint.text):,} characters are longer than what they replace"
             return self._refused(request, choice, view, "refused", what)
+        self._native.uses = 0
         return done
 
     def _asking(self, request: ModelRequest, view: Transcript) -> ModelRequest:
@@ -197,6 +212,7 @@ class Compactor:
             settings=settings,
             transcript=view.append(Message("user", (Text(words),), self.ctx.label)),
             whole=request.transcript.head,
+            edit=self._native.edit(view),
             max_output_tokens=self._most_output(request),
             output_type=str,
             turns_left=0,
@@ -225,8 +241,9 @@ class Compactor:
 
     # ── what is said of it ────────────────────────────────────────────────────────────────────────────────────
 
-    def _done(self, request: ModelRequest, choice: Choice, before: Transcript, after: Transcript) -> None:
-        self._whole, self._view = request.transcript, after
+    def _done(self, request: ModelRequest, choice: Choice, before: Transcript, sent: Transcript) -> None:
+        self._whole, self._view = request.transcript, sent
+        after = self._native.read(sent)
         taken = after.total("answers", _is_answer)
         self._done_at[choice.way] = taken
         if choice.way == SUMMARISE:  # it takes answers away: they are counted anew
@@ -234,7 +251,8 @@ class Compactor:
             self._in_vain = 0
         self._decide(request, choice, "done", choice.why, before, after)
 
-    def _refused(self, request: ModelRequest, choice: Choice, view: Transcript, outcome: str, why: str) -> None:
+    def _refused(self, request: ModelRequest, choice: Choice, sent: Transcript, outcome: str, why: str) -> None:
+        view = self._native.read(sent)
         self._in_vain = characters(view)
         self._decide(request, choice, outcome, why, view, view)
 

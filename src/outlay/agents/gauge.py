@@ -31,9 +31,9 @@ class Gauge:
         texts = (*prelude.system, *(text for t in prelude.tools for text in (t.name, t.description, t.schema)))
         self.prelude = sum(map(len, texts)) + (0 if prelude.output is None else len(prelude.output.schema))
 
-    def learn(self, sent: ModelRequest, usage: Usage) -> None:
-        """What the provider counted of a request."""
-        length = self.prelude + characters(sent.transcript)
+    def learn(self, read: Transcript, usage: Usage) -> None:
+        """What the provider counted of a request in which it read this conversation."""
+        length = self.prelude + characters(read)
         if usage.all_input_tokens and length:
             self.ratio = usage.all_input_tokens / length
         self.counted = True

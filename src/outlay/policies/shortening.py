@@ -6,7 +6,7 @@ the user. Whatever these functions give is well formed where what they were give
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -25,17 +25,26 @@ def cleared(transcript: Transcript, keep_turns: int, keep_tools: Collection[str]
     again; so do results in the last `keep_turns` turns, those of `keep_tools`, and short ones. The same transcript
     where there is nothing to clear; what stands before the first change are the same links.
     """
+    until = _start_of_tail(transcript.messages, keep_turns)
+    return _rewritten(transcript, until, lambda part: _stub(part, keep_tools))
+
+
+def results_before_tail(transcript: Transcript, keep_turns: int) -> tuple[ToolResult, ...]:
+    """All tool results before the last `keep_turns` turns, oldest first."""
     messages = transcript.messages
-    until = _start_of_tail(messages, keep_turns)
-    changed = {
-        index: new
-        for index, message in enumerate(messages[:until])
-        if message.role == "tool" and (new := _without_results(message, keep_tools)) is not message
-    }
-    if not changed:
-        return transcript
-    first = min(changed)
-    return _link(transcript, first).append(*(changed.get(first + i, m) for i, m in enumerate(messages[first:])))
+    return tuple(r for message in messages[: _start_of_tail(messages, keep_turns)] for r in message.tool_results)
+
+
+def without_first(transcript: Transcript, uses: int) -> Transcript:
+    """The conversation without the contents of the first `uses` tool results, whatever they are."""
+    left = iter(range(uses))
+
+    def stub(part: Part) -> Part:
+        if isinstance(part, ToolResult) and next(left, None) is not None:
+            return replace(part, content="[cleared]")
+        return part
+
+    return _rewritten(transcript, len(transcript), stub)
 
 
 def cut_of(transcript: Transcript, keep_turns: int) -> int | None:
@@ -81,9 +90,20 @@ def _start_of_tail(messages: Sequence[Message], keep_turns: int) -> int:
     return 0
 
 
-def _without_results(message: Message, keep_tools: Collection[str]) -> Message:
-    parts = tuple(_stub(part, keep_tools) for part in message.parts)
-    return message if parts == message.parts else Message(message.role, parts, message.label)
+def _rewritten(transcript: Transcript, until: int, change: Callable[[Part], Part]) -> Transcript:
+    """The conversation with the parts of its first `until` messages changed; what stands before the first change are
+    the same links."""
+    messages = transcript.messages
+    changed: dict[int, Message] = {}
+    for index, message in enumerate(messages[:until]):
+        if message.role == "tool":
+            parts = tuple(map(change, message.parts))
+            if parts != message.parts:
+                changed[index] = Message(message.role, parts, message.label)
+    if not changed:
+        return transcript
+    first = min(changed)
+    return _link(transcript, first).append(*(changed.get(first + i, m) for i, m in enumerate(messages[first:])))
 
 
 def _stub(part: Part, keep_tools: Collection[str]) -> Part:
