@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from outlay.events.records import (
+    COMPACTION,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -98,6 +99,8 @@ def fit_runs(events: Iterable[Event], flow: str | None = None) -> Fitted:
             continue
         if isinstance(event, CallStarted):
             bounds[event.run, event.key, event.attempt] = event.input_bound
+        elif isinstance(event, CallFinished) and event.purpose == COMPACTION:
+            continue  # no turn of the agent
         elif isinstance(event, CallFinished):
             _finished(seen[lane][event.agent], event, bounds.pop((event.run, event.key, event.attempt), 0))
         elif isinstance(event, CallFailed):

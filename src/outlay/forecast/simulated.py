@@ -168,7 +168,9 @@ class SimulatedModels(Directory):
         known = self._agents.get(agent)
         if known is None:
             known = self._agents[agent] = Agent(agent, choice, offline=offline)
-        answers = answers_of(known, real, self._beliefs, self._parts)
+        summarises = known.compaction is not None and offline is known.compaction.offline
+        speaker = known.replace(offline=offline) if summarises else known
+        answers = answers_of(speaker, real, self._beliefs, self._parts)
         return SimulatedModel(known, real, answers, self._beliefs.of(known), self._chance, exact=self._exact)
 
 

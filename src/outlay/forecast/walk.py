@@ -86,6 +86,8 @@ class Walk:
         """An agent whose conversation begins with so many characters."""
         if isinstance(agent.model, ModelCascade):
             raise Unforeseeable("its model is a cascade, and nobody knows how often its gate says no")
+        if agent.compaction is not None and agent.toolbox:
+            raise Unforeseeable("its conversation may be shortened, when is decided by what it has cost until then")
         models = [self.directory.model(agent.name, agent.model, agent.offline)]
         models += [self.directory.model(agent.name, spare, agent.offline, spare=True) for spare in agent.fallback]
         prices = [self.directory.price(model) for model in models]
