@@ -35,6 +35,7 @@ BENCHES = (
     "journal",
     "forecast",
     "compaction",
+    "calibration",
 )
 
 

@@ -72,7 +72,7 @@ def test_nothing_happens_below_the_trigger_or_to_excluded_tools() -> None:
 
 async def test_an_edit_that_nobody_knows_is_a_400(connect) -> None:
     c = await connect()
-    with pytest.raises(anthropic.BadRequestError, match="context_management.edits.0"):
+    with pytest.raises(anthropic.BadRequestError, match=r"context_management\.edits\.0"):
         await c.anthropic.beta.messages.create(
             model=MODEL,
             max_tokens=9,

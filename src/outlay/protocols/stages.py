@@ -5,6 +5,7 @@ label policy → journal → response cache → for each attempt: breaker → ra
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -97,8 +98,23 @@ class StandIns(Protocol):
         """Do this node's checkers really run?"""
         ...
 
-    def problem(self, node: Node[Any, Any]) -> str | None:
+    def problem(self, node: Node[Any, Any], checker: Callable[..., Any]) -> str | None:
         """What a checker that does not run says."""
+        ...
+
+
+class Shortcut(Protocol):
+    """The whole path of a call in one step: for simulated runs in which nothing on it could matter."""
+
+    def answer(
+        self,
+        run: Any,
+        model: Model,
+        request: ModelRequest,
+        fallback: Sequence[Model],
+        draw: Callable[[], float],
+    ) -> Awaitable[ModelResponse] | None:
+        """What the call gives; None where it must go the long way. Raises what the long way raises."""
         ...
 
 
@@ -111,3 +127,4 @@ class Stages:
     permits: Permits | None = None
     retries: Retries | None = None
     stand_ins: StandIns | None = None
+    shortcut: Shortcut | None = None

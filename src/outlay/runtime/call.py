@@ -143,7 +143,7 @@ class Call:
             stored = self._stored_key()
             if (known := await stages.cache.find(stored, self._request)) is not None:
                 return await self._given_again(known)
-        spare = _others(self._model, fallback)
+        spare = others(self._model, fallback)
         while True:
             try:
                 response = await self._tried(least_output_tokens, max_input_tokens, draw)
@@ -558,7 +558,7 @@ class Call:
         return self._run.stopped(stop)
 
 
-def _others(model: Model, fallback: Sequence[Model]) -> Iterator[Model]:
+def others(model: Model, fallback: Sequence[Model]) -> Iterator[Model]:
     """The models to go on with, each once: a replacement may stand for several."""
     tried = [model]
     for other in fallback:
