@@ -34,6 +34,7 @@ BENCHES = (
     "sharing",
     "journal",
     "forecast",
+    "compaction",
     "calibration",
     "faults",
 )

@@ -24,6 +24,7 @@ COMMANDS = {
     "forecast": "Say what a flow will cost and take, before it is run.",
     "frontier": "Say which designs of a flow nothing beats, and what to change.",
     "compare": "Compare two flows on the same cases within the same budget.",
+    "eval": "Measure what a policy keeps: what an agent still knows when its conversation was shortened.",
     "claims": "Recompute the published arithmetic of multi-agent systems.",
     "runs": "List the runs in the store.",
     "bill": "Show what a run cost, agent by agent.",

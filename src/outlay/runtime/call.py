@@ -27,6 +27,7 @@ from outlay.errors import (
 )
 from outlay.events.records import (
     CACHED,
+    COMPACTION,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -410,7 +411,7 @@ class Call:
                 prelude=request.prelude.digest.hex(),
             )
             await recorder.durable()
-            on_text = self._stream if recorder.streaming else None
+            on_text = self._stream if recorder.streaming and self.purpose != COMPACTION else None
             if self._visit is not None:
                 request = self._visit.decide(request)
                 on_text = self._visit.listening(on_text)
