@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from outlay.agents.agent import Agent
+    from outlay.agents.compaction import Compaction
     from outlay.agents.function import node
     from outlay.agents.tool import Tool, tool
     from outlay.policies.watchdog import Watchdog
@@ -42,6 +43,7 @@ _WHERE = {
     "Agent": "agents.agent",
     "Breaker": "values.server",
     "Budget": "values.budget",
+    "Compaction": "agents.compaction",
     "File": "values.content",
     "Image": "values.content",
     "ModelSettings": "values.settings",
@@ -70,6 +72,7 @@ __all__ = [
     "Agent",
     "Breaker",
     "Budget",
+    "Compaction",
     "File",
     "Image",
     "ModelSettings",

@@ -17,6 +17,8 @@ import msgspec
 
 #: The purpose of a call that a stored answer answered: it costs nothing.
 CACHED = "cached"
+#: The purpose of a call that writes a summary of a conversation, and what decisions about that are about.
+COMPACTION = "compaction"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
