@@ -18,7 +18,7 @@ from outlay.cli import problems
 COMMANDS = {
     "demo": "See it work: the triage example, with no key and no server.",
     "init": "Write a small flow and its input here, to start from.",
-    "check": "Check a flow before it runs: caps, prices, limits, prompt cache.",
+    "check": "Check a flow before it runs: caps, prices, prompt cache, warnings, ten points for production.",
     "run": "Run a flow on one input.",
     "map": "Run a flow on every row of a file; run it again to go on.",
     "forecast": "Say what a flow will cost and take, before it is run.",
