@@ -3,6 +3,8 @@
 Rules only, each with its reason: nothing here asks a model.
 """
 
+from outlay.advice.adviser import Advice, Situation, advise
+from outlay.advice.answer import Answer
 from outlay.advice.checklist import POINTS, Checked, checklist
 from outlay.advice.evidence import Evidence, Written, evidence_in
 from outlay.advice.recorded import evidence_of
@@ -14,13 +16,17 @@ from outlay.advice.survey import Survey
 __all__ = [
     "POINTS",
     "RULES",
+    "Advice",
     "Advisory",
+    "Answer",
     "Checked",
     "Evidence",
     "Rule",
     "Settings",
+    "Situation",
     "Survey",
     "Written",
+    "advise",
     "checklist",
     "evidence_in",
     "evidence_of",

@@ -44,9 +44,11 @@ class Evidence:
     compared: Comparison | None = None
 
 
-def evidence_in(events: Sequence[Event], measured: Mapping[str, Measured], flow: str) -> Evidence:
-    """`measured` are the kept cases of comparisons, by run id. Live runs count; offline ones where no others are."""
-    started = [event for event in events if isinstance(event, RunStarted) and event.flow == flow]
+def evidence_in(events: Sequence[Event], measured: Mapping[str, Measured], flow: str | None) -> Evidence:
+    """`measured` are the kept cases of comparisons, by run id; without a `flow` all runs are meant.
+    Live runs count, offline ones where there are no others.
+    """
+    started = [event for event in events if isinstance(event, RunStarted) and flow in (None, event.flow)]
     live = [event for event in started if event.lane != "offline"]
     runs = {event.run: event for event in live or started}
     offline = bool(started) and not live
@@ -111,7 +113,7 @@ class _Group:
     cases: dict[str, Measured] = field(default_factory=dict[str, Measured])
 
 
-def newest_comparison(events: Iterable[Event], measured: Mapping[str, Measured], flow: str) -> Comparison | None:
+def newest_comparison(events: Iterable[Event], measured: Mapping[str, Measured], flow: str | None) -> Comparison | None:
     """The newest comparison of the flow with a single agent: A is the single one. None where none is kept, or the flow
     is itself the single agent of all of them (then B is what it was compared with)."""
     sides: dict[str, dict[str, _Group]] = {"a": {}, "b": {}}
@@ -130,7 +132,7 @@ def newest_comparison(events: Iterable[Event], measured: Mapping[str, Measured],
     found: Comparison | None = None
     for a, b in sorted(pairs, key=lambda pair: max(pair[0].at, pair[1].at)):
         single, other = (a, b) if len(a.agents) <= len(b.agents) else (b, a)
-        if len(single.agents) <= 1 and flow in (single.flow, other.flow):
+        if len(single.agents) <= 1 and flow in (None, single.flow, other.flow):
             found = _compared(single, other)
     return found
 

@@ -11,8 +11,8 @@ from outlay.events import decode
 from outlay.protocols.store import Store
 
 
-async def evidence_of(store: Store, flow: str) -> Evidence:
-    """What the store knows of the flow of this name."""
+async def evidence_of(store: Store, flow: str | None) -> Evidence:
+    """What the store knows of the flow of this name; None: of all of them together."""
     events = [decode(row.body) for row in await store.events(None, KINDS)]
     measured: dict[str, Measured] = {}
     for document in await store.list(COLLECTION):

@@ -23,6 +23,7 @@ COMMANDS = {
     "map": "Run a flow on every row of a file; run it again to go on.",
     "forecast": "Say what a flow will cost and take, before it is run.",
     "compare": "Compare two flows on the same cases within the same budget.",
+    "advise": "Say whether it should be one agent or several, and which, and why.",
     "claims": "Recompute the published arithmetic of multi-agent systems.",
     "runs": "List the runs in the store.",
     "bill": "Show what a run cost, agent by agent.",
