@@ -115,7 +115,12 @@ def review(critic: Any) -> Flow:
 #: By point: (flow, what is known beside it) that holds it, that does not, of which it cannot be known.
 HOLDS: Mapping[str, list[Any]] = {
     "caps": [crew(), forever.replace(budget=Budget(calls=9)), agent()],
-    "budget": [crew(budget=Budget(usd=1)), crew(budget=Budget(calls=9)), (crew(), runs(limited=10))],
+    "budget": [
+        crew(budget=Budget(usd=1)),
+        crew(budget=Budget(calls=9)),
+        Pipeline(agent("a", budget=Budget(usd=1)), agent("b", budget=Budget(tokens=900))),
+        (crew(), runs(limited=10)),
+    ],
     "time-outs": [crew(budget=Budget(seconds=60)), (crew(), runs(timed=10)), (agent(tools=[search]), runs(timed=10))],
     "fallback": [
         agent(fallback=[GPT]),
@@ -169,7 +174,7 @@ FAILS: Mapping[str, list[Any]] = {
 }
 NOT_KNOWN: Mapping[str, list[Any]] = {
     "caps": [],
-    "budget": [crew()],
+    "budget": [crew(), Pipeline(agent("a", budget=Budget(usd=1)), agent("b"))],
     "time-outs": [crew()],
     "fallback": [],
     "typed-handoffs": [],

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NewType, Protocol, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, NewType, Protocol, TypedDict, TypeVar
 
 import pytest
 
@@ -29,6 +29,7 @@ class Readable(Protocol):
     def read(self) -> str: ...
 
 
+T = TypeVar("T")
 Name = NewType("Name", str)
 
 
@@ -56,6 +57,12 @@ Name = NewType("Name", str)
         (Annotated[str, "x"], str),
         (Name, str),
         (Base, Readable),
+        (T, int),
+        (Callable[[int], str], Callable[[str], str]),
+        (tuple[int, ...], tuple[str, str]),
+        (type[int], type[str]),
+        ("Draft", int),
+        (None, int),
     ],
 )
 def test_what_may_be_is_let_through(given: Any, wanted: Any):

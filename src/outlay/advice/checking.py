@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import dis
 import enum
 import types
 import typing
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any, Literal, cast, get_args, get_origin
 
-from outlay.advice.survey import agents_in
+from outlay.advice.survey import agents_in, distinct
 from outlay.agents.agent import Agent
 from outlay.agents.cascade import ModelCascade
 from outlay.agents.function import FunctionNode
@@ -29,6 +32,8 @@ from outlay.patterns.vote import Vote
 from outlay.protocols.gate import TierGate
 from outlay.protocols.node import Node
 
+#: Values in which nothing can be written out.
+_CLOSED = (bool, int, float, Decimal, enum.Enum, types.NoneType, datetime.date, datetime.time, datetime.timedelta)
 #: What models call how sure they are of themselves.
 CONFIDENCE = "confidence"
 
@@ -37,7 +42,8 @@ def by_models(checks: Iterable[Any]) -> list[Agent[Any]]:
     """The agents among critics and checks, those inside of other nodes included; empty where a program checks too."""
     found: list[Agent[Any]] = []
     for check in checks:
-        inside = agents_in([cast("Node[Any, Any]", check)]) if isinstance(check, Node) else []
+        asks = isinstance(check, Node) and not isinstance(check, FunctionNode)
+        inside = agents_in([cast("Node[Any, Any]", check)]) if asks else []
         if not inside:
             return []
         found += inside
@@ -91,7 +97,7 @@ def _unchecked_stages(stages: Sequence[Node[Any, Any]]) -> Iterator[Agent[Any]]:
 
 
 def _all(nodes: Iterable[Node[Any, Any]]) -> Iterator[Agent[Any]]:
-    for node in nodes:
+    for node in distinct(nodes):
         yield from _unchecked(node)
 
 
@@ -135,21 +141,35 @@ def _gated(model: Any) -> bool:
 
 
 def is_closed(kind: Any) -> bool:
-    """Only so many values, none of which is free text: what cannot carry prose needs no reader."""
+    """Only closed values, no free text: what cannot carry prose needs no reader."""
+    return _is_closed(kind, ())
+
+
+def _is_closed(kind: Any, within: tuple[Any, ...]) -> bool:
+    """`within` are the classes that it is a field of: one that holds itself is as closed as the rest of it."""
     origin, inside = get_origin(kind), get_args(kind)
-    if origin is typing.Annotated:
-        return is_closed(inside[0])
-    if origin is Literal:
+    if kind in within or origin is Literal:
         return True
-    if origin in (typing.Union, types.UnionType):
-        return all(is_closed(part) for part in inside)
-    if origin in (list, tuple, set, frozenset):
-        return all(is_closed(part) for part in inside if part is not Ellipsis)
+    if origin is typing.Annotated:
+        return _is_closed(inside[0], within)
+    if origin in (typing.Union, types.UnionType, list, tuple, set, frozenset):
+        return all(_is_closed(part, within) for part in inside if part is not Ellipsis)
     if not isinstance(kind, type):
         return False
-    if issubclass(kind, bool | int | float | enum.Enum | types.NoneType):
+    if issubclass(kind, _CLOSED):
         return True
-    fields = getattr(cast("Any", kind), "model_fields", None)
-    if fields is not None:
-        return all(is_closed(field.annotation) for field in fields.values())
-    return False
+    fields = _fields(kind)
+    return bool(fields) and all(_is_closed(field, (*within, cast("Any", kind))) for field in fields)
+
+
+def _fields(kind: Any) -> list[Any]:
+    """The types of the fields of a model, a dataclass or a typed dict; none where nobody can tell."""
+    if not (hasattr(kind, "model_fields") or dataclasses.is_dataclass(kind) or typing.is_typeddict(kind)):
+        return []
+    try:
+        hints = typing.get_type_hints(kind)
+    except Exception:  # hints that only a type checker can read
+        return []
+    named: Any = getattr(kind, "model_fields", None)
+    names = named if named is not None else hints
+    return [hint for name, hint in hints.items() if name in names]

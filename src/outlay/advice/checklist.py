@@ -71,8 +71,7 @@ def _caps(survey: Survey) -> Finding:
 
 
 def _budget(survey: Survey) -> Finding:
-    root = [b for b in survey.root.budgets if any(limit is not None for limit in (b.usd, b.tokens, b.calls))]
-    if root:
+    if all(survey.limits(node, ("usd", "tokens", "calls")) for node in (survey.agents or (survey.root,))):
         return Finding("pass", "the flow itself is limited")
     seen = survey.evidence
     line = f'{survey.root.name}: budget=Budget(usd="…"), or --budget at each run'
@@ -87,7 +86,7 @@ def _time_outs(survey: Survey) -> Finding:
     endless = [f"{agent.name}.{tool.name}" for agent, tool in survey.tools if tool.timeout is None]
     if endless:
         return Finding("fail", f"{endless[0]} may take for ever", f"{endless[0]}: @tool(timeout=30)")
-    if any(budget.seconds is not None for budget in survey.root.budgets):
+    if survey.limits(survey.root, ("seconds",)):
         return Finding("pass", "the flow has a deadline; calls and tools have time-outs")
     seen = survey.evidence
     if seen.runs and seen.timed == seen.runs:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, Union, cast
 
 from outlay.advice.checking import speakers
+from outlay.advice.survey import distinct
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode
 from outlay.patterns.blackboard import Blackboard
@@ -97,7 +98,7 @@ def voices(node: Node[Any, Any]) -> Iterator[Agent[Any]]:
     if isinstance(node, Agent):
         yield node
         return
-    for one in speakers(node):
+    for one in distinct(speakers(node)):
         yield from voices(one)
 
 
@@ -112,7 +113,7 @@ def gives(node: Node[Any, Any]) -> Any:
         stages = [stage for stage in node.stages if not isinstance(stage, Gate | Detached)]
         return gives(stages[-1]) if stages else None
     if isinstance(node, Router):
-        return _any_of([gives(route) for route in (*node.routes.values(), node.default)])
+        return _any_of([gives(route) for route in distinct(speakers(node))])
     if isinstance(node, FanOut):
         if node.merge is not None:
             return gives(node.merge)

@@ -66,6 +66,21 @@ class Survey:
                 yield one
                 waiting += self.parents(one)
 
+    def limits(self, node: Node[Any, Any], resources: Sequence[str]) -> bool:
+        """A budget of one of these resources holds for the node, wherever in the flow it runs."""
+        limiting = [one for one in self.nodes if _has_limit(one, resources)]
+        if not limiting:
+            return False
+        blocked = {id(one) for one in limiting}
+        # where a way down from the root passes no such node, it runs without
+        reached, waiting = set[int](), [self.root]
+        while waiting:
+            one = waiting.pop()
+            if id(one) not in blocked and id(one) not in reached:
+                reached.add(id(one))
+                waiting += below(one)
+        return id(node) not in reached
+
     @cached_property
     def _directory(self) -> Directory:
         return Directory("live", default_prices())
@@ -88,6 +103,10 @@ class Survey:
         return self._directory.book.find(provider, name)
 
 
+def _has_limit(node: Node[Any, Any], resources: Sequence[str]) -> bool:
+    return any(getattr(budget, resource) is not None for budget in node.budgets for resource in resources)
+
+
 def below(node: Node[Any, Any]) -> list[Node[Any, Any]]:
     """The nodes that a node may run: its children, and those that an agent has as tools."""
     if not isinstance(node, Agent):
@@ -99,6 +118,11 @@ def agents_in(nodes: Iterable[Node[Any, Any]]) -> list[Agent[Any]]:
     """Every agent in these nodes or below them, each once."""
     found = {id(one): one for node in nodes for one in walk(node) if isinstance(one, Agent)}
     return list(found.values())
+
+
+def distinct(nodes: Iterable[Node[Any, Any]]) -> list[Node[Any, Any]]:
+    """Each once: one node may stand in several places."""
+    return list({id(node): node for node in nodes}.values())
 
 
 def names(nodes: Iterable[Node[Any, Any]], most: int = 4) -> str:

@@ -40,20 +40,20 @@ def _members(node: Node[Any, Any]) -> Sequence[Node[Any, Any]]:
 
 
 def look_deep(survey: Survey) -> Iterator[Sight]:
-    chain = _deepest(survey.root, frozenset())
+    chain = _deepest(survey.root, {})
     if len(chain) - 1 >= DEEP:
         what = f"a task is handed down {len(chain) - 1} times: {' → '.join(one.name for one in chain)}"
         change = f"take out a level: give {chain[-2].name}'s workers to {chain[-3].name}; Budget(depth=…) keeps it so"
         yield Sight(survey.root.name, what, change)
 
 
-def _deepest(node: Node[Any, Any], seen: frozenset[int]) -> list[Node[Any, Any]]:
+def _deepest(node: Node[Any, Any], known: dict[int, list[Node[Any, Any]]]) -> list[Node[Any, Any]]:
     """The longest chain of nodes in which each hands a task in its own words to the next."""
-    if id(node) in seen:
-        return []
-    chains = [_deepest(child, seen | {id(node)}) for child in below(node)]
-    longest = max([[], *chains], key=len)
-    return [node, *longest] if _hands_down(node) or not longest else longest
+    found = known.get(id(node))
+    if found is None:
+        longest = max([[], *(_deepest(child, known) for child in below(node))], key=len)
+        found = known[id(node)] = [node, *longest] if _hands_down(node) or not longest else longest
+    return found
 
 
 def _hands_down(node: Node[Any, Any]) -> bool:

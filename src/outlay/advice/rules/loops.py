@@ -30,10 +30,7 @@ def look(survey: Survey) -> Iterator[Sight]:
 
 def limited(survey: Survey, node: Node[Any, Any]) -> bool:
     """A budget ends it, wherever in the flow it runs."""
-    if any(limit is not None for b in node.budgets for limit in (b.usd, b.calls, b.tokens, b.seconds)):
-        return True
-    parents = survey.parents(node)
-    return bool(parents) and all(limited(survey, parent) for parent in parents)
+    return survey.limits(node, ("usd", "calls", "tokens", "seconds"))
 
 
 RULE = Rule(

@@ -71,8 +71,10 @@ def look_for_confidence(survey: Survey) -> Iterator[Sight]:
 
 
 def _is_sure_of_itself(classifier: Node[Any, Any]) -> bool:
-    """An agent whose output says how sure it is."""
+    """An agent whose output says how sure it is, and nobody has measured how that relates to being right."""
     if not isinstance(classifier, Agent) or classifier.verify:
+        return False
+    if isinstance(classifier.model, ModelCascade) and not all(says_how_sure(gate) for gate in classifier.model.gate):
         return False
     kind: Any = classifier.output_type
     said: Any = getattr(kind, "model_fields", None) or getattr(kind, "__annotations__", None)
