@@ -78,7 +78,7 @@ async def to_human(ctx: Any, message: str) -> str:
 
 
 def runs(limited: int = 0, timed: int = 0) -> dict[str, Any]:
-    return {"evidence": Evidence(runs=10, limited=limited, timed=timed)}
+    return {"evidence": Evidence(runs=10, recent=10, limited=limited, timed=timed)}
 
 
 def compared(single: list[bool], crew: list[bool], *, factor: int = 4) -> dict[str, Any]:
@@ -227,6 +227,22 @@ def test_you_may_vouch_for_what_cannot_be_known_and_for_nothing_else():
     said = {one.id: one for one in checklist(Survey(crew()), vouched={"trace-and-alerts", "fallback"})}
     assert (said["trace-and-alerts"].state, said["trace-and-alerts"].text) == ("pass", "you say so")
     assert said["fallback"].state == "fail"
+
+
+@pytest.mark.parametrize(
+    ("limited", "recent", "said"),
+    [
+        (1, 1, "the newest run had a limit"),
+        (0, 1, "the newest run had no limit"),
+        (9, 9, "each of the newest 9 runs had a limit"),
+        (7, 9, "2 of the newest 9 runs had no limit"),
+        (0, 9, "each of the newest 9 runs had no limit"),
+    ],
+)
+def test_how_many_of_the_newest_runs(limited: int, recent: int, said: str):
+    """As people would say it."""
+    known = Evidence(runs=recent, recent=recent, limited=limited)
+    assert next(one.text for one in checklist(Survey(crew(), evidence=known)) if one.id == "budget") == said
 
 
 def test_a_baseline_that_wins_is_told_with_its_figures():

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from outlay import Agent, Budget, open_store, run_sync
-from outlay.advice import Evidence, Survey, checklist, evidence_of, warnings_of
+from outlay.advice import Evidence, Survey, checklist, evidence_in, evidence_of, warnings_of
 from outlay.errors import Overloaded
 from outlay.evals import Case, Dataset, Terms, compare_sync
+from outlay.events.records import RunStarted
 from outlay.patterns import Pipeline
 from outlay.testing import Reply, ScriptedModel, virtual_time
 from outlay.values.usage import Usage
@@ -38,13 +39,21 @@ def test_runs_limits_and_what_agents_wrote(tmp_path: Path):
     run_sync(flow(), "y", store=str(store), budget=Budget(usd=1, seconds=60))
     run_sync(Agent("other", says()), "z", store=str(store))
     found = known(store)
-    assert (found.runs, found.limited, found.timed, found.offline) == (2, 1, 1, False)
+    assert (found.runs, found.recent, found.limited, found.timed, found.offline) == (2, 2, 1, 1, False)
     assert {name: (fit.events, fit.output_p99, fit.turns) for name, fit in found.fits.items()} == {
         "a": (2, 10, 1),
         "b": (2, 60, 1),
     }
     assert found.failures == {}
     assert found.compared is None
+
+
+def test_only_the_newest_runs_say_how_it_is_run_today():
+    """What was mended a hundred runs ago is not held against it."""
+    old = [RunStarted(run=f"old{n}", seq=0, time=float(n), flow="desk") for n in range(50)]
+    new = [RunStarted(run=f"n{n}", seq=0, time=99.0 + n, flow="desk", limits=({"usd": "1"},)) for n in range(100)]
+    found = evidence_in([*new, *old], {}, "desk")
+    assert (found.runs, found.recent, found.limited) == (150, 100, 100)
 
 
 def test_how_runs_failed_by_kind(tmp_path: Path):

@@ -75,11 +75,17 @@ def _budget(survey: Survey) -> Finding:
         return Finding("pass", "the flow itself is limited")
     seen = survey.evidence
     line = f'{survey.root.name}: budget=Budget(usd="…"), or --budget at each run'
-    if not seen.runs:
+    if not seen.recent:
         return Finding("not known", "the flow limits nothing itself, and no run of it is stored", line)
-    if seen.limited < seen.runs:
-        return Finding("fail", f"{seen.runs - seen.limited:,} of {seen.runs:,} stored runs had no limit", line)
-    return Finding("pass", f"each of {seen.runs:,} stored runs had a limit")
+    if seen.limited < seen.recent:
+        return Finding("fail", f"{_newest(seen.recent - seen.limited, seen.recent)} had no limit", line)
+    return Finding("pass", f"{_newest(seen.limited, seen.recent)} had a limit")
+
+
+def _newest(some: int, recent: int) -> str:
+    if recent == 1:
+        return "the newest run"
+    return f"{'each' if some == recent else f'{some:,}'} of the newest {recent:,} runs"
 
 
 def _time_outs(survey: Survey) -> Finding:
@@ -89,10 +95,10 @@ def _time_outs(survey: Survey) -> Finding:
     if survey.limits(survey.root, ("seconds",)):
         return Finding("pass", "the flow has a deadline; calls and tools have time-outs")
     seen = survey.evidence
-    if seen.runs and seen.timed == seen.runs:
-        return Finding("pass", f"each of {seen.runs:,} stored runs had a deadline; calls and tools have time-outs")
+    if seen.recent and seen.timed == seen.recent:
+        return Finding("pass", f"{_newest(seen.timed, seen.recent)} had a deadline; calls and tools have time-outs")
     text = "calls and tools have time-outs, the flow as a whole has no deadline of its own"
-    state: State = "fail" if seen.runs else "not known"
+    state: State = "fail" if seen.recent else "not known"
     return Finding(state, text, f"{survey.root.name}: budget=Budget(seconds=60)")
 
 

@@ -14,6 +14,8 @@ from outlay.events.records import CallFinished, Event, NodeStarted, RunFinished,
 
 #: The kinds of events that are read.
 KINDS = ("run_started", "run_finished", "node_started", "call_finished")
+#: The runs that say how a flow is run today: what has been mended is not held against it for ever.
+RECENT = 100
 #: Runs of a comparison are called so: `compare-SIDE-DIGEST-CASE`.
 COMPARED = "compare-"
 
@@ -32,10 +34,11 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Of the runs of a flow: how many, how many were given a limit to money (dollars, tokens or calls) and to time,
-    how those that are over ended, and the newest comparison with a single agent."""
+    """Of the runs of a flow: how many; of the `recent` ones how many were given a limit to money (dollars, tokens or
+    calls) and to time; how those that are over ended; and the newest comparison with a single agent."""
 
     runs: int = 0
+    recent: int = 0
     limited: int = 0
     timed: int = 0
     offline: bool = False
@@ -52,10 +55,12 @@ def evidence_in(events: Sequence[Event], measured: Mapping[str, Measured], flow:
     live = [event for event in started if event.lane != "offline"]
     runs = {event.run: event for event in live or started}
     offline = bool(started) and not live
+    recent = sorted(runs.values(), key=lambda run: run.time)[-RECENT:]
     return Evidence(
         runs=len(runs),
-        limited=sum(_limits(run, ("usd", "tokens", "calls")) for run in runs.values()),
-        timed=sum(_limits(run, ("seconds",)) for run in runs.values()),
+        recent=len(recent),
+        limited=sum(_limits(run, ("usd", "tokens", "calls")) for run in recent),
+        timed=sum(_limits(run, ("seconds",)) for run in recent),
         offline=offline,
         failures=_failures(event for event in events if event.run in runs),
         fits=_written((event for event in events if event.run in runs), offline),

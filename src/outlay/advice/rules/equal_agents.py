@@ -21,7 +21,7 @@ def look(survey: Survey) -> Iterator[Sight]:
         alike[_what_tells_apart(agent)].append(agent)
     for several in alike.values():
         if len(several) > 1:
-            what = f"{len(several)} agents have the same model, tools and instructions"
+            what = f"{names(several)} have the same model, tools and instructions"
             yield Sight(names(several), what, _change(survey, several))
 
 
