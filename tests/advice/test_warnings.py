@@ -214,6 +214,8 @@ WARNED: Mapping[str, list[Callable[[], Survey]]] = {
     "whole-history": [lambda: survey(desk(history=True)), lambda: survey(RoundRobin(small_talk, max_turns=30))],
     "one-turn-cache": [
         lambda: survey(Pipeline(agent("a"), agent("writer", cache="5m"))),
+        lambda: survey(FanOut([agent("a"), agent("writer", cache="1h")])),
+        lambda: survey(crew(agent("a")).replace(synthesizer=agent("writer", cache="5m"))),
         lambda: survey(agent("writer"), evidence=measured(cache_write=90_000)),
     ],
     "output-cap": [
@@ -280,6 +282,9 @@ QUIET: Mapping[str, list[Callable[[], Survey]]] = {
         lambda: survey(Pipeline(agent("a"), agent("writer", cache="5m", tools=[text_prompt]))),
         lambda: survey(Pipeline(agent("a"), agent("writer", cache="5m")), runs=40),
         lambda: survey(FanOut(agent("writer", cache="5m"))),
+        lambda: survey(Vote(Pipeline(agent("a"), agent("writer", cache="5m")), n=3)),
+        lambda: survey(crew(agent("writer", cache="5m"))),
+        lambda: survey(agent("writer", cache="5m")),
         lambda: survey(Pipeline(agent("a"), agent("writer", GPT, cache="5m"))),
         lambda: survey(agent("writer"), evidence=measured(cache_write=90_000, cache_read=400_000)),
     ],
@@ -308,7 +313,7 @@ def test_each_rule_warns_of_what_it_is_for_and_of_nothing_else(rule: str):
 def test_a_warning_says_where_what_why_and_what_to_change():
     """All of it is for people, and the line is one of the flow's own arguments."""
     (found,) = [one for one in warnings_of(survey(jury(4))) if one.id == "debate-rounds"]
-    assert found.where == "debate"
+    assert found.nodes == ("debate",)
     assert found.what == "debate: 2 debaters, up to 4 rounds: 15 calls, 9 with two"
     assert found.concerns == ("money", "latency")
     assert found.change.startswith("Debate(…, max_rounds=2)")
@@ -343,11 +348,13 @@ def test_the_cap_to_take_leaves_room():
 def test_a_warning_is_silenced_everywhere_or_at_one_node():
     """By its stable id."""
     flow = Pipeline(jury(3), Debate([agent("x"), agent("y")], Agent("j", GPT, output_type=Judgement), 4, name="other"))
-    both = [one.where for one in warnings_of(survey(flow)) if one.id == "debate-rounds"]
+    both = [one.nodes[0] for one in warnings_of(survey(flow)) if one.id == "debate-rounds"]
     assert both == ["debate", "other"]
     assert "debate-rounds" not in {one.id for one in warnings_of(survey(flow), {"debate-rounds"})}
-    left = [one.where for one in warnings_of(survey(flow), {"debate-rounds:other"}) if one.id == "debate-rounds"]
+    left = [one.nodes[0] for one in warnings_of(survey(flow), {"debate-rounds:other"}) if one.id == "debate-rounds"]
     assert left == ["debate"]
+    twice = survey(FanOut(twins(2)))
+    assert "equal-agents" not in {one.id for one in warnings_of(twice, {"equal-agents:a1"})}
 
 
 def test_a_good_flow_is_met_with_silence():

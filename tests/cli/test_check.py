@@ -141,7 +141,7 @@ def test_warnings_and_points_as_json(flow: str, call: Call):
     """One document for programs."""
     said = call("check", f"{flow}:panel", "--json", "--holds", "trace-and-alerts").json
     assert [one["id"] for one in said["warnings"]] == ["judge-family", "debate-rounds"]
-    assert set(said["warnings"][0]) == {"id", "where", "what", "concerns", "why", "change"}
+    assert set(said["warnings"][0]) == {"id", "nodes", "what", "concerns", "why", "change"}
     states = {one["id"]: one["state"] for one in said["checklist"]}
     assert len(states) == 10
     assert (states["caps"], states["fallback"], states["trace-and-alerts"]) == ("pass", "fail", "pass")

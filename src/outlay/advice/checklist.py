@@ -64,7 +64,7 @@ def checklist(survey: Survey, vouched: Collection[str] = ()) -> list[Checked]:
 def _caps(survey: Survey) -> Finding:
     loose = list(loose_loops(survey))
     if loose:
-        return Finding("fail", f"{loose[0].where}: {loose[0].what}", loose[0].change)
+        return Finding("fail", loose[0].what, loose[0].change)
     if any(limited(survey, found.node) for found in uncapped_loops(survey.root)):
         return Finding("pass", "every loop has a cap, or a budget that ends it")
     return Finding("pass", "every loop has a cap")

@@ -13,9 +13,9 @@ Concern = Literal["money", "latency", "reliability"]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A place where a rule found what it looks for: the node's name, what is so, and the line to change."""
+    """What a rule found: at which nodes (their names), what is so, and the line to change."""
 
-    where: str
+    nodes: tuple[str, ...]
     what: str
     change: str
 
@@ -36,7 +36,7 @@ class Advisory:
     """A rule that found something: what `outlay check` warns of."""
 
     id: str
-    where: str
+    nodes: tuple[str, ...]
     what: str
     concerns: tuple[Concern, ...]
     why: str

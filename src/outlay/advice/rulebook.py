@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 
 from outlay.advice.rule import Advisory, Rule
 from outlay.advice.rules import (
@@ -37,11 +37,11 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def warnings_of(survey: Survey, silenced: Collection[str] = ()) -> list[Advisory]:
-    """Everything that the rules find. `silenced` are ids, or `id:node` for one place."""
+def warnings_of(survey: Survey, silenced: AbstractSet[str] = frozenset()) -> list[Advisory]:
+    """Everything that the rules find. `silenced` are ids, or `id:node` for what was found at one node."""
     found = [
-        Advisory(rule.id, sight.where, sight.what, rule.concerns, rule.why, sight.change)
+        Advisory(rule.id, sight.nodes, sight.what, rule.concerns, rule.why, sight.change)
         for rule in RULES
         for sight in rule.look(survey)
     ]
-    return [one for one in found if one.id not in silenced and f"{one.id}:{one.where}" not in silenced]
+    return [one for one in found if silenced.isdisjoint((one.id, *(f"{one.id}:{name}" for name in one.nodes)))]

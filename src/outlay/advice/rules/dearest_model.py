@@ -35,7 +35,7 @@ def look(survey: Survey) -> Iterator[Sight]:
         return
     times = f"{_sum(price) / _sum(other):.2g}"
     yield Sight(
-        survey.root.name,
+        (survey.root.name,),
         f"all {len(survey.agents)} agents use {' and '.join(sorted(used))}, at {times} times the price of {small}",
         f'the narrowest agent first: model="{dear.provider}:{small}", or Cascade(["{dear.provider}:{small}", '
         f'"{dear.id}"], gate)',

@@ -18,7 +18,7 @@ def look(survey: Survey) -> Iterator[Sight]:
             calls, enough = (members * (1 + rounds) + rounds + 1 for rounds in (node.max_rounds, MOST_ROUNDS))
             what = f"{node.name}: {members} debaters, up to {node.max_rounds} rounds: {calls} calls, {enough} with two"
             yield Sight(
-                node.name, what, f"Debate(…, max_rounds={MOST_ROUNDS}); `outlay compare` says what a third adds"
+                (node.name,), what, f"Debate(…, max_rounds={MOST_ROUNDS}); `outlay compare` says what a third adds"
             )
 
 

@@ -22,7 +22,7 @@ def look(survey: Survey) -> Iterator[Sight]:
     for several in alike.values():
         if len(several) > 1:
             what = f"{names(several)} have the same model, tools and instructions"
-            yield Sight(names(several), what, _change(survey, several))
+            yield Sight(tuple(agent.name for agent in several), what, _change(survey, several))
 
 
 def _what_tells_apart(agent: Agent[Any]) -> Hashable:

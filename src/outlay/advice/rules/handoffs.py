@@ -21,7 +21,7 @@ def look(survey: Survey) -> Iterator[Sight]:
             change = f"let {passage.taker.name} take {given}"
             if passage.author is not None:
                 change += f", or {passage.author.name}: output_type={shown(wanted)}"
-            yield Sight(passage.taker.name, what, change)
+            yield Sight((passage.taker.name,), what, change)
 
 
 RULE = Rule(

@@ -27,7 +27,7 @@ def look_beside(survey: Survey) -> Iterator[Sight]:
             paths = len(members) * (len(members) - 1) // 2
             what = f"{len(members)} agents stand side by side ({names(members)}): {paths} pairs that can disagree"
             change = f"group them: a Supervisor or Pipeline of at most {MOST_BESIDE} can itself stand as a member"
-            yield Sight(node.name, what, change)
+            yield Sight((node.name,), what, change)
 
 
 def _members(node: Node[Any, Any]) -> Sequence[Node[Any, Any]]:
@@ -44,7 +44,7 @@ def look_deep(survey: Survey) -> Iterator[Sight]:
     if len(chain) - 1 >= DEEP:
         what = f"a task is handed down {len(chain) - 1} times: {' → '.join(one.name for one in chain)}"
         change = f"take out a level: give {chain[-2].name}'s workers to {chain[-3].name}; Budget(depth=…) keeps it so"
-        yield Sight(survey.root.name, what, change)
+        yield Sight((survey.root.name,), what, change)
 
 
 def _deepest(node: Node[Any, Any], known: dict[int, list[Node[Any, Any]]]) -> list[Node[Any, Any]]:

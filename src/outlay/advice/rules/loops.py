@@ -19,12 +19,14 @@ def look(survey: Survey) -> Iterator[Sight]:
     for found in uncapped_loops(survey.root):
         if not limited(survey, found.node):
             change = f"count it (`for _ in range(10)`), or {found.node.name}: budget=Budget(calls=20)"
-            yield Sight(found.node.name, f"the loop at {found.place} has no cap", change)
+            yield Sight((found.node.name,), f"{found.node.name}: the loop at {found.place} has no cap", change)
     for node in survey.nodes:
         for cap, value in caps_of(node):
             if value > LARGEST and not limited(survey, node):
                 yield Sight(
-                    node.name, f"{cap}={value:,} caps nothing", f"{node.name}: {cap}={10 if cap == 'max_turns' else 20}"
+                    (node.name,),
+                    f"{node.name}: {cap}={value:,} caps nothing",
+                    f"{node.name}: {cap}={10 if cap == 'max_turns' else 20}",
                 )
 
 

@@ -29,7 +29,7 @@ def look(survey: Survey) -> Iterator[Sight]:
             cap = _ROUND * math.ceil(2 * max(need, 1) / _ROUND)
             what = f"max_output_tokens={agent.max_output_tokens:,}, and {source} {need:,.0f} tokens"
             if cap < agent.max_output_tokens:
-                yield Sight(agent.name, f"{agent.name}: {what}", f"{agent.name}: max_output_tokens={cap}")
+                yield Sight((agent.name,), f"{agent.name}: {what}", f"{agent.name}: max_output_tokens={cap}")
 
 
 RULE = Rule(

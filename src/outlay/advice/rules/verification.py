@@ -25,11 +25,11 @@ def look_by_model(survey: Survey) -> Iterator[Sight]:
         if isinstance(node, Refine) and (judges := by_models(node.critic)) and unchecked(node.generator):
             change = f"critic=[a checker, {judges[0].name}]: outlay.checkers has length, citations, regex, tests, …"
             yield Sight(
-                node.name, f"{node.name}: only {names(judges)}, a model, says whether a version is good", change
+                (node.name,), f"{node.name}: only {names(judges)}, a model, says whether a version is good", change
             )
         if isinstance(node, Gate) and (judges := by_models(node.check)):
             change = f"Gate([a checker, {judges[0].name}]): a program goes first, and costs nothing"
-            yield Sight(node.name, f"{node.name}: only {names(judges)}, a model, decides what goes further", change)
+            yield Sight((node.name,), f"{node.name}: only {names(judges)}, a model, decides what goes further", change)
 
 
 def look_for_kin(survey: Survey) -> Iterator[Sight]:
@@ -37,7 +37,9 @@ def look_for_kin(survey: Survey) -> Iterator[Sight]:
         for judge, judged in _trials(node):
             if family := kinship(judge, judged):
                 what = f"{judge.name} judges {names(judged)}, and both are {family}"
-                yield Sight(node.name, what, f"give {judge.name} a model of another family, or put a checker before it")
+                yield Sight(
+                    (node.name,), what, f"give {judge.name} a model of another family, or put a checker before it"
+                )
 
 
 def _trials(node: Node[Any, Any]) -> Iterator[tuple[Node[Any, Any], Sequence[Node[Any, Any]]]]:
@@ -61,13 +63,13 @@ def look_for_confidence(survey: Survey) -> Iterator[Sight]:
             if loose:
                 what = f"{node.classifier.name}'s own confidence decides, and no program checks {names(loose)}"
                 change = "LearnedRouter (outlay router train), or verify= on the routes"
-                yield Sight(node.name, what, change)
+                yield Sight((node.name,), what, change)
         gates = node.gate if isinstance(node, Cascade) else ()
         if isinstance(node, Agent) and isinstance(node.model, ModelCascade) and not node.verify:
             gates = node.model.gate
         if gates and all(says_how_sure(gate) for gate in gates):
             what = f"the gate of {node.name} asks the model how sure it is, and nothing else"
-            yield Sight(node.name, what, f"a checker as gate, or {calibrated}")
+            yield Sight((node.name,), what, f"a checker as gate, or {calibrated}")
 
 
 def _is_sure_of_itself(classifier: Node[Any, Any]) -> bool:

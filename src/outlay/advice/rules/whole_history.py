@@ -20,13 +20,13 @@ def look(survey: Survey) -> Iterator[Sight]:
                 f"each handoff of {node.name} carries the sender's whole conversation, up to {node.max_handoffs} times"
             )
             yield Sight(
-                node.name, what, "Mesh(…, history=False): task and artifact go along, Handoff(to, task, artifact)"
+                (node.name,), what, "Mesh(…, history=False): task and artifact go along, Handoff(to, task, artifact)"
             )
         if isinstance(node, RoundRobin) and node.max_turns > LONG_TALK:
             read = node.max_turns * (node.max_turns - 1) // 2
             what = f"each of {node.max_turns} turns reads all before it: {read:,} turns are read in all"
             yield Sight(
-                node.name, what, f"RoundRobin(…, max_turns={LONG_TALK}), or several talks with a summary between"
+                (node.name,), what, f"RoundRobin(…, max_turns={LONG_TALK}), or several talks with a summary between"
             )
 
 
