@@ -15,7 +15,7 @@ import click
 
 from outlay.cli.flows import load_factory, load_flow
 from outlay.cli.inputs import InputType, read_input
-from outlay.cli.options import amount, debug_option, json_option, store_option, store_path
+from outlay.cli.options import amount, debug_option, json_option, store_if_any, store_option
 from outlay.cli.problems import Problem
 from outlay.cli.rows import RowFile
 from outlay.cli.setting import results_only_on_stdout
@@ -74,7 +74,7 @@ def command(
         inputs = _inputs(root, given, rows)
         limits = [Budget(usd=budget)] if budget is not None else []
         limits += [Budget(seconds=seconds)] if seconds is not None else []
-        path = _store(store) if fit else None
+        path = store_if_any(store, "to forecast without stored runs") if fit else None
         assumptions = Assumptions() if path is None else asyncio.run(_fitted(root, path)).under(Assumptions())
         made = None if deps is None else asyncio.run(_made(deps))
         found = forecast(root, inputs, n=n, assumptions=assumptions, budget=limits, seed=seed, deps=made)
@@ -106,16 +106,6 @@ def _inputs(root: Node[Any, Any], given: str | None, rows: Path | None) -> Seque
     if not inputs:
         raise Problem(f"{rows} has no rows")
     return inputs
-
-
-def _store(store: str | None) -> str | None:
-    """The store whose runs are fitted; None where there is none yet, and none was named."""
-    path = store_path(store)
-    if "://" in path or Path(path).expanduser().is_file():
-        return path
-    if store is not None:
-        raise Problem(f"there is no store at {path}", next="leave --store out to forecast without stored runs")
-    return None
 
 
 async def _fitted(root: Node[Any, Any], path: str) -> Fitted:

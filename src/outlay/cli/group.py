@@ -23,6 +23,7 @@ COMMANDS = {
     "map": "Run a flow on every row of a file; run it again to go on.",
     "forecast": "Say what a flow will cost and take, before it is run.",
     "compare": "Compare two flows on the same cases within the same budget.",
+    "diff": "Say what a change of the code changes in what its flows cost.",
     "claims": "Recompute the published arithmetic of multi-agent systems.",
     "runs": "List the runs in the store.",
     "bill": "Show what a run cost, agent by agent.",
