@@ -242,7 +242,7 @@ def test_rows_of_a_file_are_the_inputs(call: Call, folder: Path):
     costs = [said.json["flows"][0]["after"]["dollars"] for said in (without, rows)]
     assert costs[1] - costs[0] == pytest.approx(5_000 / 1e6, rel=0.05)
     both = call("diff", "a.py:a", "a.py:a", "--rows", "rows.jsonl", "--input", "x")
-    assert (both.code, both.err.count("next:")) == (2, 0)
+    assert (both.code, both.err.count("next: give one of them")) == (2, 1)
 
 
 @pytest.mark.usefixtures("longer")

@@ -98,9 +98,9 @@ def command(
     Exit code 1 if something cannot be read, or is over --max-increase or cannot be held to it.
     """
     if as_md and as_json:
-        raise Problem("--markdown and --json are two documents: give one of them")
+        raise Problem("--markdown and --json are two documents", next="give one of them")
     if given is not None and rows is not None:
-        raise Problem("--input is one input and --rows are many: give one of them")
+        raise Problem("--input is one input and --rows are many", next="give one of them")
     now = time.time()
     known, counted = asyncio.run(_recorded(store_if_any(store, "and give --runs-per-month"), now))
     asked = Question(known, given, _rows(rows), simulate, timeout)
@@ -129,7 +129,7 @@ def _rows(file: Path | None) -> list[Any]:
         if len(found) == _MOST_ROWS:
             break
     if file is not None and not found:
-        raise Problem(f"{file} has no rows")
+        raise Problem(f"{file} has no rows", next="name a file with one input a line, as for outlay map")
     return found
 
 
@@ -169,7 +169,7 @@ def _trees(base: str, head: str, merge_base: bool) -> Generator[list[Tree]]:
         commits = ["" if repository is None or is_folder(one) else repository.commit(one) for one in sides]
         if merge_base:
             if repository is None or not commits[0]:
-                raise Problem("--merge-base needs a BASE that is a revision")
+                raise Problem("--merge-base needs a BASE that is a revision", next="outlay diff main . --merge-base")
             commits[0] = repository.merge_base(commits[0], commits[1] or repository.commit("HEAD"))
         found: list[Tree] = []
         for name, side, commit in zip("ab", sides, commits, strict=True):

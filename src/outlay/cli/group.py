@@ -26,6 +26,7 @@ COMMANDS = {
     "diff": "Say what a change of the code changes in what its flows cost.",
     "claims": "Recompute the published arithmetic of multi-agent systems.",
     "runs": "List the runs in the store.",
+    "report": "Report what each workload cost, and what is out of bounds.",
     "bill": "Show what a run cost, agent by agent.",
     "trace": "Show what a run did, call by call.",
     "resume": "Go on with a run that waited, was stopped or broke off.",

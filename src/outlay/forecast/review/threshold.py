@@ -11,7 +11,7 @@ from outlay.errors import ConfigError
 from outlay.forecast.review.changes import FlowChange
 from outlay.values.money import show_limit
 
-_FORM = re.compile(r"(?:(\d+(?:\.\d+)?)\s*%|\$?(\d+(?:\.\d+)?)(/month)?)")
+_FORM = re.compile(r"(?:(\d+(?:\.\d+)?)\s*%|\$?(\d+(?:\.\d+)?)(/month)?)", re.ASCII)
 Held: TypeAlias = Literal["within", "over", "not known"]
 
 
