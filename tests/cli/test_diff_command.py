@@ -223,6 +223,16 @@ def test_it_works_below_the_top_of_the_repository(
     assert (flow["address"], flow["change"]) == ("desk.py:flow", "added")
 
 
+def test_prices_are_each_revisions_own(call: Call, commit: Commit):
+    """`outlay.toml` is part of the change."""
+    flow = "from outlay import Agent\na = Agent('a', 'openai-chat:mine')\n"
+    prices = '[prices."openai-chat:mine"]\ninput = "{}"\noutput = "{}"\n'
+    commit({"a.py": flow, "outlay.toml": prices.format(1, 2)})
+    commit({"outlay.toml": prices.format(2, 4)}, "dearer")
+    (found,) = call("diff", "main", "dearer", "--json").json["flows"]
+    assert found["share_more"] == pytest.approx(1.0)
+
+
 def test_two_flows_of_one_folder(call: Call, folder: Path):
     """Outside of any repository, too."""
     (folder / "prompts.py").write_text(SHORT)

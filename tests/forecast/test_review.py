@@ -285,22 +285,25 @@ def change(before: float | None, after: float | None, **more: Any) -> Any:
     ],
 )
 def test_a_threshold_holds_a_change(limit: str, before: float | None, after: float | None, held: str):
-    assert Threshold.parse(limit).holds(change(before, after), 1000) == held
+    assert Threshold.parse(limit).holds(change(before, after), Volume(1000, "given")) == held
 
 
 def test_a_month_of_unknown_volume_cannot_be_held():
-    assert Threshold.parse("$10/month").holds(change(0.1, 0.2), None) == "not known"
-    assert Threshold.parse("$10/month").holds(change(0.1, 0.1), None) == "within"
+    unknown, so_far = Volume(None, ""), Volume(20, "", least=True)
+    assert Threshold.parse("$10/month").holds(change(0.1, 0.2), unknown) == "not known"
+    assert Threshold.parse("$10/month").holds(change(0.1, 0.1), unknown) == "within"
+    assert Threshold.parse("$10/month").holds(change(0.1, 0.2), so_far) == "not known"
+    assert Threshold.parse("$1/month").holds(change(0.1, 0.2), so_far) == "over"
 
 
 def test_a_change_with_an_unpriced_model_cannot_be_held():
-    assert Threshold.parse("10%").holds(change(0.1, 0.1001, unpriced=("x",)), 1) == "not known"
+    assert Threshold.parse("10%").holds(change(0.1, 0.1001, unpriced=("x",)), Volume(1, "")) == "not known"
 
 
 def test_a_new_flow_is_no_percentage_of_anything_but_costs_dollars():
     (new,) = diff(None, writer).flows
-    assert Threshold.parse("0%").holds(new, None) == "within"
-    assert Threshold.parse("0").holds(new, None) == "over"
+    assert Threshold.parse("0%").holds(new, Volume(None, "")) == "within"
+    assert Threshold.parse("0").holds(new, Volume(None, "")) == "over"
 
 
 # ── volume ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -321,17 +324,24 @@ def test_a_month_is_counted_in_the_last_thirty_days():
 
 def test_a_shorter_record_counts_from_a_week_on():
     assert counted([10, 5]) == Volume(6.0, "2 live runs in the last 10 days")
-    assert counted([6.9] * 9) == Volume(None, "9 live runs in 6.9 days stand for no month")
+
+
+def test_of_a_few_days_there_are_at_least_as_many_as_were_counted():
+    """Ten runs of one morning are not three hundred a month; they are ten."""
+    found = counted([6.9] * 9)
+    assert found == Volume(9.0, "9 live runs in 6.9 days, too few days to make a month of", least=True)
+    review = Review(diff(writer, writer.replace(instructions=HOUSE * 99)), counted={"writer": found})
+    assert "or more: 9 live runs in 6.9 days, too few days" in review.render()
 
 
 def test_runs_on_stand_ins_and_in_the_future_are_no_volume():
-    assert counted([10, 5], lane="offline") is None
+    assert counted([10, 5], lane="offline") == Volume(None, "no live run of it is recorded, 2 on stand-ins")
     assert counted([-5]) is None
 
 
 def test_an_unknown_volume_is_said_to_be_unknown():
     review = Review(diff(writer, writer.replace(instructions="")))
-    assert "a month  not known: no live runs of it are recorded" in review.render()
+    assert "a month  not known: no live run of it is recorded" in review.render()
     assert review.document()["flows"][0]["dollars_a_month_more"] is None
     given = replace(review, given=2_000.0)
     assert "at 2,000 runs a month (as given)" in given.render()

@@ -34,7 +34,7 @@ class Review:
         return next((one for one in found if one.runs is not None), found[0])
 
     def held(self, flow: FlowChange) -> Held:
-        return "within" if self.limit is None else self.limit.holds(flow, self.volume(flow).runs)
+        return "within" if self.limit is None else self.limit.holds(flow, self.volume(flow))
 
     def those(self, held: Held) -> list[FlowChange]:
         return [flow for flow in self.diff.flows if self.held(flow) == held]
@@ -173,6 +173,7 @@ def _flow_document(review: Review, flow: FlowChange) -> dict[str, Any]:
         "tokens_more": flow.tokens,
         "runs_per_month": volume.runs,
         "volume": volume.source,
+        "volume_is_a_lower_bound": volume.least,
         "dollars_a_month_more": month,
         "unknown": flow.unknown or None,
         "held": None if review.limit is None else review.held(flow),

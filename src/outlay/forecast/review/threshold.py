@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from outlay.errors import ConfigError
 from outlay.forecast.review.changes import FlowChange
+from outlay.forecast.review.volume import Volume
 from outlay.values.money import show_limit
 
 _FORM = re.compile(r"(?:(\d+(?:\.\d+)?)\s*%|\$?(\d+(?:\.\d+)?)(/month)?)", re.ASCII)
@@ -39,7 +40,7 @@ class Threshold:
             return f"{self.amount:f} %"
         return f"{show_limit(self.amount)} a {'month' if self.unit == '$/month' else 'run'}"
 
-    def holds(self, change: FlowChange, runs_per_month: float | None) -> Held:
+    def holds(self, change: FlowChange, volume: Volume) -> Held:
         """Whether a flow stays within it. What is not known is neither within nor over.
 
         A new flow is no percentage of anything, so a percentage does not hold it. A model without a price could cost
@@ -60,9 +61,9 @@ class Threshold:
             return "over" if _more(change.share * 100, self.amount) else "within"
         if self.unit == "$":
             return "over" if _more(increase, self.amount) else "within"
-        if runs_per_month is None:
-            return "not known"
-        return "over" if _more(increase * runs_per_month, self.amount) else "within"
+        if volume.runs is not None and _more(increase * volume.runs, self.amount):
+            return "over"
+        return "not known" if volume.runs is None or volume.least else "within"
 
 
 def _more(value: float, limit: Decimal) -> bool:

@@ -16,10 +16,12 @@ LEAST = 7 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """`runs` a month, None where that is not known; `source` says from where, or why not."""
+    """`runs` a month, None where that is not known; `source` says from where, or why not. `least`: there are as many
+    already, in a record that is too short to say how many a month makes."""
 
     runs: float | None
     source: str
+    least: bool = False
 
 
 @dataclass(slots=True)
@@ -29,10 +31,14 @@ class Counts:
     now: float
     found: dict[str, int] = field(default_factory=dict[str, int])
     first: dict[str, float] = field(default_factory=dict[str, float])
+    stand_ins: dict[str, int] = field(default_factory=dict[str, int])
 
     def add(self, events: Iterable[Event]) -> None:
         for event in events:
-            if not isinstance(event, RunStarted) or event.lane == "offline" or event.time > self.now:
+            if not isinstance(event, RunStarted) or event.time > self.now:
+                continue
+            if event.lane == "offline":
+                self.stand_ins[event.flow] = self.stand_ins.get(event.flow, 0) + 1
                 continue
             self.first[event.flow] = min(event.time, self.first.get(event.flow, event.time))
             if event.time > self.now - MONTH:
@@ -40,14 +46,18 @@ class Counts:
 
     def volumes(self) -> Mapping[str, Volume]:
         """By flow: what was counted in the last 30 days, or in as many as there are, from seven on."""
-        return {flow: self._volume(flow) for flow in self.first}
+        tests = {
+            flow: Volume(None, f"no live run of it is recorded, {n:,} on stand-ins")
+            for flow, n in self.stand_ins.items()
+        }
+        return tests | {flow: self._volume(flow) for flow in self.first}
 
     def _volume(self, flow: str) -> Volume:
         known = self.now - self.first[flow]
         runs = self.found.get(flow, 0)
         said = f"{runs:,} live run{'' if runs == 1 else 's'}"
         if known < LEAST:
-            return Volume(None, f"{said} in {known / DAY:.1f} days stand for no month")
+            return Volume(float(runs), f"{said} in {known / DAY:.1f} days, too few days to make a month of", least=True)
         days = min(known, MONTH)
         return Volume(runs * MONTH / days, f"{said} in the last {days / DAY:.0f} days")
 
@@ -56,4 +66,4 @@ def volume_of(name: str, given: float | None, counted: Mapping[str, Volume]) -> 
     """What was said counts before what was counted."""
     if given is not None:
         return Volume(given, "as given")
-    return counted.get(name) or Volume(None, "no live runs of it are recorded")
+    return counted.get(name) or Volume(None, "no live run of it is recorded")

@@ -73,7 +73,10 @@ def month_of(flow: FlowChange, volume: Volume) -> str:
         return f"not known: {volume.source}"
     if flow.increase is None:
         return "not known"
-    return f"{month_dollars(flow.increase * volume.runs)} at {volume.runs:,.0f} runs a month ({volume.source})"
+    more = month_dollars(flow.increase * volume.runs)
+    if volume.least:
+        return f"{more}{' or more' if flow.increase else ''}: {volume.source}"
+    return f"{more} at {volume.runs:,.0f} runs a month ({volume.source})"
 
 
 def month_dollars(amount: float) -> str:
