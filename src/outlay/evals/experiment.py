@@ -30,8 +30,10 @@ from outlay.runtime.shape import shape_of
 from outlay.values.budget import Budget
 from outlay.values.critique import Critique
 
-#: Where measured cases are kept, by run id.
+#: Where what was measured is kept, by run.
 COLLECTION = "evals"
+#: What the ids of all runs of comparisons begin with.
+RUN_PREFIX = "compare-"
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +155,7 @@ class Experiment:
         if models is not None and not isinstance(models, str):
             models = ",".join(f"{name}={m if isinstance(m, str) else m.id}" for name, m in sorted(models.items()))
         whole = (terms.name, self.flow.name, shape_of(self.flow.node), str(self.limit), str(models), str(terms.seed))
-        return f"compare-{self.side}-{_digest(*whole)}-{case.mark}"
+        return f"{RUN_PREFIX}{self.side}-{_digest(*whole)}-{case.mark}"
 
 
 def _measured(
