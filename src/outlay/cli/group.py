@@ -18,7 +18,7 @@ from outlay.cli import problems
 COMMANDS = {
     "demo": "See it work: the triage example, with no key and no server.",
     "init": "Write a small flow and its input here, to start from.",
-    "check": "Check a flow before it runs: caps, prices, limits, prompt cache.",
+    "check": "Check a flow before it runs: caps, prices, prompt cache, warnings, ten points for production.",
     "run": "Run a flow on one input.",
     "map": "Run a flow on every row of a file; run it again to go on.",
     "forecast": "Say what a flow will cost and take, before it is run.",
@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": "Compare two flows on the same cases within the same budget.",
     "eval": "Measure what a policy keeps: what an agent still knows when its conversation was shortened.",
     "diff": "Say what a change of the code changes in what its flows cost.",
+    "advise": "Say whether it should be one agent or several, and which, and why.",
     "claims": "Recompute the published arithmetic of multi-agent systems.",
     "runs": "List the runs in the store.",
     "report": "Report what each workload cost, and what is out of bounds.",
