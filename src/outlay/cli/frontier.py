@@ -87,9 +87,8 @@ def command(
         root = load_flow(flow)
         space, expected = _space(root, spaces)
         declared = declared_of(root, assume, rights, expected)
-        assumptions = known_of(
-            root.name, store_if_any(store, "to forecast without stored runs") if fit else None
-        ).fitted.under(declared)
+        stored = store_if_any(store, "to forecast without stored runs") if fit else None
+        assumptions = known_of(root.name, stored).fitted.under(declared)
         inputs, made = inputs_of(root, given, rows), deps_of(deps)
         if sweeps:
             if svg is not None or spaces:
