@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from outlay.agents.agent import Agent
     from outlay.agents.function import node
     from outlay.agents.tool import Tool, tool
+    from outlay.policies.batching import Batching
     from outlay.protocols.context import RunContext
     from outlay.runtime.approvals import approve, deny
     from outlay.runtime.fork import fork
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Agent": "agents.agent",
+    "Batching": "policies.batching",
     "Budget": "values.budget",
     "File": "values.content",
     "Image": "values.content",
@@ -59,6 +61,7 @@ _WHERE = {
 
 __all__ = [
     "Agent",
+    "Batching",
     "Budget",
     "File",
     "Image",

@@ -30,7 +30,7 @@ from outlay.values.claim import attribute
 from outlay.values.content import Text, ToolResult
 from outlay.values.critique import Feedback
 from outlay.values.message import Message
-from outlay.values.request import ModelRequest, ModelResponse, Prelude, Reuse
+from outlay.values.request import Lane, ModelRequest, ModelResponse, Prelude, Reuse
 from outlay.values.settings import ModelSettings
 from outlay.values.transcript import Transcript
 
@@ -55,7 +55,8 @@ class Agent(Node[Any, Out]):
     `models="offline"`. `cache`: "auto" lets the provider cache the prompt where that is expected to pay, "5m" and
     "1h" always for that long, "off" never. `cache_answers` gives a stored answer again for so many seconds, to exactly
     the same request at the same place of the flow; `cache_scope` (text, or a function of the context) keeps tenants
-    apart.
+    apart. `lane`: "batch" sends its calls in the provider's batches, at half the price and within a day, "live" never;
+    by default they go as the run does.
 
     Raises ConfigError for what cannot work: a bad name, duplicate tools, an output type no schema expresses.
     """
@@ -81,6 +82,7 @@ class Agent(Node[Any, Out]):
     cache: CacheMode = field(default="auto", kw_only=True)
     cache_answers: float | timedelta | None = field(default=None, kw_only=True)
     cache_scope: str | Callable[..., Any] = field(default="", kw_only=True)
+    lane: Lane = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,6 +113,11 @@ class Agent(Node[Any, Out]):
             raise ConfigError(
                 f"agent {self.name!r}: cache={self.cache!r} is not understood",
                 hint=f"use one of {', '.join(map(repr, CACHE_MODES))}",
+            )
+        if self.lane not in ("", "live", "batch"):
+            raise ConfigError(
+                f"agent {self.name!r}: lane={self.lane!r} is not understood",
+                hint="use 'live' or 'batch', or leave it out",
             )
         self.instruction_parts  # noqa: B018
         names = [tool.name for tool in self.toolbox.values()]
@@ -348,6 +355,7 @@ def _request(
         turns_left=turns_left,
         cache=agent.cache,
         reuse=reuse,
+        lane=agent.lane,
     )
 
 

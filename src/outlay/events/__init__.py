@@ -4,6 +4,7 @@ from outlay.events.codec import decode, encode
 from outlay.events.records import (
     Answered,
     Asked,
+    BatchEnded,
     BudgetAlert,
     CacheAlert,
     CallFailed,
@@ -38,6 +39,7 @@ from outlay.events.records import (
 __all__ = [
     "Answered",
     "Asked",
+    "BatchEnded",
     "BudgetAlert",
     "CacheAlert",
     "CallFailed",

@@ -21,8 +21,10 @@ from typing import Any, ClassVar, Final, cast
 import msgspec
 
 from outlay.errors import AuthFailed, BadResponse, ConfigError, ModelError
+from outlay.models.anthropic_batches import AnthropicBatches
 from outlay.models.anthropic_models import Capabilities, cache_terms, capabilities
 from outlay.models.anthropic_schema import accepted
+from outlay.models.batch_http import Account
 from outlay.models.failures import failure, rate_limits, reported, request_id, unreadable
 from outlay.models.media import image_size, pdf_pages
 from outlay.models.places import place_of
@@ -156,6 +158,21 @@ class Anthropic:
 
     def cache_place(self) -> str:
         return place_of(self._url(""), self._key())
+
+    def batches(self) -> AnthropicBatches:
+        """The way through Message Batches (protocols/batches.py)."""
+        account = Account(
+            "anthropic",
+            self.name,
+            self.cache_place(),
+            self._url,
+            self._headers,
+            lambda request: self._body(request, streamed=False),
+            self._plain,
+            lambda reply: self._failure(reply.status, reply.headers, reply.body),
+            self.timeouts,
+        )
+        return AnthropicBatches(account)
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """What the provider counts, for free. None where it will not (server tools, files by address or id)."""

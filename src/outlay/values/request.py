@@ -13,6 +13,8 @@ from outlay.values.settings import ModelSettings
 from outlay.values.transcript import Transcript
 from outlay.values.usage import Usage
 
+#: How requests go out: each at once, or many in a batch at half the price and within a day.
+Lane: TypeAlias = Literal["", "live", "batch"]
 StopKind: TypeAlias = Literal["end", "tool", "length", "refusal", "pause"]
 
 
@@ -82,7 +84,8 @@ class ModelRequest:
     `max_output_tokens` includes thinking. `output_type` is the Python type behind `prelude.output`, for models
     that are a function of yours; providers see only the schema. `clipped`: a budget lowered `max_output_tokens`.
     `turns_left`: how many more requests may follow in this conversation. `cache` is what the agent asks of the prompt
-    cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer.
+    cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer. `lane` is how it goes
+    out, empty for the way of the whole run.
     """
 
     agent: str
@@ -97,6 +100,7 @@ class ModelRequest:
     cache: CacheMode = "auto"
     cache_plan: CachePlan | None = None
     reuse: Reuse | None = None
+    lane: Lane = ""
 
     @property
     def messages(self) -> tuple[Message, ...]:
