@@ -53,14 +53,16 @@ class Account:
     ) -> list[dict[str, Any]]:
         """The entries of a list that were `created` after `since`, the newest first; `after` asks for the next page."""
         found: list[dict[str, Any]] = []
-        more = ""
+        more = before = ""
         for _ in range(_MOST_PAGES):
             page = self.object(await self.get(f"{path}?limit=100{more}", transport))
             entries = rows(page.get("data"))
             found += [entry for entry in entries if created(entry) >= since - _SKEW]
             last = text(page.get("last_id")) or (text(entries[-1].get("id")) if entries else "")
-            if not page.get("has_more") or not last or any(created(entry) < since - _SKEW for entry in entries):
+            older = any(created(entry) < since - _SKEW for entry in entries)
+            if older or not page.get("has_more") or last in ("", before):
                 break
+            before = last
             more = f"&{after}={segment(last)}"
         return found
 

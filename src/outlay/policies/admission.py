@@ -35,14 +35,16 @@ class Admission:
         self.spent += cost
         self.dearest = max(self.dearest, cost)
 
-    def admits(self, in_flight: int, total_spent: Decimal, held: Decimal = Decimal(0)) -> bool:
+    def admits(self, in_flight: int, total_spent: Decimal, held: Decimal | None = None) -> bool:
         """May another run start? One may always: whether its first call fits is the ledger's question. `held` is
-        reserved for the runs in flight."""
+        reserved for the runs in flight, None until one of them has come to a call."""
         if in_flight == 0:
             return True
         if self.by_batch and not self.finished:
+            if held is None:
+                return False
             self._reserved = max(self._reserved, held / in_flight)
-            return bool(self._reserved) and total_spent + self._reserved * (in_flight + 1) <= self.limit
+            return total_spent + self._reserved * (in_flight + 1) <= self.limit
         if not self.by_batch and in_flight > 2 * self.finished:
             return False
         spent_in_flight = total_spent - self.spent

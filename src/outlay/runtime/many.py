@@ -114,7 +114,7 @@ async def _rows(
                     task.add_done_callback(host.lane.end)
             if not pending:
                 return
-            if host.by_batch and admissions and open_ended and len(pending) == 1 and not _holds(host):
+            if host.by_batch and admissions and open_ended and len(pending) == 1 and not _has_called(host):
                 done = await _pilot(host, pending)
             else:
                 done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -135,9 +135,9 @@ async def _rows(
             await asyncio.wait(pending)
 
 
-def _holds(host: Host) -> bool:
-    """Is money reserved for a row in flight?"""
-    return any(account.held for account in host.shared)
+def _has_called(host: Host) -> bool:
+    """Has a row in flight come so far that it waits for a batch, with what that may cost reserved?"""
+    return host.lane is not None and bool(host.lane.waiting)
 
 
 async def _pilot(host: Host, pending: Iterable[asyncio.Task[Result[Any]]]) -> set[asyncio.Task[Result[Any]]]:
@@ -153,7 +153,7 @@ async def _pilot(host: Host, pending: Iterable[asyncio.Task[Result[Any]]]) -> se
 def _admitted(host: Host, admissions: Sequence[Admission], in_flight: int) -> bool:
     limited = [account for account in host.shared if account.usd_limit is not None]
     return all(
-        admission.admits(in_flight, account.spent + account.doubt, account.held)
+        admission.admits(in_flight, account.spent + account.doubt, account.held if _has_called(host) else None)
         for admission, account in zip(admissions, limited, strict=True)
     )
 
