@@ -50,7 +50,8 @@ def command(
         setting = replace(
             known.setting, budget=next((limit.money for limit in limits if limit.money is not None), None)
         )
-        result = asyncio.run(go(setting, known.input(), limits=limits, run_id=known.id))
+        lane = "batch" if known.last.lane == "batch" else "live"
+        result = asyncio.run(go(setting, known.input(), limits=limits, run_id=known.id, lane=lane))
     report(setting, result, as_json=as_json)
 
 
