@@ -204,6 +204,38 @@ def test_a_loop_without_an_end_is_refused_by_name():
         forecast(for_ever, ["x"], n=5, workers=1)
 
 
+@node
+async def sleeps_for_ever(ctx: RunContext, text: str) -> str:
+    while True:
+        await ctx.sleep(1)
+
+
+@node
+async def acts_for_ever(ctx: RunContext, text: str) -> str:
+    while True:
+        await ctx.effect("count", len, text)
+
+
+@pytest.mark.parametrize("flow", [sleeps_for_ever, acts_for_ever], ids=lambda flow: flow.name)
+def test_a_loop_without_calls_and_without_an_end_is_refused_by_name_too(flow: Any):
+    with pytest.raises(ConfigError, match=f"does not end: a loop in pipeline/{flow.name} has no end"):
+        forecast(Pipeline(agent("a"), flow), ["x"], n=1, workers=1)
+
+
+def test_an_agent_without_a_price_is_unpriced_beside_one_that_has_a_price():
+    """The sum is a lower bound, and the agent's own part is not known."""
+    own = Agent("u", ScriptedModel([], name="own"))
+    found = forecast(Pipeline(agent("a"), own), ["x"], n=5, workers=1)
+    assert found.dollars is not None
+    assert [(one.name, one.unpriced) for one in found.agents] == [("a", False), ("u", True)]
+    lines = found.render().splitlines()
+    assert any(line.startswith("≥ dollars") for line in lines)
+    assert any(line.startswith("closed form: ≥ $") for line in lines)
+    [row] = [line for line in lines if line.startswith("u ")]
+    assert "unpriced" in row
+    assert "$" not in row
+
+
 def test_a_model_without_a_price_is_unpriced_and_not_free():
     found = forecast(Agent("a", ScriptedModel([], name="own")), ["x"], n=5, workers=1)
     assert found.dollars is None

@@ -15,6 +15,7 @@ from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, TOOL_CALL_TOKENS, c
 from outlay.forecast.answers import Answers, Said, answers_of, parts_in
 from outlay.forecast.assumptions import TOOL_TOKENS, Belief, Beliefs, Measured, has_stand_in, place_of
 from outlay.forecast.distributions import Distribution
+from outlay.forecast.tally import GIVE_A_CAP
 from outlay.models.naming import resolve
 from outlay.models.prices import InTier
 from outlay.models.scripted import prelude_length, text_length, tokens_in
@@ -147,7 +148,7 @@ class SimulatedModel:
             raise ConfigError(
                 f"one simulated run has made {MOST_CALLS:,} calls: a loop around {request.path} has no end",
                 path=request.path,
-                hint="give the loop a cap; a number for a run without end would be made up",
+                hint=GIVE_A_CAP,
             )
         random = chance.of(self._name)
         if belief.failure and random.random() < belief.failure:
