@@ -54,7 +54,7 @@ def measure(quick: bool) -> Sequence[Figure]:
     done = [run for run in runs(events) if run.outcome == "completed" and run.seconds is not None]
     lot: set[str] = set()
     drawn = Counter[str]()
-    for run in done:
+    for run in random.sample(done, len(done)):
         if drawn[said[run.id]] < FITTED:
             drawn[said[run.id]] += 1
             lot.add(run.id)
