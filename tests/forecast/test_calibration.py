@@ -7,6 +7,7 @@ that depend on the question, a slow day now and then, gamma noise.
 from __future__ import annotations
 
 import asyncio
+import statistics
 from random import Random
 from typing import Any
 
@@ -159,6 +160,16 @@ def test_calls_are_drawn_by_what_was_estimated_of_their_input():
     random = Random(0)
     drawn = [fit.like("a", "answer", estimated, random) for estimated in (300, 900) for _ in range(20)]
     assert drawn == [table] * 20 + [text] * 20
+
+
+@pytest.mark.parametrize(("estimated", "mean", "within"), [(1, 2, 2), (100, 100, 3), (200, 199, 2)])
+def test_the_shortest_input_is_not_answered_like_longer_ones(estimated: int, mean: float, within: float):
+    """At the edges the window has as many shorter calls as longer ones too: so few, if there are no more."""
+    calls = tuple(Measured(output_tokens=i, seconds=1, input_tokens=i, estimated=i) for i in range(1, 201))
+    fit = Fit(expect=Expect(), calls={("a", "answer"): calls}, events=200)
+    random = Random(0)
+    drawn = [fit.like("a", "answer", estimated, random) for _ in range(400)]
+    assert statistics.fmean(call.output_tokens for call in drawn if call) == pytest.approx(mean, abs=within)
 
 
 @pytest.mark.parametrize("models", [["anthropic:claude-haiku-4-5"], ["anthropic:claude-haiku-4-5", "openai:gpt-5.4"]])

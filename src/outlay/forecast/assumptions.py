@@ -25,6 +25,8 @@ from outlay.protocols.node import Node
 Kind: TypeAlias = Literal["tool", "answer"]
 #: A call is drawn from at least so many whose input was about as long.
 LIKE_CALLS = 30
+#: … and at the edges, where there are not as many shorter ones, or longer ones, from so many on either side.
+FEWEST_LIKE = 3
 _KEYS = re.compile(r"\[[^\]]*\]|#\d+")
 #: Half of an agent's answers are under a quarter of what they may be.
 OUTPUT_SHARE, OUTPUT_SPREAD = 0.25, 0.5
@@ -131,9 +133,10 @@ class Fit:
             return None
         equal = (side(found, estimated, key=_estimated) for side in (bisect_left, bisect_right))
         at = sum(equal) // 2  # the middle of those that are just as long, or half of those drawn would be shorter
-        around = max(LIKE_CALLS, len(found) // 10)
-        first = max(0, min(at - around // 2, len(found) - around))
-        return found[first + int(random.random() * min(around, len(found)))]
+        # as many shorter as longer ones, also for the shortest: a window that stops at the edge would lengthen those
+        half = max(FEWEST_LIKE, min(max(LIKE_CALLS, len(found) // 10) // 2, at, len(found) - at))
+        first, last = max(0, at - half), min(len(found), at + half)
+        return found[first + int(random.random() * (last - first))]
 
 
 def _estimated(call: Measured) -> int:
