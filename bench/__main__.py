@@ -34,7 +34,9 @@ BENCHES = (
     "sharing",
     "journal",
     "forecast",
+    "compaction",
     "calibration",
+    "faults",
 )
 
 

@@ -180,6 +180,11 @@ def _limit(plan: Plan, beliefs: Beliefs, limit: Budget, workers: int | None) -> 
     return Limit(" and ".join(words) or "a budget", Rate.of(stopped, runs))
 
 
+def unpriced_models(root: Node[Any, Any], directory: SimulatedModels) -> tuple[str, ...]:
+    """The models of a flow whose price nobody knows."""
+    return tuple(dict.fromkeys(model for _, model in _unpriced(root, directory)))
+
+
 def _unpriced(root: Node[Any, Any], directory: SimulatedModels) -> list[tuple[str, str]]:
     """Agents, and ids of their models that have no price."""
     found: list[tuple[str, str]] = []
