@@ -18,12 +18,14 @@ from outlay.analysis.percentiles import percentile
 from outlay.errors import Overloaded
 from outlay.events import Event
 from outlay.forecast import Assumptions, Empirical, Expect, Fixed, Lognormal, fit_runs, forecast, held_against
-from outlay.forecast.assumptions import FAILURE, Beliefs, Fit, Measured
+from outlay.forecast.assumptions import FAILURE, Beliefs
+from outlay.forecast.fits import Fit, Measured
 from outlay.models.naming import resolve
 from outlay.models.scripted import Offline, ScriptedModel, estimate_input
 from outlay.patterns import Cascade, Pipeline, Router
 from outlay.runtime.run import run_sync
 from outlay.sim import virtual_time
+from outlay.testing import Reply
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.usage import Usage
 
@@ -144,6 +146,28 @@ def test_failures_turns_and_routes_are_found_in_the_events():
     assert found.agents["sorter"].expect.turns == 1
     assert found.agents["writer"].cache_read == pytest.approx(0.5, abs=0.01)
     assert found.routes["desk"]["long"] == pytest.approx(0.25)
+
+
+def test_how_long_tools_take_is_found_in_the_events():
+    async def look(query: str) -> str:
+        """Look it up."""
+        await asyncio.sleep(2 if query == "a" else 4)
+        return query
+
+    model = ScriptedModel(
+        lambda request: "done" if request.messages[-1].role == "tool" else Reply(tool_calls=[("look", {"query": "a"})])
+    )
+    clerk = Agent("clerk", model, tools=[look])
+    events: list[Event] = []
+    with virtual_time():
+        run_sync(clerk, "x", on_event=events.append)
+    found = fit_runs(events, "clerk")
+    took = found.agents["clerk"].expect.tool_seconds
+    assert isinstance(took, Lognormal)
+    assert (took.median, took.spread) == (pytest.approx(2), 0)
+    again = forecast(clerk, ["x"], n=5, assumptions=found.under(Assumptions()), workers=1)
+    assert again.seconds.p50 >= 2
+    assert "clerk tool_seconds" in {one.about for one in again.assumed if one.source.startswith("fitted")}
 
 
 def test_runs_of_another_flow_do_not_count():
