@@ -91,7 +91,22 @@ def measure(quick: bool) -> Sequence[Figure]:
                 note=f"{within:.1f} % within; {100 * track.under_p95.share:.1f} % under P95",
             )
         )
-    return figures
+    return [*figures, _outside(done, events)]
+
+
+def _outside(done: Sequence[Any], events: Sequence[Any]) -> Figure:
+    """What no forecast of calls can know: a busy machine, and the waits for a turn. Runs of the example do one thing at
+    a time, so the rest of their time is in calls and tools."""
+    from outlay.events.records import CallFailed, CallFinished, ToolFinished
+
+    known = {run.id for run in done}
+    inside = sum(
+        event.seconds
+        for event in events
+        if isinstance(event, CallFinished | CallFailed | ToolFinished) and event.run in known
+    )
+    share = 100 * (1 - inside / sum(run.seconds for run in done))
+    return Figure("calibration", "of the runs' seconds outside calls and tools", share, "%")
 
 
 async def _played(flow: Any, texts: Sequence[str], store: Path) -> tuple[list[Any], dict[str, str]]:
