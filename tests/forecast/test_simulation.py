@@ -243,6 +243,17 @@ def test_a_model_without_a_price_is_unpriced_and_not_free():
     assert "unpriced" in found.render()
 
 
+def test_a_hedge_shortens_the_tail_and_is_no_closed_form():
+    """The second of two calls answers earlier; what the first would have cost is in doubt, which is said."""
+    slow = Assumptions(everyone=Expect(seconds=Lognormal(2, 1), failure=0))
+    plain, hedged = (forecast(agent(hedge=hedge), ["x"], n=400, assumptions=slow, workers=1) for hedge in (None, 4))
+    assert hedged.seconds.p95 < 0.75 * plain.seconds.p95
+    assert hedged.calls.p95 == 2
+    assert hedged.warnings == ("a: a call that a hedge cuts off may be billed too, and is not in these dollars",)
+    assert "sent twice" in str(hedged.closed)
+    assert plain.warnings == ()
+
+
 def test_a_money_budget_over_a_model_without_a_price_is_refused():
     with pytest.raises(ConfigError, match="price"):
         forecast(Agent("a", ScriptedModel([], name="own")), ["x"], n=5, budget=Budget(usd=1), workers=1)

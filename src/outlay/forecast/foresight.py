@@ -163,7 +163,7 @@ def forecast(
         unpriced=unpriced,
         statics=found,
         assumed=beliefs.used,
-        warnings=tuple(repeated_texts(root)),
+        warnings=(*repeated_texts(root), *_hedged(root)),
         closed=closed,
         took=took,
     )
@@ -193,6 +193,13 @@ def _unpriced(root: Node[Any, Any], directory: SimulatedModels) -> list[tuple[st
             models = [directory.model(node.name, choice, node.offline) for choice in node.models]
             found += [(node.name, model.id) for model in models if directory.price(model) is None]
     return found
+
+
+def _hedged(root: Node[Any, Any]) -> list[str]:
+    names = dict.fromkeys(node.name for node in walk(root) if isinstance(node, Agent) and node.hedge is not None)
+    if not names:
+        return []
+    return [f"{', '.join(names)}: a call that a hedge cuts off may be billed too, and is not in these dollars"]
 
 
 def _right(outcomes: Sequence[Outcome]) -> Success | None:
