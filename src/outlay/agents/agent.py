@@ -212,8 +212,9 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     if agent.prompt is not None and not isinstance(input, Feedback):
         prompt = await call(agent.prompt, ctx, input)
     question = Message("user", as_parts(prompt), ctx.label)  # labelled by the input alone, not by what was said before
-    transcript = ctx.transcript.append(question)
-    earlier = [part for message in ctx.transcript.messages for part in message.parts if isinstance(part, ToolResult)]
+    before = ctx.transcript
+    transcript = before.append(question)
+    earlier = [part for message in before.messages for part in message.parts if isinstance(part, ToolResult)]
     reuse = await _reuse(agent, ctx)
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
@@ -222,7 +223,7 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     climb = _climb(agent, ctx, toolbox)
     compactor = _compactor(agent, ctx, question)
     # a conversation that is part of a longer one is likely to go on after this run's last turn
-    after = agent.max_turns if agent.history or ctx.transcript.length else 0
+    after = agent.max_turns if agent.history or before.length else 0
     for turn in range(1, agent.max_turns + 1):
         request = _request(agent, ctx, prelude, transcript, agent.max_turns - turn + after, reuse)
         if compactor is not None:
