@@ -15,8 +15,9 @@ from pydantic import BaseModel
 
 from outlay import Agent, Budget, Compaction, run, run_sync, stream, tool
 from outlay.agents.checkpoint import extract, found_in, is_asked_for
-from outlay.errors import ConfigError, Overloaded
+from outlay.errors import ConfigError, ContextTooLong, Overloaded
 from outlay.events import Decision
+from outlay.models.scripted import estimate_input
 from outlay.policies.shortening import misshapen
 from outlay.testing import Reply, ScriptedModel, virtual_time
 from outlay.values.label import Integrity
@@ -32,7 +33,7 @@ def look(page: int) -> str:
     return f"page {page}: {PAGE}"
 
 
-def reader(turns: int, summary: Any = extract, **options: Any) -> tuple[ScriptedModel, list[int]]:
+def reading(turns: int, summary: Any = extract) -> tuple[Any, list[int]]:
     """Looks at so many pages and then answers; the pages it looked at."""
     looked: list[int] = []
 
@@ -44,6 +45,11 @@ def reader(turns: int, summary: Any = extract, **options: Any) -> tuple[Scripted
         looked.append(len(looked) + 1)
         return Reply("Decision: go on" if len(looked) == 2 else "", tool_calls=[("look", {"page": looked[-1]})])
 
+    return answer, looked
+
+
+def reader(turns: int, summary: Any = extract, **options: Any) -> tuple[ScriptedModel, list[int]]:
+    answer, looked = reading(turns, summary)
     return ScriptedModel(answer, **({"price": (3, 15)} | options)), looked
 
 
@@ -256,6 +262,24 @@ def test_no_request_is_longer_than_the_window(price: Any, clear: bool) -> None:
     result = run_sync(agent(model, Compaction(clear=clear, window=window)), "Find the treasure")
     assert (result.output, len(looked)) == ("done", 60)
     assert max(model.estimate(request) for request in model.calls) + 1024 <= window
+
+
+def refusing(turns: int, most: int) -> ScriptedModel:
+    """A model with a window that nobody knows of, and that refuses what does not fit."""
+    fitting, _ = reading(turns)
+    return ScriptedModel(lambda r: ContextTooLong("too long") if estimate_input(r) > most else fitting(r))
+
+
+def test_what_the_provider_refuses_for_its_length_is_shortened_and_sent_again() -> None:
+    """Neither price nor window is known: the refusal is what there is to go by, and it costs nothing."""
+    result = run_sync(agent(refusing(30, 4_000), Compaction()), "Find the treasure")
+    assert result.output == "done"
+    assert {data["way"] for data in said(result) if data["outcome"] == "done"} == {"clear"}
+
+
+def test_what_is_too_long_and_cannot_be_shortened_is_the_error_that_it_was() -> None:
+    result = run_sync(agent(refusing(30, 4_000), Compaction(keep_tools=["look"])), "Find the treasure")
+    assert isinstance(result.error, ContextTooLong)
 
 
 def test_the_agent_s_own_input_limit_is_a_window_too() -> None:

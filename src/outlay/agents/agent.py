@@ -24,7 +24,7 @@ from outlay.agents.output import OutputCodec, codec_for
 from outlay.agents.signature import call
 from outlay.agents.tool import Tool, as_tools
 from outlay.agents.tool_calls import ToolCalls
-from outlay.errors import ConfigError, OutputInvalid, OutputTruncated, Refused, TurnLimit
+from outlay.errors import ConfigError, ContextTooLong, OutputInvalid, OutputTruncated, Refused, TurnLimit
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
@@ -208,19 +208,18 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     # a conversation that is part of a longer one is likely to go on after this run's last turn
     after = agent.max_turns if agent.history or ctx.transcript.length else 0
     for turn in range(1, agent.max_turns + 1):
-        request = _request(agent, ctx, prelude, transcript, agent.max_turns - turn + after, reuse)
+        request = whole = _request(agent, ctx, prelude, transcript, agent.max_turns - turn + after, reuse)
         if compactor is not None:
-            request = await compactor.shortened(request)
-        if climb is None or _short_of_money(agent, ctx):
-            response = await ctx.call_model(
-                _model(agent, ctx),
-                request,
-                least_output_tokens=agent.min_output_tokens,
-                max_input_tokens=agent.max_input_tokens,
-                fallback=_fallback(agent, ctx),
-            )
-        else:
-            response = await climb.answer(request, correcting=refused)
+            request = await compactor.shortened(whole)
+        try:
+            response = await _answer(agent, ctx, request, climb, correcting=refused)
+        except ContextTooLong:
+            if compactor is None:
+                raise
+            before, request = request, await compactor.shortened(whole, refused=True)
+            if (request.transcript, request.edit) == (before.transcript, before.edit):
+                raise
+            response = await _answer(agent, ctx, request, climb, correcting=refused)
         refused = False
         transcript = transcript.append(response.message)
         if compactor is not None:
@@ -277,6 +276,20 @@ async def _instructions(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[str, .
             )
         texts.append(well_formed(text))
     return tuple(text for text in texts if text)
+
+
+async def _answer(
+    agent: Agent[Any], ctx: RunContext[Any], request: ModelRequest, climb: Climb | None, *, correcting: bool
+) -> ModelResponse:
+    if climb is not None and not _short_of_money(agent, ctx):
+        return await climb.answer(request, correcting=correcting)
+    return await ctx.call_model(
+        _model(agent, ctx),
+        request,
+        least_output_tokens=agent.min_output_tokens,
+        max_input_tokens=agent.max_input_tokens,
+        fallback=_fallback(agent, ctx),
+    )
 
 
 def _model(agent: Agent[Any], ctx: RunContext[Any]) -> Any:

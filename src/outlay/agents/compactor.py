@@ -76,12 +76,13 @@ class Compactor:
         self._whole, self._view = whole, self._view.append(*reversed(new))
         return self._view
 
-    async def shortened(self, request: ModelRequest) -> ModelRequest:
-        """The request as it is to be sent. Raises Stopped where the run ends meanwhile."""
+    async def shortened(self, request: ModelRequest, *, refused: bool = False) -> ModelRequest:
+        """The request as it is to be sent; `refused`: the provider said that it is too long. Raises Stopped where the
+        run ends meanwhile."""
         view = self._sent(request.transcript)
         self.gauge.measure(request.prelude)
         for _ in (CLEAR, SUMMARISE):  # at most one after the other, where the window is full
-            choice = self._choose(request, view)
+            choice = self._choose(request, view, full=refused)
             if choice is None or not choice.way:
                 break
             before = self._native.read(view)
@@ -102,14 +103,16 @@ class Compactor:
 
     # ── what to do ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _choose(self, request: ModelRequest, view: Transcript) -> Choice | None:
+    def _choose(self, request: ModelRequest, view: Transcript, *, full: bool) -> Choice | None:
         ways = self._ways(request, view)
+        if full:  # whoever would summarise it would be refused, too
+            ways = [way for way in ways if way.name == CLEAR]
         if not ways:
             return None
         price = self.ctx.price(self.model)
         size = self.gauge.size(self._native.read(view))
         outlook = self.gauge.outlook(price, size, request, self.compaction.expected_turns)
-        limit = self._limit(request)
+        limit = size if full else self._limit(request)
         if price is None and not self._told:
             self._told = True
             counts = "only the context window counts" if limit is not None else "and so is its context window"
