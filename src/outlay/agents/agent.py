@@ -9,15 +9,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from types import CoroutineType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from typing import TypeVar as PlainTypeVar
 
 from typing_extensions import TypeForm, TypeVar
 
-from outlay.agents import compaction as compactions
 from outlay.agents.cascade import Climb, ModelCascade
-from outlay.agents.compaction import Compaction
-from outlay.agents.compactor import Compactor
 from outlay.agents.content import as_parts, well_formed
 from outlay.agents.function import FunctionNode
 from outlay.agents.output import OutputCodec, codec_for
@@ -36,6 +33,10 @@ from outlay.values.message import Message
 from outlay.values.request import ModelRequest, ModelResponse, Prelude, Reuse
 from outlay.values.settings import ModelSettings
 from outlay.values.transcript import Transcript
+
+if TYPE_CHECKING:  # most agents have none: who imports `outlay` does not pay for it
+    from outlay.agents.compaction import Compaction
+    from outlay.agents.compactor import Compactor
 
 Out = TypeVar("Out", covariant=True, default=str)
 A = PlainTypeVar("A")
@@ -116,7 +117,10 @@ class Agent(Node[Any, Out]):
                 f"agent {self.name!r}: cache={self.cache!r} is not understood",
                 hint=f"use one of {', '.join(map(repr, CACHE_MODES))}",
             )
-        compactions.checked(self.name, self.compaction)
+        if self.compaction is not None:
+            from outlay.agents.compaction import checked
+
+            checked(self.name, self.compaction)
         self.instruction_parts  # noqa: B018
         names = [tool.name for tool in self.toolbox.values()]
         if len(names) != len(self.tools):
@@ -323,6 +327,8 @@ def _compactor(agent: Agent[Any], ctx: RunContext[Any], question: Message) -> Co
     compaction = agent.compaction
     if compaction is None:
         return None
+    from outlay.agents.compactor import Compactor
+
     model = ctx.model(agent.name, agent.models[0], agent.offline)
     summariser = ctx.model(agent.name, compaction.model or agent.models[0], compaction.offline)
     return Compactor(compaction, ctx, model, summariser, question, agent.max_input_tokens)
