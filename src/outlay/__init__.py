@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from outlay.agents.agent import Agent
     from outlay.agents.compaction import Compaction
     from outlay.agents.function import node
+    from outlay.agents.survivors import Survivor
     from outlay.agents.tool import Tool, tool
     from outlay.protocols.context import RunContext
     from outlay.runtime.approvals import approve, deny
@@ -44,6 +45,7 @@ _WHERE = {
     "ModelSettings": "values.settings",
     "Result": "runtime.result",
     "RunContext": "protocols.context",
+    "Survivor": "agents.survivors",
     "Tool": "agents.tool",
     "Usage": "values.usage",
     "approve": "runtime.approvals",
@@ -68,6 +70,7 @@ __all__ = [
     "ModelSettings",
     "Result",
     "RunContext",
+    "Survivor",
     "Tool",
     "Usage",
     "approve",

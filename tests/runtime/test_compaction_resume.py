@@ -9,7 +9,7 @@ from crash import crashed, go, journal
 from flows import at_once
 
 from outlay import Agent, Compaction, run, tool
-from outlay.agents.checkpoint import extract, found_in, is_asked_for
+from outlay.agents.checkpoint import asks_for_summary, extract, found_in
 from outlay.events import Decision
 from outlay.events.records import CallStarted, Drawn
 from outlay.patterns import FanOut
@@ -34,7 +34,7 @@ class World:
         self.paid: list[str] = []
 
     def answer(self, request: Any) -> Any:
-        if is_asked_for(request):
+        if asks_for_summary(request):
             self.paid.append(f"summary {len(self.paid)}")
             return extract(request)
         pages = [call.arguments for message in request.messages for call in message.tool_calls]
