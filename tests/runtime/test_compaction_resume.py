@@ -130,11 +130,11 @@ def test_the_next_run_goes_on_with_the_shortened_conversation() -> None:
     assert found_in(first.transcript.messages) is not None
     seen: list[Any] = []
     model = ScriptedModel(lambda r: seen.append(r) or "well", price=(3, 15), name="m")
-    second = say("and now?", store, world.agent(BOTH).replace(model=model))
+    second = say("and now?", store, world.agent(None).replace(model=model))
     (request,) = seen
     assert request.messages[:-1] == first.transcript.messages
     assert second.output == "well"
-    third = say("and then?", store, world.agent(BOTH).replace(model=model))
+    third = say("and then?", store, world.agent(None).replace(model=model))
     assert [m.text for m in third.transcript.messages[-4:]] == ["and now?", "well", "and then?", "well"]
 
 

@@ -331,7 +331,8 @@ def _compactor(agent: Agent[Any], ctx: RunContext[Any], question: Message) -> Co
 
     model = ctx.model(agent.name, agent.models[0], agent.offline)
     summariser = ctx.model(agent.name, compaction.model or agent.models[0], compaction.offline)
-    return Compactor(compaction, ctx, model, summariser, question, agent.max_input_tokens)
+    open_ended = agent.history or ctx.transcript.length > 0
+    return Compactor(compaction, ctx, model, summariser, question, agent.max_input_tokens, open_ended)
 
 
 def _read(agent: Agent[Any], toolbox: Mapping[str, Tool], response: ModelResponse) -> tuple[Any, str | None]:

@@ -16,7 +16,7 @@ from outlay.agents.gauge import Gauge, characters
 from outlay.agents.native_clearing import NativeClearing
 from outlay.errors import ModelError
 from outlay.events.records import COMPACTION
-from outlay.policies.compaction import Choice, Way, choose
+from outlay.policies.compaction import Choice, Way, choose, expected_turns
 from outlay.policies.shortening import cleared, cut_of, replaced
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
@@ -36,7 +36,7 @@ _PATIENCE: Final = 1.25
 @dataclass(slots=True)
 class Compactor:
     """What becomes of one conversation. `question` is the task, which stays word for word; `most` the input tokens
-    that the agent allows."""
+    that the agent allows. `open_ended`: it may go on in later runs, so that `max_turns` does not end it."""
 
     compaction: Compaction
     ctx: RunContext[Any]
@@ -44,6 +44,7 @@ class Compactor:
     summariser: Model
     question: Message
     most: int | None = None
+    open_ended: bool = False
     gauge: Gauge = field(default_factory=Gauge)
     #: The whole conversation up to some point, and what is sent of it; None where that is the same.
     _whole: Transcript | None = None
@@ -111,7 +112,9 @@ class Compactor:
             return None
         price = self.ctx.price(self.model)
         size = self.gauge.size(self._native.read(view))
-        outlook = self.gauge.outlook(price, size, request, self.compaction.expected_turns)
+        taken = request.transcript.total("answers", _is_answer)
+        left = None if self.open_ended else request.turns_left + 1
+        outlook = self.gauge.outlook(price, size, expected_turns(taken, left, self.compaction.expected_turns))
         limit = size if full else self._limit(request)
         if price is None and not self._told:
             self._told = True
