@@ -36,6 +36,7 @@ BENCHES = (
     "forecast",
     "compaction",
     "calibration",
+    "faults",
 )
 
 

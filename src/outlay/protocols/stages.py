@@ -29,6 +29,10 @@ class Memory(Protocol):
     async def find(self, key: str, request: ModelRequest) -> ModelResponse | None: ...
     async def remember(self, key: str, request: ModelRequest, response: ModelResponse) -> None: ...
 
+    async def stale(self, key: str, request: ModelRequest) -> tuple[ModelResponse, float] | None:
+        """What `find` would give if it were younger, as far as `request` allows that, and its age in seconds."""
+        ...
+
 
 class Breaker(Protocol):
     """Whether a model is worth asking, for all runs that share it."""
@@ -39,6 +43,10 @@ class Breaker(Protocol):
 
     def passes(self, model: Model) -> bool:
         """Is the circuit closed? Asked before a call waits for another attempt."""
+        ...
+
+    def down_since(self, model: Model) -> float | None:
+        """When the first attempt was sent of many that have all failed since, None where some are answered."""
         ...
 
     def record(self, model: Model, error: ModelError | None, sent: float, now: float) -> Turned | None:
@@ -62,8 +70,16 @@ class Retries(Protocol):
         """A call's first attempt begins."""
         ...
 
-    def again(self, model: Model, error: ModelError, now: float) -> bool:
-        """May a call that failed with this be tried again? Counted if so."""
+    def again(self, model: Model, error: ModelError, now: float, began: float) -> bool:
+        """May a call that began at `began`, and failed with this, be tried again? Counted if so."""
+        ...
+
+    def goes(self, model: Model, error: ModelError, now: float, down_since: float | None) -> bool:
+        """Such a retry is about to go: may it still, now that it is known who else has failed?"""
+        ...
+
+    def one_more(self, model: Model, now: float) -> bool:
+        """May a call that has not failed be sent a second time? Counted as a retry if so."""
         ...
 
 
@@ -84,6 +100,43 @@ class Permits(Protocol):
 
     def unused(self, model: Model, permit: Any) -> None:
         """The call was never sent."""
+        ...
+
+
+class Guard(Protocol):
+    """What stands before each new effect of a run that has a watchdog."""
+
+    async def gate(self, path: str, final: str) -> None:
+        """Return when the effect at `path` may begin. `final` is the path of the final step that it is part of, empty
+        where it is none. Raises WatchdogStopped."""
+        ...
+
+    def changed(self, path: str, what: str) -> None:
+        """Something shared was read or written that leaves no event."""
+
+
+class Lane(Protocol):
+    """Calls that are collected into batches, from all runs that share it (runtime/batches.py)."""
+
+    @property
+    def on_failure(self) -> str:
+        """What becomes of a call that its batch did not answer: `retry`, `live` or `fail`."""
+        ...
+
+    def takes(self, request: ModelRequest, model: Model) -> bool:
+        """Does this request go by batch?"""
+        ...
+
+    def window(self, model: Model) -> float:
+        """Seconds that its batch may take."""
+        ...
+
+    async def answer(self, run: Any, model: Model, request: ModelRequest, key: str, *, again: bool) -> ModelResponse:
+        """One attempt. `again`: an earlier process may have sent it. Raises ModelError."""
+        ...
+
+    def is_out(self, run: Any, model: Model, key: str) -> bool:
+        """Has the call been sent, and not been answered? Its batch goes on, whoever waits for it."""
         ...
 
 
@@ -128,3 +181,4 @@ class Stages:
     retries: Retries | None = None
     stand_ins: StandIns | None = None
     shortcut: Shortcut | None = None
+    lane: Lane | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlay.agents.checkpoint import asks_for_summary
 from outlay.models.scripted import ScriptedModel
+from outlay.models.scripted_batches import ScriptedBatches
 from outlay.sim.clock import VirtualClock
 from outlay.sim.loop import virtual_time
 from outlay.values.reply import Reply
@@ -24,6 +25,7 @@ __all__ = [
     "Faults",
     "FaultyModel",
     "Reply",
+    "ScriptedBatches",
     "ScriptedModel",
     "SimStore",
     "VirtualClock",
