@@ -88,7 +88,7 @@ def test_a_flow_is_looked_at_without_a_key(flow: str, call: Call):
         "  ✗ checkers          what gpt says leaves the flow unchecked",
         "      next: gpt: verify=[…], of outlay.checkers or your own (output) -> None | str",
         "  ? trace-and-alerts  no run of it is stored",
-        "      next: run(…, store=…, on_alert=page_somebody); `outlay trace last` shows a run",
+        '      next: run(…, store=…, on_alert=Webhook("https://…")), or OUTLAY_WEBHOOK; outlay trace last shows a run',
         "  ✓ allow-lists       each agent has a list of tools, none of them declared to change the world",
         "  ? resumable         no run of it is stored",
         '      next: run(…, store="runs.db", run_id=…); outlay run and map do so by themselves',
