@@ -147,7 +147,8 @@ def duplicates(story: Story) -> Iterator[str]:
     finished: set[str] = set()
     open_calls: set[str] = set()
     again: Counter[str] = Counter()
-    said: Counter[str] = Counter(event.path for event in story.of(Decision) if event.about == "sent_again")
+    labels = ("sent_again", "hedge")
+    said: Counter[str] = Counter(event.path for event in story.of(Decision) if event.about in labels)
     clipped = {event.path for event in story.of(Decision) if event.about == "clip"}
     for event in story.of(CallStarted, CallFinished, CallFailed, ToolStarted, ToolFinished):
         key = event.key
