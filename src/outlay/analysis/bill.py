@@ -34,9 +34,11 @@ _GROUPS = ("agent", "model", "path", "purpose")
 class Bill:
     """Money in US dollars, exact; tokens in four disjoint buckets.
 
-    `in_doubt` is held for the `doubtful` attempts whose fate is unknown (sent, and no answer seen): it is outside
-    `total`, and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). `billed_twice` of
-    them were sent again, so that the provider may bill the call twice. `checks` are the names
+    `in_doubt` is held for the `doubtful` attempts whose fate is unknown (sent, and no answer seen), and for the
+    `unreported` ones that were answered without a word on their usage, which leave no `total`: it is outside `total`,
+    and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). The invoice is thus between
+    `at_least` and `at_least + in_doubt`, as long as providers keep to their caps. `billed_twice` of the doubtful
+    were sent again, so that the provider may bill the call twice. `checks` are the names
     of the checkers that outputs met, `refused` how many outputs they refused.
     """
 
@@ -55,6 +57,7 @@ class Bill:
     #: Calls that a stored answer answered, and what they would have cost, in US dollars: None if that is unknown.
     answers: int = 0
     saved_by_answers: Decimal | None = ZERO
+    unreported: int = 0
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -83,6 +86,7 @@ class Bill:
             merged(health for bill in all_bills for health in bill.cache),
             sum(bill.answers for bill in all_bills),
             _total([bill.saved_by_answers for bill in all_bills]),
+            sum(bill.unreported for bill in all_bills),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -156,6 +160,7 @@ class Bill:
             cache=self.cache,
             answers=self.answers,
             saved_by_answers=self.saved_by_answers,
+            unreported=self.unreported,
         )
 
 
@@ -197,6 +202,7 @@ class BillFold:
         self._in_doubt = ZERO
         self._doubtful = 0
         self._doubtful_unpriced = 0
+        self._unreported = 0
         self._refused = 0
         self._tools = 0
         self._failed_tools = 0
@@ -259,6 +265,7 @@ class BillFold:
             self._cache.health(),
             len(self._answers),
             _total(self._answers),
+            self._unreported,
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:
@@ -286,9 +293,13 @@ class BillFold:
             self._in_doubt += held
 
     def _finish(self, event: CallFinished) -> None:
-        line = self._end(event)
-        self._unsettled.discard((event.run, event.path, event.key))
         call = (event.run, event.path, event.key)
+        held = self._open.get((*call, event.attempt))
+        line = self._end(event)
+        self._unsettled.discard(call)
+        if event.output_tokens is None:  # the reservation is the only figure there is
+            self._unreported += 1
+            self._in_doubt += held or ZERO
         before = self._calls[call]
         if before is not line:
             before.calls -= 1
