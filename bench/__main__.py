@@ -35,6 +35,8 @@ BENCHES = (
     "sharing",
     "journal",
     "forecast",
+    "compaction",
+    "calibration",
     "faults",
     "load",
 )

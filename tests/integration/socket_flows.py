@@ -25,7 +25,7 @@ from outlay.agents.tool import Tool
 from outlay.checkers import length
 from outlay.emulator import EmulatedReply, EmulatedRequest, Fault, Faults, ToolCall
 from outlay.models import Anthropic, OpenAI
-from outlay.patterns import FanOut, Pipeline, Plan, Refine, Subtask, Supervisor, Task, Vote
+from outlay.patterns import FanOut, Pipeline, Plan, Refine, Supervisor, Task, Vote
 from outlay.protocols.transport import Timeouts
 from outlay.runtime.asking import HAPPENED
 from outlay.runtime.directory import default_prices
@@ -84,7 +84,7 @@ def flow(seed: int, url: str, log: Path) -> Any:
     )
 
     async def act(kind: str, key: str) -> str:
-        with open(log, "ab", buffering=0) as file:
+        with open(log, "ab", buffering=0) as file:  # noqa: ASYNC230 - one line, on disk before the effect is over
             file.write(f"{kind} {key}\n".encode())
         await asyncio.sleep(0.01)
         return "done"

@@ -9,10 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.analysis import receipt
+from outlay.analysis.batches import BatchOutcome, distinct
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheFold, CacheHealth, merged
+from outlay.analysis.compactions import CompactionFold
 from outlay.errors import ConfigError
 from outlay.events import (
+    BatchEnded,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -57,6 +60,12 @@ class Bill:
     #: Calls that a stored answer answered, and what they would have cost, in US dollars: None if that is unknown.
     answers: int = 0
     saved_by_answers: Decimal | None = ZERO
+    #: How often a conversation was shortened, and about what that saved, in US dollars: negative where it cost more,
+    #: None if a price is unknown.
+    compactions: int = 0
+    saved_by_compaction: Decimal | None = ZERO
+    #: The batches that ended, each in the bill of one run.
+    batches: tuple[BatchOutcome, ...] = ()
     unreported: int = 0
 
     @staticmethod
@@ -86,6 +95,9 @@ class Bill:
             merged(health for bill in all_bills for health in bill.cache),
             sum(bill.answers for bill in all_bills),
             _total([bill.saved_by_answers for bill in all_bills]),
+            sum(bill.compactions for bill in all_bills),
+            _total([bill.saved_by_compaction for bill in all_bills]),
+            distinct(batch for bill in all_bills for batch in bill.batches),
             sum(bill.unreported for bill in all_bills),
         )
 
@@ -107,6 +119,16 @@ class Bill:
         if name not in _GROUPS:
             raise ConfigError(f"a bill has no {name!r} to group by", hint=f"use one of {', '.join(_GROUPS)}")
         return {key: line for (key,), line in grouped(self.lines, name).items()}
+
+    @property
+    def batched(self) -> int:
+        """Calls that were answered in a batch."""
+        return sum(line.batched for line in self.lines)
+
+    @property
+    def saved_by_batch(self) -> Decimal | None:
+        """What they would have cost more at once, at list prices, in US dollars; None if that is unknown."""
+        return _total([line.saved_by_batch for line in self.lines])
 
     def saved_by_cache(self, prices: PriceBook | None = None) -> Decimal | None:
         """What the same tokens would have cost more without a prompt cache, in US dollars; negative where writing
@@ -160,6 +182,11 @@ class Bill:
             cache=self.cache,
             answers=self.answers,
             saved_by_answers=self.saved_by_answers,
+            compactions=self.compactions,
+            saved_by_compaction=self.saved_by_compaction,
+            batched=self.batched,
+            saved_by_batch=self.saved_by_batch,
+            batches=self.batches,
             unreported=self.unreported,
         )
 
@@ -180,6 +207,8 @@ class _Line:
     # A list and not a float: floats add up differently in another order, and the bill must not.
     seconds: list[float] = field(default_factory=list[float])
     saved: Decimal | None = ZERO
+    batched: int = 0
+    saved_by_batch: Decimal | None = ZERO
 
 
 class BillFold:
@@ -207,11 +236,14 @@ class BillFold:
         self._tools = 0
         self._failed_tools = 0
         self._cache = CacheFold()
+        self._compactions = CompactionFold()
         #: What each stored answer saved.
         self._answers: list[Decimal | None] = []
+        self._batches: list[BatchOutcome] = []
 
     def add(self, event: Event) -> None:
         self._cache.add(event)
+        self._compactions.add(event)
         if isinstance(event, CallStarted):
             self._attempt(event)
             call = (event.run, event.path, event.key)
@@ -240,6 +272,8 @@ class BillFold:
         elif isinstance(event, Checked):
             self._checks.update(event.checks)
             self._refused += bool(event.problem)
+        elif isinstance(event, BatchEnded):
+            self._batches.append(BatchOutcome.of(event))
         elif isinstance(event, RunStarted):
             self._head(event, flow=event.flow, outcome="", seconds=None, degraded=False)
         elif isinstance(event, RunResumed):
@@ -265,6 +299,9 @@ class BillFold:
             self._cache.health(),
             len(self._answers),
             _total(self._answers),
+            self._compactions.times,
+            self._compactions.saved,
+            distinct(self._batches),
             self._unreported,
         )
 
@@ -312,6 +349,9 @@ class BillFold:
         line.seconds.append(event.seconds)
         if event.cache_read_tokens != 0 or event.cache_write_tokens != 0:
             line.saved = None if line.saved is None or event.saved is None else line.saved + event.saved
+        if event.lane:
+            line.batched += 1
+            line.saved_by_batch = _total([line.saved_by_batch, event.lane_saved])
         if event.cost is None:
             line.unpriced += 1
         else:
@@ -345,10 +385,13 @@ def _frozen(key: tuple[str, str, str, str], line: _Line) -> BillLine:
         line.unpriced,
         math.fsum(line.seconds),
         line.saved,
+        line.batched,
+        line.saved_by_batch,
     )
 
 
 def _total(amounts: Sequence[Decimal | None]) -> Decimal | None:
+    """Their sum, None if one of them is unknown."""
     known = [amount for amount in amounts if amount is not None]
     return sum(known, ZERO) if len(known) == len(amounts) else None
 

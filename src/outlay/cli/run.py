@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from outlay.cli.addresses import address_of
+from outlay.cli.batchlines import BatchLines
 from outlay.cli.ending import in_store, report
 from outlay.cli.inputs import InputType, read_input
 from outlay.cli.options import debug_option, flow_options, json_option, store_option
@@ -17,10 +18,12 @@ from outlay.cli.problems import INTERRUPTED, Problem
 from outlay.cli.progress import Progress
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
+from outlay.cli.watching import watch_options, watched
 from outlay.cli.words import short
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, CacheAlert, CircuitChanged, Event
+from outlay.events import AlertEvent, BudgetAlert, Event
 from outlay.runtime.alerts import alert_text
+from outlay.runtime.host import LaneLike
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.stores.opening import open_store
@@ -34,6 +37,7 @@ from outlay.values.budget import Budget
 )
 @click.option("--session", metavar="ID", help="Go on with this conversation: the next run of it sees this one.")
 @flow_options
+@watch_options
 @store_option
 @json_option
 @debug_option
@@ -44,6 +48,8 @@ def command(
     budget: Decimal | None,
     models: str | None,
     deps: str | None,
+    watchdog: str | None,
+    webhook: str | None,
     store: str | None,
     as_json: bool,
 ) -> None:
@@ -56,7 +62,7 @@ def command(
         outlay run triage.py:triage --input "Where is my card?" --budget 0.05
     """
     with results_only_on_stdout():
-        setting = prepare(flow, models, store, budget, deps)
+        setting = watched(prepare(flow, models, store, budget, deps), watchdog, webhook)
         text, origin = read_input(given)
         value = InputType(setting.root).read(text, origin)
         result = asyncio.run(go(setting, value, session=session))
@@ -71,19 +77,22 @@ async def go(
     run_id: str | None = None,
     start: Callable[..., Awaitable[Result[Any]]] = run,
     session: str | None = None,
+    lane: LaneLike = "live",
 ) -> Result[Any]:
     """Run, or go on with `run_id`, showing how it comes along. `limits` stand for the budget of the setting, `start`
     for `run`."""
     tally = Tally(setting.root)
     progress = Progress(f"{setting.root.name} · {setting.choice.says}", tally, rows=1, limit=setting.budget)
-    id = run_id or ""
+    id, batches = run_id or "", BatchLines()
 
     def on_event(event: Event) -> None:
         nonlocal id
         tally.add(event)
         id = event.run
+        if line := batches.line(event):
+            progress.say(f"  {line}")
 
-    def on_alert(alert: BudgetAlert | CacheAlert | CircuitChanged) -> None:
+    def on_alert(alert: AlertEvent) -> None:
         if not isinstance(alert, BudgetAlert):
             progress.say(f"  {alert_text(alert)}")
             return
@@ -106,7 +115,9 @@ async def go(
                     source=address_of(setting.flow, setting.deps),
                     models=setting.choice.lane,
                     on_event=on_event,
-                    on_alert=on_alert,
+                    on_alert=setting.alarms(on_alert),
+                    watchdog=setting.watchdog,
+                    lane=lane,
                 )
         except asyncio.CancelledError:
             raise Problem(

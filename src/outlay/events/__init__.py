@@ -2,8 +2,10 @@
 
 from outlay.events.codec import decode, encode
 from outlay.events.records import (
+    AlertEvent,
     Answered,
     Asked,
+    BatchEnded,
     BudgetAlert,
     CacheAlert,
     CallFailed,
@@ -18,6 +20,7 @@ from outlay.events.records import (
     EffectCancelled,
     EffectFailed,
     Elapsed,
+    EscalationAlert,
     Event,
     Fact,
     NodeFinished,
@@ -33,11 +36,14 @@ from outlay.events.records import (
     ToolFinished,
     ToolStarted,
     Unknown,
+    WatchdogAlert,
 )
 
 __all__ = [
+    "AlertEvent",
     "Answered",
     "Asked",
+    "BatchEnded",
     "BudgetAlert",
     "CacheAlert",
     "CallFailed",
@@ -52,6 +58,7 @@ __all__ = [
     "EffectCancelled",
     "EffectFailed",
     "Elapsed",
+    "EscalationAlert",
     "Event",
     "Fact",
     "NodeFinished",
@@ -67,6 +74,7 @@ __all__ = [
     "ToolFinished",
     "ToolStarted",
     "Unknown",
+    "WatchdogAlert",
     "decode",
     "encode",
 ]

@@ -5,6 +5,7 @@ label policy → journal → response cache → for each attempt: breaker → ra
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +28,10 @@ class Memory(Protocol):
 
     async def find(self, key: str, request: ModelRequest) -> ModelResponse | None: ...
     async def remember(self, key: str, request: ModelRequest, response: ModelResponse) -> None: ...
+
+    async def stale(self, key: str, request: ModelRequest) -> tuple[ModelResponse, float] | None:
+        """What `find` would give if it were younger, as far as `request` allows that, and its age in seconds."""
+        ...
 
 
 class Breaker(Protocol):
@@ -73,6 +78,10 @@ class Retries(Protocol):
         """Such a retry is about to go: may it still, now that it is known who else has failed?"""
         ...
 
+    def one_more(self, model: Model, now: float) -> bool:
+        """May a call that has not failed be sent a second time? Counted as a retry if so."""
+        ...
+
 
 class Permits(Protocol):
     """Who may call a model next, over all runs that share it. A permit is opaque, and given back once."""
@@ -94,6 +103,43 @@ class Permits(Protocol):
         ...
 
 
+class Guard(Protocol):
+    """What stands before each new effect of a run that has a watchdog."""
+
+    async def gate(self, path: str, final: str) -> None:
+        """Return when the effect at `path` may begin. `final` is the path of the final step that it is part of, empty
+        where it is none. Raises WatchdogStopped."""
+        ...
+
+    def changed(self, path: str, what: str) -> None:
+        """Something shared was read or written that leaves no event."""
+
+
+class Lane(Protocol):
+    """Calls that are collected into batches, from all runs that share it (runtime/batches.py)."""
+
+    @property
+    def on_failure(self) -> str:
+        """What becomes of a call that its batch did not answer: `retry`, `live` or `fail`."""
+        ...
+
+    def takes(self, request: ModelRequest, model: Model) -> bool:
+        """Does this request go by batch?"""
+        ...
+
+    def window(self, model: Model) -> float:
+        """Seconds that its batch may take."""
+        ...
+
+    async def answer(self, run: Any, model: Model, request: ModelRequest, key: str, *, again: bool) -> ModelResponse:
+        """One attempt. `again`: an earlier process may have sent it. Raises ModelError."""
+        ...
+
+    def is_out(self, run: Any, model: Model, key: str) -> bool:
+        """Has the call been sent, and not been answered? Its batch goes on, whoever waits for it."""
+        ...
+
+
 class StandIns(Protocol):
     """What takes the place of tools and checkers in a simulated run: nothing may reach the outside world."""
 
@@ -105,8 +151,23 @@ class StandIns(Protocol):
         """Do this node's checkers really run?"""
         ...
 
-    def problem(self, node: Node[Any, Any]) -> str | None:
+    def problem(self, node: Node[Any, Any], checker: Callable[..., Any]) -> str | None:
         """What a checker that does not run says."""
+        ...
+
+
+class Shortcut(Protocol):
+    """The whole path of a call in one step: for simulated runs in which nothing on it could matter."""
+
+    def answer(
+        self,
+        run: Any,
+        model: Model,
+        request: ModelRequest,
+        fallback: Sequence[Model],
+        draw: Callable[[], float],
+    ) -> Awaitable[ModelResponse] | None:
+        """What the call gives; None where it must go the long way. Raises what the long way raises."""
         ...
 
 
@@ -119,3 +180,5 @@ class Stages:
     permits: Permits | None = None
     retries: Retries | None = None
     stand_ins: StandIns | None = None
+    shortcut: Shortcut | None = None
+    lane: Lane | None = None

@@ -8,13 +8,14 @@ from typing import Any, TypeVar, Unpack, overload
 
 from outlay.agents.function import as_node
 from outlay.errors import ConfigError
+from outlay.policies.watchdog import Watchdog
 from outlay.protocols.clock import loop_factory
 from outlay.protocols.node import Node
 from outlay.runtime import preflight
 from outlay.runtime.alerts import OnAlert
 from outlay.runtime.directory import Replacements
 from outlay.runtime.execution import execute
-from outlay.runtime.host import Budgets, OnAsk, RunOptions, StoreLike, as_budgets, hosting
+from outlay.runtime.host import Budgets, LaneLike, OnAsk, RunOptions, StoreLike, as_budgets, hosting
 from outlay.runtime.recorder import Listener
 from outlay.runtime.result import Result
 from outlay.values.transcript import Transcript
@@ -40,18 +41,21 @@ async def run(
     on_event: Listener | None = None,
     on_alert: OnAlert | None = None,
     on_ask: OnAsk | None = None,
+    watchdog: Watchdog | None = None,
     seed: int | None = None,
     history: Transcript | None = None,
     strict: bool = False,
     source: str = "",
     fresh: bool = False,
+    lane: LaneLike = "live",
 ) -> Result[Any]:
     """Run a flow on one input.
 
     `budget` is one or several, and all hold. `store` is None (memory), a path (SQLite) or an open store. `models`
     replaces models by agent name, then model string, then `"*"`; `"offline"` uses the agents' stand-ins. `history` is
-    a conversation to go on with. `on_event` sees every event, `on_alert` a `BudgetAlert` or `CacheAlert` (by default
-    a line on stderr), `on_ask` answers questions; without it they wait in the inbox of the store (`outlay.approve`).
+    a conversation to go on with. `on_event` sees every event, `on_alert` (a function, or several) each `AlertEvent`: of
+    a budget, a cache, a breaker, a watchdog; by default that is a line on stderr. `on_ask` answers questions;
+    without it they wait in the inbox of the store (`outlay.approve`). `watchdog` looks out for a run that is stuck.
 
     `session` names a conversation in the store: the root agent goes on with it, or each agent with `history=True` at
     its place in the flow. One run at a time is at a session, the next waits (which counts against `seconds`). A run
@@ -62,6 +66,9 @@ async def run(
     changed since.
 
     `fresh` gives no stored answer again (`Agent(cache_answers=…)`); what is new is stored.
+
+    `lane` is how model calls go out where their agent says nothing else: "live", or "batch" (or a `Batching`) for the
+    providers' batches, at half the price and within a day.
 
     `source` is the flow's address, such as `triage.py:triage`: recorded, so that `outlay resume` can find it.
 
@@ -77,12 +84,14 @@ async def run(
         on_event=on_event,
         on_alert=on_alert,
         on_ask=on_ask,
+        watchdog=watchdog,
         source=source,
         fresh=fresh,
+        lane=lane,
     )
     async with hosting(options) as host:
         limits = as_budgets(budget)
-        preflight.check(root, host.directory, limits, host.store)
+        preflight.check(root, host.directory, limits, host.store, by_batch=host.by_batch)
         return await execute(
             host, root, input, limits, run_id=run_id, seed=seed, history=history, strict=strict, session=session
         )
