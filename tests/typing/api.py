@@ -12,10 +12,12 @@ from outlay import (
     Agent,
     Breaker,
     Budget,
+    Compaction,
     Image,
     Result,
     RunContext,
     Server,
+    Survivor,
     Tool,
     Watchdog,
     Webhook,
@@ -312,6 +314,13 @@ async def compared() -> None:
     assert_type(found, Comparison)
     assert_type(verdict_on(found).ship, str)
     await compare(page, 3, cases, Terms())  # pyright: ignore[reportArgumentType]
+
+
+kept = Compaction(
+    must_survive=["paths", Survivor("order_ids", "orders spoken of", lambda messages: [str(len(messages))])]
+)
+assert_type(Agent("long", "anthropic:claude-haiku-4-5", output_type=Page, compaction=kept), Agent[Page])
+Agent("long", "anthropic:claude-haiku-4-5", compaction=True)  # pyright: ignore[reportArgumentType]
 
 
 # ── watchdogs, alerts, servers ────────────────────────────────────────────────────────────────────────────

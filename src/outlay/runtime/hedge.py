@@ -118,7 +118,7 @@ class _Twin(Call):
             self._give_back()
             raise
         self._visit = visit(run, self._model, self._request, self._key, bound)
-        answer = run.flight.shielded(self._attempt, self._attempts, price, hold, bound, False)
+        answer = run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
         try:
             await asyncio.wait((answer,))
             return answer.result()
