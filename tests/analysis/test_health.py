@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from outlay import Agent, Breaker, Budget, Tool, Usage, Watchdog, run
 from outlay.analysis.health import KINDS, Health, health
 from outlay.errors import BadRequest, Overloaded
@@ -55,7 +57,7 @@ def test_calls_errors_retries_and_latency_of_agents_models_and_providers() -> No
     for one in (agent, provider, small):
         assert (one.calls, one.failed, one.retries) == (7, 3, 2)
         assert one.errors == Counter({"Overloaded": 2, "BadRequest": 1})
-        assert (one.latency(50), one.latency(95)) == (2, 4)
+        assert (one.latency(50), one.latency(95)) == pytest.approx((2, 4))
     assert (agent.name, provider.name, small.name) == ("a", "anthropic", "anthropic:small")
     assert found.runs == Counter({"completed": 4, "error": 1})
 
