@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextvars import copy_context
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -223,3 +223,28 @@ def test_a_budget_of_a_day_is_never_passed(days: int) -> None:
     assert all(usd <= Decimal("0.05") for usd in spent.values())
     assert sum(spent.values()) == sum(result.bill.total or 0 for result in results)
     assert len(spent) == (2 if days > 0 else 1)
+
+
+class SlowDisk(MemoryStore):
+    """Leases take a minute to be written, longer than they last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_once = self.most = 0
+
+    async def commit(self, changes: Sequence[Change]) -> tuple[int, ...]:
+        if changes[0].collection != LEASES:
+            return await super().commit(changes)
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await asyncio.sleep(60)
+        self.at_once -= 1
+        return await super().commit(changes)
+
+
+def test_a_slow_store_is_not_given_the_next_renewal_before_the_last_one_is_written() -> None:
+    """They would queue up without end, before everything that the run has to say."""
+    store = SlowDisk()
+    done = on_jumpy(run(long_work(), "x", store=store))
+    assert done.stop_reason == "completed"
+    assert store.most == 1

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from outlay.protocols.clock import loop_factory, wall_clock
+from outlay.protocols.clock import future_of_thread, loop_factory, wall_clock
 from outlay.sim.clock import START, VirtualClock
 from outlay.sim.loop import NumberedTask, OutsideWorld, Standstill, VirtualLoop, virtual_time
 from outlay.testing.pytest_plugin import virtual_clock as virtual_clock
@@ -208,6 +208,27 @@ def test_another_thread_can_wake_the_loop():
         return loop.time()
 
     assert run(body()) == 0
+
+
+def test_no_time_passes_while_a_thread_owes_an_answer():
+    """Else a store that takes a millisecond to write would see months go by, and a lease renewed a million times."""
+
+    async def body():
+        loop = asyncio.get_running_loop()
+        ticks = asyncio.create_task(forever())
+        owed = future_of_thread(loop)
+        threading.Timer(0.02, loop.call_soon_threadsafe, [owed.set_result, "written"]).start()
+        assert await owed == "written"
+        assert loop.time() == 0
+        await asyncio.sleep(3)
+        ticks.cancel()
+        return loop.time()
+
+    async def forever():
+        while True:
+            await asyncio.sleep(1)
+
+    assert run(body()) == 3
 
 
 def test_tasks_are_numbered_in_the_order_of_their_making():

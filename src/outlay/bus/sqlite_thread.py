@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from outlay.bus.sqlite_file import failed
 from outlay.errors import ConfigError
+from outlay.protocols.clock import future_of_thread
 
 T = TypeVar("T")
 #: Jobs of one transaction; other processes wait for its length.
@@ -64,7 +65,7 @@ class SqliteThread:
                 f"the bus {self._path} was opened before this process was forked",
                 hint="open it in each process; they may share the file",
             )
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future = future_of_thread(asyncio.get_running_loop())
         self._queue.put(_Job(work, when, durable, future))
         return await future
 

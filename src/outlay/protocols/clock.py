@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 
 @runtime_checkable
@@ -28,3 +28,9 @@ def wall_clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     """The epoch clock that belongs to this loop."""
     wall: Callable[[], float] | None = getattr(loop, "wall", None)  # isinstance with a Protocol takes 5 µs
     return wall if wall is not None else time.time
+
+
+def future_of_thread(loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+    """A future that another thread will resolve: virtual time stands still until it has."""
+    make: Callable[[], asyncio.Future[Any]] = getattr(loop, "create_thread_future", loop.create_future)
+    return make()

@@ -162,7 +162,8 @@ class Ownership:
     def _tick(self, wall: Callable[[], float]) -> None:
         self._timer = None
         if self._live:
-            self._renewal = asyncio.ensure_future(self._renew_quietly(wall))
+            if self._renewal is None or self._renewal.done():  # a slow store gets no queue of them
+                self._renewal = asyncio.ensure_future(self._renew_quietly(wall))
             self._watch(wall)
 
     async def _renew_quietly(self, wall: Callable[[], float]) -> None:

@@ -80,7 +80,7 @@ class _Wait:
         loop.turns += 1
         if loop.turns == loop.most_turns:
             raise loop.too_long()
-        if timeout is None or (timeout > 0 and not self._loop.jump()):
+        if timeout is None or (timeout > 0 and (loop.threads_work or not loop.jump())):
             self._outlast()
         if self.woken.is_set():
             self.woken.clear()
@@ -88,7 +88,7 @@ class _Wait:
 
     def _outlast(self) -> None:
         others = threading.active_count() > 1
-        if self.woken.wait(PATIENCE if others else 0):
+        if self.woken.wait(None if self._loop.threads_work else PATIENCE if others else 0):
             return
         raise Standstill(sorted(_waiting(task) for task in asyncio.all_tasks(self._loop)))
 
@@ -112,6 +112,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         self.turns = self.most_turns = 0
         self.too_long: Callable[[], Exception] = lambda: VirtualTimeError("this does not end")
         self._numbers = itertools.count(1)
+        self._from_threads: set[asyncio.Future[Any]] = set()
         self._selector = _Wait(self)
         self._resolve(self.clock.elapsed)
         self.set_task_factory(None)
@@ -165,6 +166,18 @@ class VirtualLoop(base_events.BaseEventLoop):
         return NumberedTask(coro, loop=loop, number=next(self._numbers), **options)
 
     # ── threads ───────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def threads_work(self) -> bool:
+        """Whether a thread of ours is busy in real time: the clock must not run away from it."""
+        return bool(self._from_threads)
+
+    def create_thread_future(self) -> asyncio.Future[Any]:
+        """A future that another thread will resolve with `call_soon_threadsafe`. No virtual time passes until then."""
+        future: asyncio.Future[Any] = self.create_future()
+        self._from_threads.add(future)
+        future.add_done_callback(self._from_threads.discard)
+        return future
+
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         """Inline for the default executor (`asyncio.to_thread`): a thread would finish at no virtual time."""
         if executor is not None:

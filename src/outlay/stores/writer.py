@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from outlay.errors import ConfigError, Conflict, OutlayError, StoreFailed
+from outlay.protocols.clock import future_of_thread
 from outlay.protocols.documents import Change
 from outlay.protocols.store import Fence, Row
 from outlay.stores.batch import (
@@ -132,7 +133,7 @@ class Writer:
         """A future of the new versions, or of a Conflict."""
         for change in changes:
             check_name(change.collection, change.key)
-        commit = Commit(changes, loop.create_future())
+        commit = Commit(changes, future_of_thread(loop))
         with self._lock:
             self._check()
             self._waiting += 1
@@ -142,7 +143,7 @@ class Writer:
 
     def put_chore(self, loop: asyncio.AbstractEventLoop, work: Forget | Sweep) -> asyncio.Future[Any]:
         """A future of what it comes to."""
-        chore = Chore(work, loop.create_future())
+        chore = Chore(work, future_of_thread(loop))
         with self._lock:
             self._check()
             self._waiting += 1
@@ -165,7 +166,7 @@ class Writer:
                 if error := self._refusals.of(run):
                     raise error
                 return None
-            future = loop.create_future()
+            future = future_of_thread(loop)
             self._queue.append(Waiter(future, run))
             self._waiting += 1
             self._ring()
@@ -178,7 +179,7 @@ class Writer:
             # An empty queue has room whatever the mark: nobody would ever wake the waiter.
             if self._weight < self._high_water or not self._weight:
                 return None
-            future = loop.create_future()
+            future = future_of_thread(loop)
             self._room.append(future)
             self._ring()
             return future
