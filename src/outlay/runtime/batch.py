@@ -150,7 +150,7 @@ class Batch:
         waiting = self._lane.waiting.get(id)
         if waiting is None:
             return
-        read = self._read.get(id) or Read("missing", error=_missing(self.id))
+        read = self._read.pop(id, None) or Read("missing", error=_missing(self.id))
         self._lane.answered(id)
         if read.error is not None:
             waiting.fail(read.error)
@@ -167,7 +167,7 @@ class Batch:
             else:
                 arrived = bool(self.id) or await self._found_again()
             if arrived:
-                await self._finished(await self._ended())
+                await self._finished()
         except Exception as error:
             log.debug("a batch is left as it is", exc_info=True)
             for waiting in self._waiting():
@@ -266,12 +266,7 @@ class Batch:
     async def _ended(self) -> Seen:
         looks = 0
         while True:
-            try:
-                seen = await self._patiently(self.client.look, self.id)
-            except BadRequest as error:
-                if error.status != 404:
-                    raise
-                return Seen(self.id, True, _gone(self.id))
+            seen = await self._patiently(self.client.look, self.id)
             if seen is not None and seen.ended:
                 return seen
             await asyncio.sleep(self._lane.batching.pause(looks))
@@ -287,15 +282,27 @@ class Batch:
             log.info("batch %s: %s", self.id or self.token, error)
             return None
 
-    async def _finished(self, seen: Seen) -> None:
-        if seen.refused is not None:
-            await self._over(dict.fromkeys(self.ids, Read("failed", error=seen.refused)))
+    async def _results(self) -> list[bytes] | ModelError:
+        """The lines, or why there are none."""
+        try:
+            seen = await self._ended()
+            if seen.refused is not None:
+                return seen.refused
+            looks = 0
+            while (lines := await self._patiently(self.client.lines, seen)) is None:
+                await asyncio.sleep(self._lane.batching.pause(looks))
+                looks += 1
+            return lines
+        except BadRequest as error:
+            if error.status != 404:
+                raise
+            return _gone(self.id)
+
+    async def _finished(self) -> None:
+        lines = await self._results()
+        if isinstance(lines, ModelError):
+            await self._over(dict.fromkeys(self.ids, Read("failed", error=lines)))
             return
-        lines: list[bytes] | None = None
-        looks = 0
-        while (lines := await self._patiently(self.client.lines, seen)) is None:
-            await asyncio.sleep(self._lane.batching.pause(looks))
-            looks += 1
         found = reconcile(self.ids, lines)
         read: dict[str, Read] = {}
         for n, (id, line) in enumerate(found.answers.items()):

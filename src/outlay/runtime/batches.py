@@ -68,7 +68,7 @@ class BatchLane:
         return wanted and batches_of(model) is not None
 
     async def answer(
-        self, run: RunState, model: Model, request: ModelRequest, key: str, *, again: bool
+        self, run: RunState, model: Model, request: ModelRequest, key: str, attempt: int, *, again: bool
     ) -> ModelResponse:
         """The answer to one attempt at a call, hours later. `again`: an earlier process may have sent it.
 
@@ -76,7 +76,7 @@ class BatchLane:
         """
         client = batches_of(model)
         assert client is not None, "asked before"
-        id = custom_id(run.id, key, model.id)
+        id = custom_id(run.id, key, attempt)
         if again and id not in self._batch_of:
             await self._recall(run, client)
         waiting = Waiting(run, client, request, model.id, run.loop.create_future())
@@ -97,9 +97,9 @@ class BatchLane:
             if (batch := self._batch_of.get(id)) is not None and batch.withdraw(id):
                 del self._batch_of[id]
 
-    def is_out(self, run: RunState, model: Model, key: str) -> bool:
-        """Has this call been sent, and not been answered? Its batch goes on, whoever waits for it."""
-        batch = self._batch_of.get(custom_id(run.id, key, model.id))
+    def is_out(self, run: RunState, key: str, attempt: int) -> bool:
+        """Has the attempt been sent, and not been answered? Its batch goes on, whoever waits for it."""
+        batch = self._batch_of.get(custom_id(run.id, key, attempt))
         return batch is not None and batch.is_out
 
     def gather(self, id: str, waiting: Waiting) -> None:
@@ -142,7 +142,7 @@ class BatchLane:
         return frozenset(batch.id for batch in self._sent.values() if batch.id)
 
     def answered(self, id: str) -> None:
-        """What the batch said of this id was handed over: another attempt is another request."""
+        """What the batch said of this id was handed over."""
         self._batch_of.pop(id, None)
 
     async def write(self, batch: Batch) -> None:
@@ -214,10 +214,7 @@ class BatchLane:
                 continue
             batch = Batch.found(self, client, run.transport, document.key, facts)
             self._sent[batch.token] = batch
-            for id in batch.ids:
-                before = self._batch_of.get(id)
-                if before is None or before.since < batch.since:  # it was tried again in a later one
-                    self._batch_of[id] = batch
+            self._batch_of |= dict.fromkeys(batch.ids, batch)
         self._recalled = now
 
 

@@ -109,7 +109,7 @@ async def _rows(
                 name = None if run_id is None else run_id(id)
                 task = asyncio.create_task(execute(host, root, input, run_id=name, seed=seed))
                 pending[task] = id
-                if host.lane is not None and host.by_batch:
+                if host.lane is not None:
                     host.lane.begin()
                     task.add_done_callback(host.lane.end)
             if not pending:
