@@ -23,7 +23,21 @@ from collections.abc import Sequence
 
 from bench.contest import Figure
 
-BENCHES = ("call", "transport", "fanout", "history", "store", "imports", "bus", "sharing", "journal", "forecast")
+BENCHES = (
+    "call",
+    "transport",
+    "fanout",
+    "history",
+    "store",
+    "imports",
+    "bus",
+    "sharing",
+    "journal",
+    "forecast",
+    "compaction",
+    "calibration",
+    "faults",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

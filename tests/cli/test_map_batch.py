@@ -19,8 +19,9 @@ from outlay.testing import Emulator
 
 FLOW = """
 from outlay import Agent, Budget
-say = lambda request: request.text.upper()
-clerk = Agent("clerk", "anthropic:claude-haiku-4-5", max_output_tokens=100, offline=say)
+def shout(request):
+    return request.text.upper()
+clerk = Agent("clerk", "anthropic:claude-haiku-4-5", max_output_tokens=100, offline=shout)
 hasty = clerk.replace(name="hasty", budget=Budget(seconds=60))
 """
 MAP = ["map", "batch.py:clerk", "--input", "in.jsonl", "--output", "out.jsonl", "--lane", "batch"]

@@ -29,6 +29,7 @@ _OUTCOMES = {
     "budget": "stopped by the budget after",
     "deadline": "stopped by the deadline after",
     "turn_limit": "stopped by the turn limit after",
+    "watchdog": "stopped by its watchdog after",
     "approval": "waiting for approval after",
     "cancelled": "cancelled after",
     "error": "failed after",
@@ -49,6 +50,8 @@ class _Notes:
     cache: tuple[CacheHealth, ...] = ()
     answers: int = 0
     saved_by_answers: Decimal | None = ZERO
+    compactions: int = 0
+    saved_by_compaction: Decimal | None = ZERO
     batched: int = 0
     saved_by_batch: Decimal | None = ZERO
     batches: tuple[BatchOutcome, ...] = ()
@@ -163,6 +166,8 @@ def _notes(shown: Receipt) -> list[str]:
     if shown.answers:
         worth = "" if shown.saved_by_answers is None else f", saved {_amount(shown.saved_by_answers)}"
         first.append(f"{_count(shown.answers, 'stored answer')}{worth}")
+    if shown.compactions:
+        first.append(_compacted(shown.compactions, shown.saved_by_compaction))
     if shown.doubtful:
         first.append(_doubt(shown))
     second: list[str] = []
@@ -187,6 +192,14 @@ def _by_batch(shown: Receipt) -> str:
     if shown.saved_by_batch is None:
         return f"by batch: {went}"
     return f"saved {_amount(shown.saved_by_batch)} by batch ({went})"
+
+
+def _compacted(times: int, saved: Decimal | None) -> str:
+    """An estimate, and so called: nobody sent the longer requests."""
+    if saved is None:
+        return _count(times, "compaction")
+    word = "saved" if saved >= 0 else "cost"
+    return f"{_count(times, 'compaction')} {word} about {_amount(abs(saved))}"
 
 
 def _ails(one: CacheHealth) -> bool:

@@ -58,6 +58,8 @@ def _document(bill: Bill) -> dict[str, Any]:
         "in_doubt": money(bill.in_doubt),
         "billed_twice": bill.billed_twice,
         "saved_by_cache": money(bill.saved_by_cache(default_prices())),
+        "compactions": bill.compactions,
+        "saved_by_compaction": money(bill.saved_by_compaction),
         "saved_by_batch": money(bill.saved_by_batch),
         "cache": [_health(one) for one in bill.cache],
         "batches": [asdict(one) for one in bill.batches],

@@ -20,6 +20,7 @@ from outlay.cli.problems import CODES, INTERRUPTED, Problem, Quiet, budget_stop,
 from outlay.cli.rows import RowFile
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
+from outlay.cli.watching import watch_options, watched
 from outlay.cli.words import count, money, routes, spread
 from outlay.errors import BudgetExceeded, OutlayError
 from outlay.policies.batching import Batching, OnFailure
@@ -74,6 +75,7 @@ from outlay.values.money import show_limit
     help="Stop before anything is spent, or run the good rows and list the bad.",
 )
 @flow_options
+@watch_options
 @store_option
 @json_option
 @debug_option
@@ -89,6 +91,8 @@ def command(
     budget: Decimal | None,
     models: str | None,
     deps: str | None,
+    watchdog: str | None,
+    webhook: str | None,
     store: str | None,
     as_json: bool,
 ) -> None:
@@ -112,7 +116,7 @@ def command(
     way: LaneLike = Batching(on_failure=cast("OnFailure", on_batch_failure)) if lane == "batch" else "live"
     with results_only_on_stdout():
         file = RowFile(source, field)
-        setting = prepare(flow, models, store, budget, deps)
+        setting = watched(prepare(flow, models, store, budget, deps), watchdog, webhook)
         takes = InputType(setting.root)
         if not source.exists():
             raise Problem(f"cannot read {source}: no such file", "nothing has been run or paid")
@@ -152,7 +156,7 @@ def command(
         by_batch = [] if lane == "live" else ["--lane", lane]
         if on_batch_failure != "retry":
             by_batch += ["--on-batch-failure", on_batch_failure]
-        again = _Again(flow, source, target, field, on_bad_row, concurrency, store, models, deps, by_batch)
+        again = _Again(flow, source, target, field, on_bad_row, concurrency, store, models, deps, watchdog, by_batch)
         show(_stopped(setting, outcome, survey, target, again))
     raise Quiet(INTERRUPTED if outcome.interrupted else CODES.get(outcome.stop_reason, 1))
 
@@ -205,10 +209,12 @@ class _Again:
         store: str | None,
         models: str | None,
         deps: str | None,
+        watchdog: str | None,
         by_batch: Sequence[str],
     ) -> None:
         self._words = ["outlay", "map", flow, "--input", str(source), "--output", str(target)]
         given = {"--field": field, "--store": store and shown(store), "--models": models, "--deps": deps}
+        given["--watchdog"] = watchdog
         for name, value in given.items():
             if value is not None:
                 self._words += [name, value]

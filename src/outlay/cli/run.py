@@ -18,9 +18,10 @@ from outlay.cli.problems import INTERRUPTED, Problem
 from outlay.cli.progress import Progress
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
+from outlay.cli.watching import watch_options, watched
 from outlay.cli.words import short
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, CacheAlert, CircuitChanged, Event
+from outlay.events import AlertEvent, BudgetAlert, Event
 from outlay.runtime.alerts import alert_text
 from outlay.runtime.host import LaneLike
 from outlay.runtime.result import Result
@@ -36,6 +37,7 @@ from outlay.values.budget import Budget
 )
 @click.option("--session", metavar="ID", help="Go on with this conversation: the next run of it sees this one.")
 @flow_options
+@watch_options
 @store_option
 @json_option
 @debug_option
@@ -46,6 +48,8 @@ def command(
     budget: Decimal | None,
     models: str | None,
     deps: str | None,
+    watchdog: str | None,
+    webhook: str | None,
     store: str | None,
     as_json: bool,
 ) -> None:
@@ -58,7 +62,7 @@ def command(
         outlay run triage.py:triage --input "Where is my card?" --budget 0.05
     """
     with results_only_on_stdout():
-        setting = prepare(flow, models, store, budget, deps)
+        setting = watched(prepare(flow, models, store, budget, deps), watchdog, webhook)
         text, origin = read_input(given)
         value = InputType(setting.root).read(text, origin)
         result = asyncio.run(go(setting, value, session=session))
@@ -88,7 +92,7 @@ async def go(
         if line := batches.line(event):
             progress.say(f"  {line}")
 
-    def on_alert(alert: BudgetAlert | CacheAlert | CircuitChanged) -> None:
+    def on_alert(alert: AlertEvent) -> None:
         if not isinstance(alert, BudgetAlert):
             progress.say(f"  {alert_text(alert)}")
             return
@@ -111,7 +115,8 @@ async def go(
                     source=address_of(setting.flow, setting.deps),
                     models=setting.choice.lane,
                     on_event=on_event,
-                    on_alert=on_alert,
+                    on_alert=setting.alarms(on_alert),
+                    watchdog=setting.watchdog,
                     lane=lane,
                 )
         except asyncio.CancelledError:

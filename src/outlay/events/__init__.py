@@ -2,6 +2,7 @@
 
 from outlay.events.codec import decode, encode
 from outlay.events.records import (
+    AlertEvent,
     Answered,
     Asked,
     BatchEnded,
@@ -19,6 +20,7 @@ from outlay.events.records import (
     EffectCancelled,
     EffectFailed,
     Elapsed,
+    EscalationAlert,
     Event,
     Fact,
     NodeFinished,
@@ -34,9 +36,11 @@ from outlay.events.records import (
     ToolFinished,
     ToolStarted,
     Unknown,
+    WatchdogAlert,
 )
 
 __all__ = [
+    "AlertEvent",
     "Answered",
     "Asked",
     "BatchEnded",
@@ -54,6 +58,7 @@ __all__ = [
     "EffectCancelled",
     "EffectFailed",
     "Elapsed",
+    "EscalationAlert",
     "Event",
     "Fact",
     "NodeFinished",
@@ -69,6 +74,7 @@ __all__ = [
     "ToolFinished",
     "ToolStarted",
     "Unknown",
+    "WatchdogAlert",
     "decode",
     "encode",
 ]

@@ -5,6 +5,7 @@ label policy → journal → response cache → for each attempt: breaker → ra
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,6 +29,10 @@ class Memory(Protocol):
     async def find(self, key: str, request: ModelRequest) -> ModelResponse | None: ...
     async def remember(self, key: str, request: ModelRequest, response: ModelResponse) -> None: ...
 
+    async def stale(self, key: str, request: ModelRequest) -> tuple[ModelResponse, float] | None:
+        """What `find` would give if it were younger, as far as `request` allows that, and its age in seconds."""
+        ...
+
 
 class Breaker(Protocol):
     """Whether a model is worth asking, for all runs that share it."""
@@ -38,6 +43,10 @@ class Breaker(Protocol):
 
     def passes(self, model: Model) -> bool:
         """Is the circuit closed? Asked before a call waits for another attempt."""
+        ...
+
+    def down_since(self, model: Model) -> float | None:
+        """When the first attempt was sent of many that have all failed since, None where some are answered."""
         ...
 
     def record(self, model: Model, error: ModelError | None, sent: float, now: float) -> Turned | None:
@@ -61,8 +70,16 @@ class Retries(Protocol):
         """A call's first attempt begins."""
         ...
 
-    def again(self, model: Model, error: ModelError, now: float) -> bool:
-        """May a call that failed with this be tried again? Counted if so."""
+    def again(self, model: Model, error: ModelError, now: float, began: float) -> bool:
+        """May a call that began at `began`, and failed with this, be tried again? Counted if so."""
+        ...
+
+    def goes(self, model: Model, error: ModelError, now: float, down_since: float | None) -> bool:
+        """Such a retry is about to go: may it still, now that it is known who else has failed?"""
+        ...
+
+    def one_more(self, model: Model, now: float) -> bool:
+        """May a call that has not failed be sent a second time? Counted as a retry if so."""
         ...
 
 
@@ -84,6 +101,18 @@ class Permits(Protocol):
     def unused(self, model: Model, permit: Any) -> None:
         """The call was never sent."""
         ...
+
+
+class Guard(Protocol):
+    """What stands before each new effect of a run that has a watchdog."""
+
+    async def gate(self, path: str, final: str) -> None:
+        """Return when the effect at `path` may begin. `final` is the path of the final step that it is part of, empty
+        where it is none. Raises WatchdogStopped."""
+        ...
+
+    def changed(self, path: str, what: str) -> None:
+        """Something shared was read or written that leaves no event."""
 
 
 class Lane(Protocol):
@@ -124,8 +153,23 @@ class StandIns(Protocol):
         """Do this node's checkers really run?"""
         ...
 
-    def problem(self, node: Node[Any, Any]) -> str | None:
+    def problem(self, node: Node[Any, Any], checker: Callable[..., Any]) -> str | None:
         """What a checker that does not run says."""
+        ...
+
+
+class Shortcut(Protocol):
+    """The whole path of a call in one step: for simulated runs in which nothing on it could matter."""
+
+    def answer(
+        self,
+        run: Any,
+        model: Model,
+        request: ModelRequest,
+        fallback: Sequence[Model],
+        draw: Callable[[], float],
+    ) -> Awaitable[ModelResponse] | None:
+        """What the call gives; None where it must go the long way. Raises what the long way raises."""
         ...
 
 
@@ -138,4 +182,5 @@ class Stages:
     permits: Permits | None = None
     retries: Retries | None = None
     stand_ins: StandIns | None = None
+    shortcut: Shortcut | None = None
     lane: Lane | None = None

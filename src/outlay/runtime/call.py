@@ -9,7 +9,7 @@ One layer retries, and it is this one: each attempt reserves anew, is counted, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -27,6 +27,7 @@ from outlay.errors import (
 )
 from outlay.events.records import (
     CACHED,
+    COMPACTION,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -44,6 +45,7 @@ from outlay.runtime.batched import BATCH, UNLIMITED, Sent, batch_of, goes_live, 
 from outlay.runtime.budgets import Chain, exhausted
 from outlay.runtime.caching import Visit, visit
 from outlay.runtime.request_facts import call_key, foreign_blocks, largest_segments, request_hash
+from outlay.runtime.stale import say_stale, stale_answer
 from outlay.runtime.state import RunState
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
@@ -55,6 +57,7 @@ _THINKING_SHOWN = 400
 _LEAST_SHARE = 4
 #: Seconds of waiting for a provider's limits that are worth an event.
 _NOTICED = 0.5
+_NOT_AGAIN = "many calls to this provider fail, so they are not tried again for a while"
 _LIST_PRICE = frozenset(("", "standard", "default", "auto"))
 
 
@@ -111,7 +114,7 @@ class Call:
         #: What this attempt has to do with its provider's prompt cache.
         self._visit: Visit | None = None
         #: So far, those of earlier legs of this run and of other models included.
-        self._attempts = 0
+        self._attempts: int = 0
 
     def again(self, event: CallFinished) -> ModelResponse:
         """The answer that an earlier leg of the run paid for."""
@@ -120,6 +123,8 @@ class Call:
         response = past.response(event)
         tokens = 0 if response.usage is None else response.usage.total_tokens
         run.budgets.carry(self._chain, event.cost, tokens)
+        if event.stale:
+            say_stale(run, self._request.path, event.stale)
         if response.usage is not None:
             longest = run.longest_answers.get(self._request.agent, 0)
             run.longest_answers[self._request.agent] = max(longest, response.usage.output_tokens)
@@ -157,7 +162,7 @@ class Call:
                 return await self._given_again(known)
         if self._sent is not None:
             self._model = self._sent.of((self._model, *fallback)) or self._model
-        spare = _others(self._model, fallback)
+        spare = others(self._model, fallback)
         refused = False  # a batch could not answer it, and it is asked at once
         while True:
             self._batch = (
@@ -170,8 +175,13 @@ class Call:
             except ModelError as error:
                 if self._batch is not None and goes_live(self._run, self._model, self._request, self._batch, error):
                     refused = True
-                else:
-                    self._fall_back(error, next(spare, None))
+                    continue
+                other = next(spare, None)
+                if other is None and stored:
+                    old = await stale_answer(self._run, stages.cache, stored, self._request, error)
+                    if old is not None:
+                        return await self._given_again(*old)
+                self._fall_back(error, other)
             finally:
                 if self._visit is not None:
                     self._visit.leave()
@@ -186,8 +196,9 @@ class Call:
         tenants = sorted(account.budget.scope for account in self._chain if account.budget.scope is not None)
         return " ".join((self._model.provider, self._key, *tenants))
 
-    async def _given_again(self, response: ModelResponse) -> ModelResponse:
-        """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost."""
+    async def _given_again(self, response: ModelResponse, stale: str = "") -> ModelResponse:
+        """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost. `stale`
+        says why it stands in for a newer one."""
         run, request, message = self._run, self._request, response.message
         price = run.directory.price(self._model)
         saved = None if price is None or response.usage is None else str(price.cost(response.usage))
@@ -215,7 +226,10 @@ class Call:
             tools=tuple(call.name for call in message.tool_calls),
             head=after.head.hex(),
             message=whole,
+            stale=stale,
         )
+        if stale:
+            say_stale(run, request.path, stale)
         await run.recorder.durable()
         return response
 
@@ -229,7 +243,7 @@ class Call:
         self._visit = None if batch is not None else visit(run, self._model, self._request, self._key, bound)
         goes_on = batch is not None and self._sent is not None and self._sent.goes_on(run, self._model)
         self._sent = None
-        attempt = 0
+        attempt, began = 0, run.loop.time()
         while True:
             attempt += 1
             if self._visit is not None:
@@ -251,17 +265,28 @@ class Call:
                 stages.retries.first(self._model, run.loop.time())
             self._attempts += not goes_on
             try:
-                response = await run.flight.shielded(self._attempt, self._attempts, price, hold, bound, goes_on)
+                response = await self._begin(price, hold, bound, goes_on)
             except ModelError as error:
                 goes_on = False
-                delay = self._retry_delay(error, attempt, draw)
+                delay = self._retry_delay(error, attempt, began, draw)
                 if delay is None:
                     raise
                 await asyncio.sleep(delay)
+                if not self._still_worth_it(error):
+                    raise
                 continue
             if response.stop == "length" and hold.output_tokens < self._request.max_output_tokens:
                 raise self._cut_short(hold)
             return response
+
+    def _begin(self, price: Price | None, hold: Hold, bound: int, goes_on: bool) -> Awaitable[ModelResponse]:
+        """One attempt: the answer, when there is one. A hedged call is more than one (runtime/hedge.py)."""
+        return self._run.flight.shielded(self._attempt, self._attempts, price, hold, bound, goes_on)
+
+    @property
+    def parts(self) -> tuple[RunState, Model, ModelRequest, str, Chain, float | None]:
+        """What another attempt at the same call is made of."""
+        return self._run, self._model, self._request, self._key, self._chain, self._deadline
 
     async def _permitted(self, bound: int) -> None:
         """Wait for the provider's limits; a wait that anybody would notice is said."""
@@ -417,7 +442,7 @@ class Call:
                     lane="" if self._batch is None else BATCH,
                 )
             await recorder.durable()
-            on_text = self._stream if recorder.streaming else None
+            on_text = self._stream if recorder.streaming and self.purpose != COMPACTION else None
             if self._visit is not None:
                 request = self._visit.decide(request)
                 on_text = self._visit.listening(on_text)
@@ -556,7 +581,7 @@ class Call:
         if run.warn is not None and isinstance(event, CircuitChanged):
             run.warn(event)
 
-    def _retry_delay(self, error: ModelError, attempt: int, draw: Callable[[], float]) -> float | None:
+    def _retry_delay(self, error: ModelError, attempt: int, began: float, draw: Callable[[], float]) -> float | None:
         run = self._run
         if run.closed is not None or isinstance(error, OutputTruncated):
             return None
@@ -564,7 +589,7 @@ class Call:
         if self._batch is not None and self._batch.on_failure != "retry":
             return None
         delay = run.retry.delay(error, attempt, draw(), left)
-        if delay is not None and not self._worth_a_retry(error):
+        if delay is not None and not self._worth_a_retry(error, began):
             return None
         if delay is not None:
             run.recorder.emit(
@@ -577,14 +602,23 @@ class Call:
             error.hint = error.hint or f"gave up after {attempt} attempts"
         return delay
 
-    def _worth_a_retry(self, error: ModelError) -> bool:
+    def _worth_a_retry(self, error: ModelError, began: float) -> bool:
         """Would the provider be helped or hurt by another attempt?"""
         breaker, retries = self._stages.breaker, self._stages.retries
         if breaker is not None and not breaker.passes(self._model):
             return False
-        if retries is None or retries.again(self._model, error, self._run.loop.time()):
+        if retries is None or retries.again(self._model, error, self._run.loop.time(), began):
             return True
-        error.hint = error.hint or "many calls to this provider fail, so they are not tried again for a while"
+        error.hint = error.hint or _NOT_AGAIN
+        return False
+
+    def _still_worth_it(self, error: ModelError) -> bool:
+        """Calls that fail together know of each other only when the first of them would go again."""
+        breaker, retries = self._run.stages.breaker, self._run.stages.retries
+        since = None if breaker is None else breaker.down_since(self._model)
+        if retries is None or retries.goes(self._model, error, self._run.loop.time(), since):
+            return True
+        error.hint = error.hint or _NOT_AGAIN
         return False
 
     def _stream(self, text: str) -> None:
@@ -602,7 +636,7 @@ class Call:
         return self._run.stopped(stop)
 
 
-def _others(model: Model, fallback: Sequence[Model]) -> Iterator[Model]:
+def others(model: Model, fallback: Sequence[Model]) -> Iterator[Model]:
     """The models to go on with, each once: a replacement may stand for several."""
     tried = [model]
     for other in fallback:

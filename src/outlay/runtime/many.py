@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from outlay.agents.function import as_node
 from outlay.errors import ConfigError
 from outlay.policies.admission import Admission
+from outlay.policies.watchdog import Watchdog
 from outlay.protocols.node import Node
 from outlay.runtime import preflight
 from outlay.runtime.alerts import OnAlert
@@ -43,6 +44,7 @@ async def run_many(
     on_event: Listener | None = None,
     on_alert: OnAlert | None = None,
     on_ask: OnAsk | None = None,
+    watchdog: Watchdog | None = None,
     seed: int | None = None,
     source: str = "",
     run_id: Callable[[Id], str] | None = None,
@@ -57,7 +59,7 @@ async def run_many(
 
     The budget covers all rows together. Near its end fewer rows are started, so that it is not used up by rows that
     are half done; once it is used up no further row is started, rows in flight end as they can, and the generator
-    ends. `source` is as in `run`.
+    ends. `source` and `watchdog` (one for each row) are as in `run`.
     """
     if concurrency is None:
         concurrency = AT_ONCE if lane == "live" else AT_ONCE_BY_BATCH
@@ -74,6 +76,7 @@ async def run_many(
         on_event=on_event,
         on_alert=on_alert,
         on_ask=on_ask,
+        watchdog=watchdog,
         seed=seed,
         source=source,
         lane=lane,

@@ -71,10 +71,19 @@ class Prelude:
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """A stored answer may be given again for so many seconds, to requests of the same scope."""
+    """A stored answer may be given again for so many seconds, to requests of the same scope; where the model fails, for
+    `stale` seconds."""
 
     seconds: float
     scope: str = ""
+    stale: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ContextEdit:
+    """The provider is to clear the contents of all tool results but the last `keep` before the model reads them."""
+
+    keep: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +93,9 @@ class ModelRequest:
     `max_output_tokens` includes thinking. `output_type` is the Python type behind `prelude.output`, for models
     that are a function of yours; providers see only the schema. `clipped`: a budget lowered `max_output_tokens`.
     `turns_left`: how many more requests may follow in this conversation. `cache` is what the agent asks of the prompt
-    cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer. `lane` is how it goes
-    out, empty for the way of the whole run.
+    cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer. Where `transcript` is
+    a shortened conversation, `whole` is the head of the whole one, which the call is known by. `edit` is for models
+    that edit contexts (protocols/context_editing.py). `lane` is how it goes out, empty for the way of the whole run.
     """
 
     agent: str
@@ -100,6 +110,8 @@ class ModelRequest:
     cache: CacheMode = "auto"
     cache_plan: CachePlan | None = None
     reuse: Reuse | None = None
+    whole: bytes | None = None
+    edit: ContextEdit | None = None
     lane: Lane = ""
 
     @property
