@@ -393,6 +393,22 @@ def test_a_run_that_was_cancelled_while_its_batch_was_at_work_goes_on_with_it() 
     assert [event.attempt for event in result.events if isinstance(event, CallStarted | CallFinished)] == [1, 1]
 
 
+def test_a_batch_that_nobody_can_come_back_for_is_cancelled() -> None:
+    """Without a store the process takes all that is known of it along."""
+    batches = ScriptedBatches(seconds=DAY - 100)
+
+    async def main(store: Any) -> None:
+        task = asyncio.create_task(run(clerk(batches, lane="batch"), "x", store=store))
+        await asyncio.sleep(100)
+        task.cancel()
+        await asyncio.wait([task])
+
+    at_once(main(MemoryStore()))
+    assert not batches.cancelled
+    at_once(main(None))
+    assert len(batches.cancelled) == 1
+
+
 def test_a_run_that_goes_on_needs_no_more_budget_than_it_had() -> None:
     """What was held for the call that goes on is given back before it is reserved anew."""
     batches = ScriptedBatches(seconds=1_000)
@@ -411,12 +427,18 @@ def test_a_run_that_goes_on_needs_no_more_budget_than_it_had() -> None:
 
 
 def test_rows_that_were_cut_off_wait_for_the_batch_that_was_sent() -> None:
-    """`run_many(run_id=)` names the runs, and a second call goes on with the first."""
+    """`run_many(run_id=)` names the runs, and a second call goes on with the first; what was sent is read once."""
     batches = ScriptedBatches(seconds=DAY - 100)
     agent = clerk(batches)
+    listed: list[str] = []
+
+    class Counting(MemoryStore):
+        async def list(self, collection: str, prefix: str = "") -> Any:
+            listed.append(collection)
+            return await super().list(collection, prefix)
 
     async def main() -> dict[int, Any]:
-        store = MemoryStore()
+        store = Counting()
         task = asyncio.create_task(all_rows(agent, 40, store=store, run_id="map-{}".format))
         await asyncio.sleep(100)
         task.cancel()
@@ -424,6 +446,7 @@ def test_rows_that_were_cut_off_wait_for_the_batch_that_was_sent() -> None:
         return await all_rows(agent, 40, store=store, run_id="map-{}".format)
 
     results = at_once(main())
+    assert listed.count("batches") == 1
     assert {i: result.output for i, result in results.items()} == {i: f"ROW {i}" for i in range(40)}
     assert [len(sent) for sent in batches.sent] == [40]
     bill = Bill.merge(result.bill for result in results.values())

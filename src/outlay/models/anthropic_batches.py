@@ -53,6 +53,9 @@ class AnthropicBatches:
         reply = await self._account.get(f"{_PATH}/{segment(seen.id)}/results", transport)
         return reply.body.splitlines()
 
+    async def cancel(self, batch: str, transport: Transport) -> None:
+        await self._account.post(f"{_PATH}/{segment(batch)}/cancel", b"", transport)
+
     def read(self, line: dict[str, Any]) -> Read:
         result = table(line.get("result"))
         kind = text(result.get("type"))

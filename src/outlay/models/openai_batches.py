@@ -70,6 +70,9 @@ class OpenAIBatches:
             found += (await self._account.get(f"/files/{segment(file)}/content", transport)).body.splitlines()
         return found
 
+    async def cancel(self, batch: str, transport: Transport) -> None:
+        await self._account.post(f"/batches/{segment(batch)}/cancel", b"", transport)
+
     def read(self, line: dict[str, Any]) -> Read:
         problem, response = table(line.get("error")), table(line.get("response"))
         code = text(problem.get("code"))

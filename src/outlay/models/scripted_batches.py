@@ -21,7 +21,8 @@ class ScriptedBatches:
     """How a scripted model's batches go.
 
     Each takes `seconds`, and is over after a day: what is not done by then has expired. `results` may change the JSON
-    lines that a batch gives, as a provider that errs would. `sent` are the ids of the requests of each batch, in order.
+    lines that a batch gives, as a provider that errs would. `sent` are the ids of the requests of each batch, in order,
+    `cancelled` the batches that were given up.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class ScriptedBatches:
         self.results = results
         self.most_requests = most_requests
         self.sent: list[tuple[str, ...]] = []
+        self.cancelled: list[str] = []
 
     def of(self, model: Model) -> BatchesOf:
         return BatchesOf(self, model)
@@ -85,6 +87,9 @@ class BatchesOf:
             self._read[seen.id, n] = what
             lines.append(json.dumps({"custom_id": one.id, "batch": seen.id, "n": n}).encode())
         return lines if self._batches.results is None else self._batches.results(lines)
+
+    async def cancel(self, batch: str, transport: Transport) -> None:
+        self._batches.cancelled.append(batch)
 
     def read(self, line: dict[str, Any]) -> Read:
         what = self._read.get((str(line.get("batch")), line.get("n", -1)))

@@ -24,6 +24,8 @@ A = TypeVar("A")
 log = logging.getLogger("outlay")
 #: Turns of the loop without another call before a batch that all runs wait for is closed; a wake-up takes a few.
 _QUIET_TURNS = 12
+#: Seconds that it may take to tell a provider that nobody waits for a batch any more.
+_GIVE_UP_SECONDS = 10.0
 #: Results that are read before others have their turn.
 _AT_ONCE = 200
 #: Of what went wrong in one batch, so much is listed by name.
@@ -157,6 +159,13 @@ class Batch:
         elif not waiting.answer.done():
             assert read.response is not None
             waiting.answer.set_result(read.response)
+
+    async def give_up(self) -> None:
+        """Nobody can come back for it: the provider need not go on."""
+        if self._state == "out" and self.id:
+            with suppress(ModelError, TimeoutError):
+                async with asyncio.timeout(_GIVE_UP_SECONDS):
+                    await self.client.cancel(self.id, self.transport)
 
     async def live(self) -> None:
         """All of it. What fails on our side is told to those that wait; the batch may be taken up again."""

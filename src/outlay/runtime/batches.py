@@ -52,6 +52,7 @@ class BatchLane:
         self._sent: dict[str, Batch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._recalled = float("-inf")
+        self._recalling = asyncio.Lock()
 
     @property
     def on_failure(self) -> str:
@@ -78,7 +79,8 @@ class BatchLane:
         assert client is not None, "asked before"
         id = custom_id(run.id, key, attempt)
         if again and id not in self._batch_of:
-            await self._recall(run, client)
+            async with self._recalling:
+                await self._recall(run, client)
         waiting = Waiting(run, client, request, model.id, run.loop.create_future())
         self.waiting[id] = waiting
         self._calls[run] += 1
@@ -109,12 +111,9 @@ class BatchLane:
         if batch is None or not batch.takes(handed):
             batch = Batch(self, waiting.client, waiting.run.transport, secrets.token_hex(12))
             self._open[waiting.client.group] = batch
-            self._batch_of[id] = batch
-            batch.add(handed)
-            self._start(batch)
-        else:
-            self._batch_of[id] = batch
-            batch.add(handed)
+        self._batch_of[id] = batch
+        batch.add(handed)
+        self._start(batch)
 
     def all_wait(self) -> bool:
         """Does every run wait for nothing but a batch?"""
@@ -163,12 +162,15 @@ class BatchLane:
             await self.store.commit([Change(COLLECTION, batch.token, None, None)])
 
     async def close(self) -> None:
-        """Let go of the batches; those that are still at work go on at the provider, and those of which every answer
-        was handed over are forgotten. To be called when what the runs recorded is durable."""
+        """Let go of the batches: those of which every answer was handed over are forgotten, and those that are still
+        at work go on at the provider, unless there is no store in which anybody could find them again. To be called
+        when what the runs recorded is durable."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        if self.store is None:
+            await asyncio.gather(*(batch.give_up() for batch in self._sent.values()))
         for batch in list(self._sent.values()):
             if batch.is_over and not any(self._batch_of.get(id) is batch for id in batch.ids):
                 with suppress(OutlayError):  # it is found, and of no use, the next time
