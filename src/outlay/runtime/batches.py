@@ -12,7 +12,6 @@ import asyncio
 import json
 import logging
 import secrets
-from collections import Counter
 from contextlib import suppress
 from contextvars import Context
 from typing import Final
@@ -29,6 +28,7 @@ from outlay.values.request import ModelRequest, ModelResponse
 
 log = logging.getLogger("outlay")
 COLLECTION: Final = "batches"
+_AS_IT_IS: Final = Batching()
 #: Providers keep results for 29 or 30 days; what is older answers nobody any more.
 _KEPT_SECONDS: Final = 30 * 86_400.0
 
@@ -36,15 +36,30 @@ _KEPT_SECONDS: Final = 30 * 86_400.0
 class BatchLane:
     """`by_default`: every agent that says nothing else goes by batch. Without a store nothing outlives the process."""
 
+    __slots__ = (
+        "_batch_of",
+        "_calls",
+        "_open",
+        "_recalled",
+        "_recalling",
+        "_sent",
+        "_tasks",
+        "batching",
+        "by_default",
+        "running",
+        "store",
+        "waiting",
+    )
+
     def __init__(self, store: Documents | None, batching: Batching | None = None, *, by_default: bool = False) -> None:
-        self.batching = batching or Batching()
+        self.batching = batching or _AS_IT_IS
         self.by_default = by_default
         self.store = store
         #: Runs under way, where somebody counts them: a batch waits for those that may still add to it.
         self.running = 0
         #: Calls that wait, by their ids; how many of each run; and the batch that each id is in.
         self.waiting: dict[str, Waiting] = {}
-        self._calls: Counter[RunState] = Counter()
+        self._calls: dict[RunState, int] = {}
         self._batch_of: dict[str, Batch] = {}
         #: By group, the batch that is still open.
         self._open: dict[str, Batch] = {}
@@ -83,7 +98,7 @@ class BatchLane:
                 await self._recall(run, client)
         waiting = Waiting(run, client, request, model.id, run.loop.create_future())
         self.waiting[id] = waiting
-        self._calls[run] += 1
+        self._calls[run] = self._calls.get(run, 0) + 1
         try:
             batch = self._batch_of.get(id)
             if batch is None:
