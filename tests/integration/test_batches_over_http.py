@@ -271,6 +271,28 @@ def test_a_key_that_is_refused_ends_the_rows_and_nothing_is_spent(monkeypatch, m
     assert (bill.total, bill.in_doubt) == (0, 0)
 
 
+@both
+def test_without_a_store_a_batch_that_is_left_is_cancelled(monkeypatch, model) -> None:
+    """Its answers could never be found again, and would be paid for."""
+    with emulated(monkeypatch, batch_seconds=3_600) as emulator:
+        agent = Agent("clerk", model, max_output_tokens=100)
+
+        async def main() -> None:
+            task = asyncio.create_task(mapping())
+            while not any(record.method == "GET" for record in emulator.requests):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            task.cancel()
+            await asyncio.wait([task])
+
+        async def mapping() -> None:
+            async for _ in run_many(agent, [(i, f"row {i}") for i in range(3)], lane=FAST):
+                pass
+
+        asyncio.run(main())
+        assert emulator.requests[-1].path.endswith("/cancel")
+        assert emulator.requests[-1].status == 200
+
+
 # ── kill -9 ───────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -123,6 +123,28 @@ async def test_a_post_and_its_answer() -> None:
     assert (headers["x-api-key"], headers["content-type"], body) == ("k", "application/json", b'{"a":1}')
 
 
+async def test_a_get_and_its_answer() -> None:
+    """A question has no body, and its answer may be larger than that of a model: it has a cap of its own."""
+    seen: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(whole(b"x" * 3000))
+
+    async with server(talk) as url, transport(max_body=1000, max_file=3000) as http:
+        reply = await http.get(f"{url}/files/f%2F1", {"x-api-key": "k"})
+        assert (reply.status, len(reply.body)) == (200, 3000)
+    assert seen[0].startswith(b"GET /v1/files/f%2F1 HTTP/1.1\r\n")
+    assert b"x-api-key: k" in seen[0].lower()
+    assert b"content-length" not in seen[0].lower()
+    async with server(says(whole(b"x" * 3001))) as url, transport(max_file=3000) as http:
+        with pytest.raises(BadResponse, match="larger than 3,000 bytes"):
+            await http.get(url, {})
+    away = b"HTTP/1.1 307 Go\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"
+    async with server(says(away)) as url, transport() as http:
+        assert (await http.get(url, {"x-api-key": "k"})).status == 307
+
+
 @pytest.mark.filterwarnings("ignore:Sending a large body")
 async def test_a_body_that_does_not_fit_into_the_socket_waits_for_the_reader() -> None:
     body = os.urandom(2**20) * 24

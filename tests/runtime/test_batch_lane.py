@@ -242,7 +242,7 @@ def test_what_a_batch_does_not_answer_goes_into_another() -> None:
     results = at_once(all_rows(clerk(batches), 10))
     assert {i: result.output for i, result in results.items()} == {i: f"ROW {i}" for i in range(10)}
     assert [len(sent) for sent in batches.sent] == [10, 2]
-    assert set(batches.sent[1]) == set(batches.sent[0][:2])  # under the ids that they had
+    assert not set(batches.sent[1]) & set(batches.sent[0])  # another attempt is another request
     first, second = ends(results)
     assert (first.requests, first.answered, first.missing) == (10, 8, 2)
     assert (first.duplicate, first.unknown, first.unreadable) == (1, 1, 1)
@@ -393,6 +393,22 @@ def test_a_run_that_was_cancelled_while_its_batch_was_at_work_goes_on_with_it() 
     assert [event.attempt for event in result.events if isinstance(event, CallStarted | CallFinished)] == [1, 1]
 
 
+def test_a_batch_that_nobody_can_come_back_for_is_cancelled() -> None:
+    """Without a store the process takes all that is known of it along."""
+    batches = ScriptedBatches(seconds=DAY - 100)
+
+    async def main(store: Any) -> None:
+        task = asyncio.create_task(run(clerk(batches, lane="batch"), "x", store=store))
+        await asyncio.sleep(100)
+        task.cancel()
+        await asyncio.wait([task])
+
+    at_once(main(MemoryStore()))
+    assert not batches.cancelled
+    at_once(main(None))
+    assert len(batches.cancelled) == 1
+
+
 def test_a_run_that_goes_on_needs_no_more_budget_than_it_had() -> None:
     """What was held for the call that goes on is given back before it is reserved anew."""
     batches = ScriptedBatches(seconds=1_000)
@@ -411,12 +427,18 @@ def test_a_run_that_goes_on_needs_no_more_budget_than_it_had() -> None:
 
 
 def test_rows_that_were_cut_off_wait_for_the_batch_that_was_sent() -> None:
-    """`run_many(run_id=)` names the runs, and a second call goes on with the first."""
+    """`run_many(run_id=)` names the runs, and a second call goes on with the first; what was sent is read once."""
     batches = ScriptedBatches(seconds=DAY - 100)
     agent = clerk(batches)
+    listed: list[str] = []
+
+    class Counting(MemoryStore):
+        async def list(self, collection: str, prefix: str = "") -> Any:
+            listed.append(collection)
+            return await super().list(collection, prefix)
 
     async def main() -> dict[int, Any]:
-        store = MemoryStore()
+        store = Counting()
         task = asyncio.create_task(all_rows(agent, 40, store=store, run_id="map-{}".format))
         await asyncio.sleep(100)
         task.cancel()
@@ -424,6 +446,7 @@ def test_rows_that_were_cut_off_wait_for_the_batch_that_was_sent() -> None:
         return await all_rows(agent, 40, store=store, run_id="map-{}".format)
 
     results = at_once(main())
+    assert listed.count("batches") == 1
     assert {i: result.output for i, result in results.items()} == {i: f"ROW {i}" for i in range(40)}
     assert [len(sent) for sent in batches.sent] == [40]
     bill = Bill.merge(result.bill for result in results.values())
@@ -448,7 +471,7 @@ def test_a_run_of_the_batch_lane_that_goes_on_live_waits_for_what_was_sent() -> 
     assert [event.lane for event in result.events if isinstance(event, CallFinished)] == ["batch", ""]
 
 
-def test_a_batch_whose_process_is_gone_is_sent_again_under_the_same_ids() -> None:
+def test_a_batch_whose_process_is_gone_is_sent_again() -> None:
     """A stand-in's batch lives in its process: the next one is told that it is gone, for nothing."""
     first, second = ScriptedBatches(seconds=1_000), ScriptedBatches(seconds=1_000)
 
@@ -460,5 +483,28 @@ def test_a_batch_whose_process_is_gone_is_sent_again_under_the_same_ids() -> Non
         await asyncio.wait([task])
         return await run(clerk(second, lane="batch"), "x", store=store, run_id="r")
 
-    assert at_once(main()).output == "X"
-    assert first.sent == second.sent
+    result = at_once(main())
+    assert (result.output, len(first.sent), len(second.sent)) == ("X", 1, 1)
+    assert (result.bill.doubtful, result.bill.lines[0].retries) == (0, 1)
+
+
+def test_a_fallback_that_was_asked_by_batch_is_waited_for() -> None:
+    """The first model had failed for good; what is out is the answer of the second."""
+    broken, spare = ScriptedBatches(seconds=10), ScriptedBatches(seconds=1_000)
+    agent = clerk(
+        broken,
+        lambda request: ModelError("down"),
+        fallback=[ScriptedModel(upper, name="spare", price=(1, 2), batches=spare)],
+        lane="batch",
+    )
+
+    async def main() -> Any:
+        store = MemoryStore()
+        task = asyncio.create_task(run(agent, "x", store=store, run_id="r"))
+        await asyncio.sleep(500)
+        task.cancel()
+        await asyncio.wait([task])
+        return await run(agent, "x", store=store, run_id="r")
+
+    result = at_once(main())
+    assert (result.output, len(broken.sent), len(spare.sent), result.bill.doubtful) == ("X", 1, 1, 0)

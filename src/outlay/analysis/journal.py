@@ -67,6 +67,8 @@ class Record:
     intent: CallStarted | ToolStarted | None = None
     #: The intent has no end: it may have happened.
     in_doubt: bool = False
+    #: The last attempt at a model has no end, whatever the flow was told.
+    unanswered: bool = False
 
     def was_cut_short(self, max_output_tokens: int) -> bool:
         """Did the answer break off at a cap that the runtime had lowered from this one?"""
@@ -170,7 +172,7 @@ class _Fold:
         match event:
             case CallStarted():
                 record = self._record(event)
-                record.intent, record.in_doubt = event, True
+                record.intent, record.in_doubt, record.unanswered = event, True, True
                 record.attempts = max(record.attempts + 1, event.attempt)
                 journal.spent.calls += 1
                 if (before := self._open.pop((event.key, event.attempt), None)) is not None:
@@ -179,10 +181,11 @@ class _Fold:
             case CallFinished():
                 self._settle(event)
                 self._outcome(event, "finished")
+                self._record(event).unanswered = False
             case CallFailed():
                 self._open.pop((event.key, event.attempt), None)
                 record = self._record(event)
-                record.in_doubt = False
+                record.in_doubt = record.unanswered = False
                 if event.in_doubt is not None:
                     journal.spent.doubt += event.in_doubt
             case ToolStarted():

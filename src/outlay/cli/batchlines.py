@@ -31,6 +31,4 @@ class BatchLines:
             return f"a batch of {calls} was being sent when an earlier map broke off: looking for it at the provider"
         if event.data.get("found"):
             return f"batch {one_line(batch, 60)} of {calls} was sent by an earlier map: waiting for it"
-        return (
-            f"batch {one_line(batch, 60)} sent: {calls}, answered within a day · stop it or wait, nothing is sent twice"
-        )
+        return f"batch {one_line(batch, 60)} sent: {calls}, answered within a day · stop or wait: nothing is sent twice"

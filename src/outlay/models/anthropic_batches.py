@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from outlay.errors import BadResponse, ModelError
+from outlay.errors import ModelError
 from outlay.models.batch_http import WINDOW, Account, parsed, segment, table, text
 from outlay.models.failures import reported
 from outlay.protocols.batches import Fate, Handed, Lost, Read, Seen, Traced
@@ -42,10 +42,7 @@ class AnthropicBatches:
 
     async def submit(self, token: str, handed: Sequence[Handed], transport: Transport) -> str:
         body = b'{"requests":[' + b",".join(one.line for one in handed) + b"]}"
-        found = self._account.object(await self._account.post(_PATH, body, transport))
-        if not (id := text(found.get("id"))):
-            raise BadResponse("anthropic took a batch and did not say its id", provider="anthropic")
-        return id
+        return await self._account.create(_PATH, body, transport)
 
     async def look(self, batch: str, transport: Transport) -> Seen:
         found = self._account.object(await self._account.get(f"{_PATH}/{segment(batch)}", transport))
@@ -55,6 +52,9 @@ class AnthropicBatches:
         # its own address and not `results_url`: the key goes nowhere that an answer names
         reply = await self._account.get(f"{_PATH}/{segment(seen.id)}/results", transport)
         return reply.body.splitlines()
+
+    async def cancel(self, batch: str, transport: Transport) -> None:
+        await self._account.post(f"{_PATH}/{segment(batch)}/cancel", b"", transport)
 
     def read(self, line: dict[str, Any]) -> Read:
         result = table(line.get("result"))

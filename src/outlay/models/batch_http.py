@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from outlay.errors import BadResponse, ModelError
+from outlay.errors import BadResponse, ModelError, ServerError
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
 from outlay.values.request import ModelRequest, ModelResponse
 
@@ -47,6 +47,17 @@ class Account:
         """The answer to it. Raises ModelError."""
         headers = {**self.headers(), "content-type": kind}
         return self._good(await transport.post(self.url(path), headers, body, self.timeouts))
+
+    async def create(self, path: str, body: bytes, transport: Transport) -> str:
+        """Make a batch; its id. What fails inside the provider may have happened all the same. Raises ModelError."""
+        try:
+            found = self.object(await self.post(path, body, transport))
+        except ServerError as error:
+            error.may_be_billed = True
+            raise
+        if not (id := text(found.get("id"))):
+            raise BadResponse(f"{self.provider} took a batch and did not say its id", provider=self.provider)
+        return id
 
     async def newest(
         self, path: str, after: str, created: Callable[[dict[str, Any]], float], since: float, transport: Transport

@@ -55,10 +55,7 @@ class OpenAIBatches:
             raise BadResponse(f"{account.provider} took a file and did not say its id", may_be_billed=False)
         asked = {"input_file_id": file, "endpoint": self._endpoint, "completion_window": "24h"}
         body = json.dumps(asked | {"metadata": {_MARK: token}}).encode()
-        found = account.object(await account.post("/batches", body, transport))
-        if not (id := text(found.get("id"))):
-            raise BadResponse(f"{account.provider} took a batch and did not say its id", provider=account.provider)
-        return id
+        return await account.create("/batches", body, transport)
 
     async def look(self, batch: str, transport: Transport) -> Seen:
         found = self._account.object(await self._account.get(f"/batches/{segment(batch)}", transport))
@@ -72,6 +69,9 @@ class OpenAIBatches:
         for file in seen.results:
             found += (await self._account.get(f"/files/{segment(file)}/content", transport)).body.splitlines()
         return found
+
+    async def cancel(self, batch: str, transport: Transport) -> None:
+        await self._account.post(f"/batches/{segment(batch)}/cancel", b"", transport)
 
     def read(self, line: dict[str, Any]) -> Read:
         problem, response = table(line.get("error")), table(line.get("response"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from outlay.errors import ConfigError, ModelError
 from outlay.protocols.batches import Handed, Lost, Read, Seen, Traced
+from outlay.protocols.clock import wall_clock
 from outlay.protocols.model import Model
 from outlay.protocols.transport import Transport
 from outlay.values.request import ModelRequest
@@ -20,7 +21,8 @@ class ScriptedBatches:
     """How a scripted model's batches go.
 
     Each takes `seconds`, and is over after a day: what is not done by then has expired. `results` may change the JSON
-    lines that a batch gives, as a provider that errs would. `sent` are the ids of the requests of each batch, in order.
+    lines that a batch gives, as a provider that errs would. `sent` are the ids of the requests of each batch, in order,
+    `cancelled` the batches that were given up.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class ScriptedBatches:
         self.results = results
         self.most_requests = most_requests
         self.sent: list[tuple[str, ...]] = []
+        self.cancelled: list[str] = []
 
     def of(self, model: Model) -> BatchesOf:
         return BatchesOf(self, model)
@@ -65,7 +68,7 @@ class BatchesOf:
         return Handed(id, request.text.encode(errors="replace"), request)
 
     async def submit(self, token: str, handed: Sequence[Handed], transport: Transport) -> str:
-        self._begun[token] = (asyncio.get_running_loop().time(), tuple(handed))
+        self._begun[token] = (_now(), tuple(handed))
         self._batches.sent.append(tuple(one.id for one in handed))
         return token
 
@@ -73,7 +76,7 @@ class BatchesOf:
         if batch not in self._begun:
             gone = ModelError("the process that had this batch is gone", retryable=True, may_be_billed=False)
             return Seen(batch, True, gone)
-        took = asyncio.get_running_loop().time() - self._begun[batch][0]
+        took = _now() - self._begun[batch][0]
         return Seen(batch, took >= min(self._batches.seconds, _DAY))
 
     async def lines(self, seen: Seen, transport: Transport) -> list[bytes]:
@@ -84,6 +87,9 @@ class BatchesOf:
             self._read[seen.id, n] = what
             lines.append(json.dumps({"custom_id": one.id, "batch": seen.id, "n": n}).encode())
         return lines if self._batches.results is None else self._batches.results(lines)
+
+    async def cancel(self, batch: str, transport: Transport) -> None:
+        self._batches.cancelled.append(batch)
 
     def read(self, line: dict[str, Any]) -> Read:
         what = self._read.get((str(line.get("batch")), line.get("n", -1)))
@@ -100,3 +106,8 @@ class BatchesOf:
             return Read("answered", await self._model.send(request, transport))
         except ModelError as error:
             return Read("failed", error=error)
+
+
+def _now() -> float:
+    """In seconds since the epoch: a batch goes on when the loop that began it has ended."""
+    return wall_clock(asyncio.get_running_loop())()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: No answer of a model is near this; what is larger is a broken or hostile server (a small gzip body can grow 1,000×).
 MAX_BODY: Final = 64 * 1024 * 1024
 #: The results of a batch hold the answers to all of its requests.
-MAX_FILE: Final = 1024 * 1024 * 1024
+MAX_FILE: Final = 512 * 1024 * 1024
 #: Seconds that an idle connection is kept: long enough for a tool between two turns, shorter than servers keep theirs,
 #: because a POST on a connection that the server closes at that moment is neither sent nor refused for certain.
 KEEPALIVE: Final = 30.0
@@ -34,11 +34,12 @@ class HttpTransport:
     """One pool of connections per event loop, without a limit on their number: the runtime decides what runs at once.
 
     No cookies, no redirects, no `.netrc`; `HTTPS_PROXY` and `NO_PROXY` are honoured. Import of aiohttp (0.3 s) waits
-    for the first call. `max_body` bounds a body after decompression, in bytes.
+    for the first call. `max_body` bounds a body after decompression, `max_file` that of a `get`, in bytes.
     """
 
-    def __init__(self, *, max_body: int = MAX_BODY, keepalive: float = KEEPALIVE) -> None:
+    def __init__(self, *, max_body: int = MAX_BODY, max_file: int = MAX_FILE, keepalive: float = KEEPALIVE) -> None:
         self._max_body = max_body
+        self._max_file = max_file
         self._keepalive = keepalive
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
         self._targets: dict[str, tuple[URL, str | None]] = {}
@@ -55,7 +56,7 @@ class HttpTransport:
         self, url: str, headers: Mapping[str, str], timeouts: Timeouts = _DEFAULT
     ) -> CoroutineType[Any, Any, HttpReply]:
         """Ask and read the whole answer, which may be a file."""
-        return self._whole("GET", url, headers, None, timeouts, MAX_FILE)
+        return self._whole("GET", url, headers, None, timeouts, self._max_file)
 
     async def _whole(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeouts: Timeouts, most: int

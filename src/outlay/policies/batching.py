@@ -59,12 +59,12 @@ class Batching:
         return min(self.poll * 2.0 ** min(looks, 30), self.max_poll)
 
 
-def custom_id(run: str, key: str, model: str) -> str:
-    """What one effect is called at the provider, by its run, its key in the journal (which holds the hash of the
-    request) and the model that is asked: the same in every process that goes on with the run, and so the key that
-    keeps it from being sent twice. 43 of the 64 characters that providers take.
+def custom_id(run: str, key: str, attempt: int) -> str:
+    """What one attempt at one effect is called at the provider: the same in every process that goes on with the run,
+    and so the key that keeps it from being sent twice. An effect's key in the journal holds the hash of its request.
+    43 of the 64 characters that providers take.
     """
-    named = "".join(f"{len(part)}:{part}" for part in (run, key, model)).encode(errors="surrogatepass")
+    named = "".join(f"{len(part)}:{part}" for part in (run, key, str(attempt))).encode(errors="surrogatepass")
     return "ol-" + hashlib.blake2b(named, digest_size=20).hexdigest()
 
 

@@ -95,6 +95,10 @@ class Batches(Protocol):
         """The results of a batch that has ended: JSON lines with a `custom_id` each, in any order."""
         ...
 
+    async def cancel(self, batch: str, transport: Transport) -> None:
+        """Nobody will come for its answers: what has not been run is not to be."""
+        ...
+
     def read(self, line: dict[str, Any]) -> Read:
         """One result. Never raises: a line that says nothing is a failed request."""
         ...

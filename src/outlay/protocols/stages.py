@@ -131,12 +131,14 @@ class Lane(Protocol):
         """Seconds that its batch may take."""
         ...
 
-    async def answer(self, run: Any, model: Model, request: ModelRequest, key: str, *, again: bool) -> ModelResponse:
+    async def answer(
+        self, run: Any, model: Model, request: ModelRequest, key: str, attempt: int, *, again: bool
+    ) -> ModelResponse:
         """One attempt. `again`: an earlier process may have sent it. Raises ModelError."""
         ...
 
-    def is_out(self, run: Any, model: Model, key: str) -> bool:
-        """Has the call been sent, and not been answered? Its batch goes on, whoever waits for it."""
+    def is_out(self, run: Any, key: str, attempt: int) -> bool:
+        """Has the attempt been sent, and not been answered? Its batch goes on, whoever waits for it."""
         ...
 
 

@@ -24,6 +24,8 @@ A = TypeVar("A")
 log = logging.getLogger("outlay")
 #: Turns of the loop without another call before a batch that all runs wait for is closed; a wake-up takes a few.
 _QUIET_TURNS = 12
+#: Seconds that it may take to tell a provider that nobody waits for a batch any more.
+_GIVE_UP_SECONDS = 10.0
 #: Results that are read before others have their turn.
 _AT_ONCE = 200
 #: Of what went wrong in one batch, so much is listed by name.
@@ -150,13 +152,20 @@ class Batch:
         waiting = self._lane.waiting.get(id)
         if waiting is None:
             return
-        read = self._read.get(id) or Read("missing", error=_missing(self.id))
+        read = self._read.pop(id, None) or Read("missing", error=_missing(self.id))
         self._lane.answered(id)
         if read.error is not None:
             waiting.fail(read.error)
         elif not waiting.answer.done():
             assert read.response is not None
             waiting.answer.set_result(read.response)
+
+    async def give_up(self) -> None:
+        """Nobody can come back for it: the provider need not go on."""
+        if self._state == "out" and self.id:
+            with suppress(ModelError, TimeoutError):
+                async with asyncio.timeout(_GIVE_UP_SECONDS):
+                    await self.client.cancel(self.id, self.transport)
 
     async def live(self) -> None:
         """All of it. What fails on our side is told to those that wait; the batch may be taken up again."""
@@ -167,7 +176,7 @@ class Batch:
             else:
                 arrived = bool(self.id) or await self._found_again()
             if arrived:
-                await self._finished(await self._ended())
+                await self._finished()
         except Exception as error:
             log.debug("a batch is left as it is", exc_info=True)
             for waiting in self._waiting():
@@ -266,12 +275,7 @@ class Batch:
     async def _ended(self) -> Seen:
         looks = 0
         while True:
-            try:
-                seen = await self._patiently(self.client.look, self.id)
-            except BadRequest as error:
-                if error.status != 404:
-                    raise
-                return Seen(self.id, True, _gone(self.id))
+            seen = await self._patiently(self.client.look, self.id)
             if seen is not None and seen.ended:
                 return seen
             await asyncio.sleep(self._lane.batching.pause(looks))
@@ -287,15 +291,27 @@ class Batch:
             log.info("batch %s: %s", self.id or self.token, error)
             return None
 
-    async def _finished(self, seen: Seen) -> None:
-        if seen.refused is not None:
-            await self._over(dict.fromkeys(self.ids, Read("failed", error=seen.refused)))
+    async def _results(self) -> list[bytes] | ModelError:
+        """The lines, or why there are none."""
+        try:
+            seen = await self._ended()
+            if seen.refused is not None:
+                return seen.refused
+            looks = 0
+            while (lines := await self._patiently(self.client.lines, seen)) is None:
+                await asyncio.sleep(self._lane.batching.pause(looks))
+                looks += 1
+            return lines
+        except BadRequest as error:
+            if error.status != 404:
+                raise
+            return _gone(self.id)
+
+    async def _finished(self) -> None:
+        lines = await self._results()
+        if isinstance(lines, ModelError):
+            await self._over(dict.fromkeys(self.ids, Read("failed", error=lines)))
             return
-        lines: list[bytes] | None = None
-        looks = 0
-        while (lines := await self._patiently(self.client.lines, seen)) is None:
-            await asyncio.sleep(self._lane.batching.pause(looks))
-            looks += 1
         found = reconcile(self.ids, lines)
         read: dict[str, Read] = {}
         for n, (id, line) in enumerate(found.answers.items()):

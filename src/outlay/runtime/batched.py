@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -23,14 +24,17 @@ UNLIMITED: Final = Stages()
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The last attempt of an earlier leg of the run, which went into a batch; `open` if nobody recorded its end."""
+    """The last attempt of an earlier leg of the run, which went into a batch and has no end."""
 
     intent: CallStarted
-    open: bool
+
+    def of(self, models: Iterable[Model]) -> Model | None:
+        """The model that it was sent to, None if that is not asked any more."""
+        return next((model for model in models if model.id == self.intent.model), None)
 
     def goes_on(self, run: RunState, model: Model) -> bool:
         """Is this attempt to go on, instead of another being begun? Then it is reserved anew, and only once."""
-        if not self.open or self.intent.model != model.id:
+        if self.intent.model != model.id:
             return False
         run.budgets.undo(self.intent)
         return True

@@ -12,7 +12,6 @@ import asyncio
 import json
 import logging
 import secrets
-from collections import Counter
 from contextlib import suppress
 from contextvars import Context
 from typing import Final
@@ -29,6 +28,7 @@ from outlay.values.request import ModelRequest, ModelResponse
 
 log = logging.getLogger("outlay")
 COLLECTION: Final = "batches"
+_AS_IT_IS: Final = Batching()
 #: Providers keep results for 29 or 30 days; what is older answers nobody any more.
 _KEPT_SECONDS: Final = 30 * 86_400.0
 
@@ -36,15 +36,30 @@ _KEPT_SECONDS: Final = 30 * 86_400.0
 class BatchLane:
     """`by_default`: every agent that says nothing else goes by batch. Without a store nothing outlives the process."""
 
+    __slots__ = (
+        "_batch_of",
+        "_calls",
+        "_open",
+        "_recalled",
+        "_recalling",
+        "_sent",
+        "_tasks",
+        "batching",
+        "by_default",
+        "running",
+        "store",
+        "waiting",
+    )
+
     def __init__(self, store: Documents | None, batching: Batching | None = None, *, by_default: bool = False) -> None:
-        self.batching = batching or Batching()
+        self.batching = batching or _AS_IT_IS
         self.by_default = by_default
         self.store = store
         #: Runs under way, where somebody counts them: a batch waits for those that may still add to it.
         self.running = 0
         #: Calls that wait, by their ids; how many of each run; and the batch that each id is in.
         self.waiting: dict[str, Waiting] = {}
-        self._calls: Counter[RunState] = Counter()
+        self._calls: dict[RunState, int] = {}
         self._batch_of: dict[str, Batch] = {}
         #: By group, the batch that is still open.
         self._open: dict[str, Batch] = {}
@@ -52,6 +67,7 @@ class BatchLane:
         self._sent: dict[str, Batch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._recalled = float("-inf")
+        self._recalling = asyncio.Lock()
 
     @property
     def on_failure(self) -> str:
@@ -68,7 +84,7 @@ class BatchLane:
         return wanted and batches_of(model) is not None
 
     async def answer(
-        self, run: RunState, model: Model, request: ModelRequest, key: str, *, again: bool
+        self, run: RunState, model: Model, request: ModelRequest, key: str, attempt: int, *, again: bool
     ) -> ModelResponse:
         """The answer to one attempt at a call, hours later. `again`: an earlier process may have sent it.
 
@@ -76,12 +92,13 @@ class BatchLane:
         """
         client = batches_of(model)
         assert client is not None, "asked before"
-        id = custom_id(run.id, key, model.id)
+        id = custom_id(run.id, key, attempt)
         if again and id not in self._batch_of:
-            await self._recall(run, client)
+            async with self._recalling:
+                await self._recall(run, client)
         waiting = Waiting(run, client, request, model.id, run.loop.create_future())
         self.waiting[id] = waiting
-        self._calls[run] += 1
+        self._calls[run] = self._calls.get(run, 0) + 1
         try:
             batch = self._batch_of.get(id)
             if batch is None:
@@ -97,9 +114,9 @@ class BatchLane:
             if (batch := self._batch_of.get(id)) is not None and batch.withdraw(id):
                 del self._batch_of[id]
 
-    def is_out(self, run: RunState, model: Model, key: str) -> bool:
-        """Has this call been sent, and not been answered? Its batch goes on, whoever waits for it."""
-        batch = self._batch_of.get(custom_id(run.id, key, model.id))
+    def is_out(self, run: RunState, key: str, attempt: int) -> bool:
+        """Has the attempt been sent, and not been answered? Its batch goes on, whoever waits for it."""
+        batch = self._batch_of.get(custom_id(run.id, key, attempt))
         return batch is not None and batch.is_out
 
     def gather(self, id: str, waiting: Waiting) -> None:
@@ -109,12 +126,9 @@ class BatchLane:
         if batch is None or not batch.takes(handed):
             batch = Batch(self, waiting.client, waiting.run.transport, secrets.token_hex(12))
             self._open[waiting.client.group] = batch
-            self._batch_of[id] = batch
-            batch.add(handed)
-            self._start(batch)
-        else:
-            self._batch_of[id] = batch
-            batch.add(handed)
+        self._batch_of[id] = batch
+        batch.add(handed)
+        self._start(batch)
 
     def all_wait(self) -> bool:
         """Does every run wait for nothing but a batch?"""
@@ -142,7 +156,7 @@ class BatchLane:
         return frozenset(batch.id for batch in self._sent.values() if batch.id)
 
     def answered(self, id: str) -> None:
-        """What the batch said of this id was handed over: another attempt is another request."""
+        """What the batch said of this id was handed over."""
         self._batch_of.pop(id, None)
 
     async def write(self, batch: Batch) -> None:
@@ -163,12 +177,15 @@ class BatchLane:
             await self.store.commit([Change(COLLECTION, batch.token, None, None)])
 
     async def close(self) -> None:
-        """Let go of the batches; those that are still at work go on at the provider, and those of which every answer
-        was handed over are forgotten. To be called when what the runs recorded is durable."""
+        """Let go of the batches: those of which every answer was handed over are forgotten, and those that are still
+        at work go on at the provider, unless there is no store in which anybody could find them again. To be called
+        when what the runs recorded is durable."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        if self.store is None:
+            await asyncio.gather(*(batch.give_up() for batch in self._sent.values()))
         for batch in list(self._sent.values()):
             if batch.is_over and not any(self._batch_of.get(id) is batch for id in batch.ids):
                 with suppress(OutlayError):  # it is found, and of no use, the next time
@@ -214,10 +231,7 @@ class BatchLane:
                 continue
             batch = Batch.found(self, client, run.transport, document.key, facts)
             self._sent[batch.token] = batch
-            for id in batch.ids:
-                before = self._batch_of.get(id)
-                if before is None or before.since < batch.since:  # it was tried again in a later one
-                    self._batch_of[id] = batch
+            self._batch_of |= dict.fromkeys(batch.ids, batch)
         self._recalled = now
 
 

@@ -134,8 +134,9 @@ class Call:
         """The call was begun in an earlier leg: its attempts go on counting. One without an end is sent again, and
         the provider may bill both."""
         self._attempts = record.attempts
-        if isinstance(record.intent, CallStarted) and record.intent.lane:
-            self._sent = Sent(record.intent, record.in_doubt)
+        if record.unanswered and isinstance(record.intent, CallStarted) and record.intent.lane:
+            self._sent = Sent(record.intent)
+            self._attempts = record.intent.attempt
         elif record.in_doubt:
             data = {"model": self._model.id, "attempt": record.attempts + 1}
             self._run.recorder.emit(Decision, self._request.path, about="sent_again", data=data)
@@ -159,6 +160,8 @@ class Call:
             stored = self._stored_key()
             if (known := await stages.cache.find(stored, self._request)) is not None:
                 return await self._given_again(known)
+        if self._sent is not None:
+            self._model = self._sent.of((self._model, *fallback)) or self._model
         spare = others(self._model, fallback)
         refused = False  # a batch could not answer it, and it is asked at once
         while True:
@@ -239,6 +242,7 @@ class Call:
         bound = await self._input_bound(max_input_tokens)
         self._visit = None if batch is not None else visit(run, self._model, self._request, self._key, bound)
         goes_on = batch is not None and self._sent is not None and self._sent.goes_on(run, self._model)
+        self._sent = None
         attempt, began = 0, run.loop.time()
         while True:
             attempt += 1
@@ -446,7 +450,7 @@ class Call:
             if self._batch is None:
                 answer = model.send(request, run.transport, on_text)
             else:
-                answer = self._batch.answer(run, model, request, self._key, again=self._sent is not None)
+                answer = self._batch.answer(run, model, request, self._key, attempt, again=goes_on)
             if self._deadline is None:
                 response = await answer
             else:
@@ -528,7 +532,7 @@ class Call:
         )
         out = False
         if self._batch is not None:
-            out = self._batch.is_out(run, self._model, self._key)
+            out = self._batch.is_out(run, self._key, attempt)
             in_doubt = out or (in_doubt and isinstance(error, ModelError))  # who leaves before it is sent owes nothing
         if in_doubt:
             run.budgets.doubt(hold)

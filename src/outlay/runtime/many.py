@@ -23,10 +23,10 @@ from outlay.runtime.result import Result
 In = TypeVar("In")
 Out = TypeVar("Out")
 Id = TypeVar("Id")
-#: Rows at the same time, where nobody says. What waits for a batch costs memory and nothing else, and the more of them
-#: there are the fewer batches it takes.
+#: Rows at the same time, where nobody says. What waits for a batch costs 40 KB a row and nothing else, and each batch
+#: that has to wait for the one before may take a day.
 AT_ONCE: Final = 16
-AT_ONCE_BY_BATCH: Final = 2_000
+AT_ONCE_BY_BATCH: Final = 10_000
 #: Seconds until it is looked again whether the first row has reserved what it needs.
 _A_MOMENT: Final = 0.02
 
@@ -49,7 +49,7 @@ async def run_many(
     source: str = "",
     run_id: Callable[[Id], str] | None = None,
 ) -> AsyncGenerator[tuple[Id, Result[Out]]]:
-    """Run a flow on many rows of `(id, input)`, `concurrency` at a time (16, or 2,000 by batch); results as they
+    """Run a flow on many rows of `(id, input)`, `concurrency` at a time (16, or 10,000 by batch); results as they
     finish.
 
     `lane="batch"` collects the model calls of all rows into the providers' batches, at half the price and within a day;
@@ -112,7 +112,7 @@ async def _rows(
                 name = None if run_id is None else run_id(id)
                 task = asyncio.create_task(execute(host, root, input, run_id=name, seed=seed))
                 pending[task] = id
-                if host.lane is not None and host.by_batch:
+                if host.lane is not None:
                     host.lane.begin()
                     task.add_done_callback(host.lane.end)
             if not pending:

@@ -29,11 +29,11 @@ def check(
     budgets: Sequence[Budget],
     store: Store | None,
     *,
-    by_batch: bool = False,
+    by_batch: bool | None = None,
 ) -> None:
     """Raises ConfigError for what cannot run: names, models, keys, stand-ins, settings, prices under a money budget,
     a budget over many runs without a store to count in, a deadline that is shorter than a batch may take. `by_batch`:
-    so go the agents that say nothing else."""
+    so go the agents that say nothing else; None where nothing does, as in a forecast."""
     if root not in _well_formed:
         for node in walk(root):
             _distinct_names(node)
@@ -44,7 +44,7 @@ def check(
         for budget in node.budgets:
             check_window(budget, store)
         if isinstance(node, Agent):
-            batched = node.lane == "batch" or (by_batch and node.lane != "live")
+            batched = by_batch is not None and (node.lane == "batch" or (by_batch and node.lane != "live"))
             _check_agent(node, directory, limits, batched=batched)
 
 
@@ -121,6 +121,8 @@ def _check_batches(
     agent: Agent[Any], model: Model, directory: Directory, limits: Sequence[Budget], strict: Budget | None
 ) -> None:
     batches = batches_of(model)
+    if batches is None and getattr(model, "asked_at_once", False):  # a simulation
+        return
     if batches is None:
         raise ConfigError(
             f"agent {agent.name!r}: {model.id} has no batches",

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from outlay.errors import BadResponse, ModelError, ModelTimeout
 from outlay.models.anthropic import LONGEST_PLAIN, Anthropic
@@ -95,6 +95,9 @@ class Books:
 
 class FaultyModel:
     """`inner` as its provider serves it on a bad day. Made by `Faults.wrap`."""
+
+    #: What would go by batch is asked at once, and meets its faults one by one.
+    asked_at_once: ClassVar[bool] = True
 
     def __init__(self, inner: Model, faults: Faults, books: Books | None = None) -> None:
         self._inner = inner
