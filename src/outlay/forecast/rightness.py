@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
 from outlay.agents.agent import Agent
@@ -54,11 +54,13 @@ class _Part:
 
 
 class Judge:
-    """Knows what was declared for one flow. Runs in which the same took part are judged once."""
+    """Knows what was declared for one flow. Runs in which the same took part are judged once. Under a limit (`retries`
+    False) declared retries are not made: they are no calls of the flow, and nothing is reserved for them.
+    """
 
-    def __init__(self, root: Node[Any, Any], beliefs: Beliefs) -> None:
+    def __init__(self, root: Node[Any, Any], beliefs: Beliefs, *, retries: bool = True) -> None:
         nodes = [*walk(root)]
-        self._beliefs = beliefs
+        self._beliefs, self._retries = beliefs, retries
         self._agents = {node.name: node for node in nodes if isinstance(node, Agent)}
         self.patterns = {segment(node.name): node for node in nodes if not isinstance(node, Agent)}
         self.declared = {
@@ -95,7 +97,8 @@ class Judge:
 
     def step(self, agent: str, model: str) -> Step | None:
         known = self._agents.get(agent)
-        return None if known is None else self._beliefs.of(known, model).right
+        step = None if known is None else self._beliefs.of(known, model).right
+        return step if step is None or self._retries else replace(step, retries=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def _on_a_loop(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Outc
 
 
 async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Outcome]:
-    judge = Judge(plan.root, beliefs) if beliefs.judge else None
+    judge = Judge(plan.root, beliefs, retries=not plan.limits) if beliefs.judge else None
     chance, kept = Chance(streams={} if plan.common else None), Kept(judge is not None)
     exact = bool(plan.limits) or any(node.budgets for node in preflight.walk(plan.root))
     directory = SimulatedModels(plan.root, beliefs, chance, exact=exact, lane=plan.lane)

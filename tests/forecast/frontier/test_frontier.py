@@ -254,7 +254,7 @@ def test_a_space_that_is_empty_or_explodes_is_refused(space: str, most: int, pro
 
 
 def test_a_call_without_a_price_is_refused():
-    with pytest.raises(ConfigError, match="no price"):
+    with pytest.raises(ConfigError, match="calls of own have no price"):
         measure(agent("a"), on("a", ScriptedModel([], name="own")))
 
 

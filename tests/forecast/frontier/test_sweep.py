@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from outlay import Agent
 from outlay.errors import ConfigError
-from outlay.forecast import Assumptions, Expect
+from outlay.forecast import Assumptions, Expect, Step
 from outlay.forecast.frontier import sweep
 from outlay.forecast.frontier.sweep import is_over
 from outlay.forecast.tally import Outcome
@@ -60,6 +60,15 @@ def test_an_overrun_is_read_off_what_the_run_did():
     assert not is_over(run, "dollars", 1.0)
     assert is_over(run, "seconds", 9.9)
     assert is_over(Outcome(0.1, 1, 1, "completed", True, 0, (), (), overruns=1), "dollars", 1.0)
+
+
+def test_success_counts_how_often_answers_are_right_where_that_is_declared():
+    """A declared retry is no call of the flow: under a limit nobody has reserved for it, so it is not made."""
+    sure = Expect(failure=0, output_tokens=100, seconds=2)
+    given = Assumptions(everyone=sure, agents={"a": Expect(right=Step(sound=0.5, retries=1))})
+    found = sweep(agent("a"), ["x"], n=20, assumptions=given, shares=[2.0], workers=1)
+    assert found.success.share == pytest.approx(0.75)
+    assert [(step.success.share, step.overruns) for step in found.steps] == [(pytest.approx(0.5), 0)] * 2
 
 
 def test_a_flow_without_a_price_has_no_budget_to_share():

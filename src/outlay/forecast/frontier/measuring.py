@@ -20,6 +20,7 @@ from outlay.forecast.closed import closed_form
 from outlay.forecast.distributions import Lognormal
 from outlay.forecast.expected import Expected
 from outlay.forecast.figures import Rate
+from outlay.forecast.foresight import unpriced_models
 from outlay.forecast.frontier.choosing import Measured, pareto
 from outlay.forecast.frontier.designs import Design
 from outlay.forecast.frontier.rewriting import rewritten
@@ -126,7 +127,13 @@ class Bench:
 
         for design, outcomes in zip(missing, spread(work, len(plans), self.asked.workers), strict=True):
             self._outcomes.setdefault(design.picks, []).extend(outcomes)
-        return [from_runs(design, self._outcomes[design.picks][:n]) for design in designs]
+        return [from_runs(design, self._outcomes[design.picks][:n], self._unpriced(design)) for design in designs]
+
+    def _unpriced(self, design: Design) -> tuple[str, ...]:
+        if not any(outcome.unpriced for outcome in self._outcomes[design.picks]):
+            return ()
+        node = self.node(design)
+        return unpriced_models(node, SimulatedModels(node, Beliefs(self.asked.assumptions), Chance(), lane=design.lane))
 
     def _plan(self, design: Design, first: int, n: int) -> Plan:
         asked = self.asked
@@ -153,12 +160,13 @@ def _near(rough: Sequence[Measured], slacks: Sequence[float]) -> list[Measured]:
     return found
 
 
-def from_runs(design: Design, outcomes: Sequence[Outcome]) -> Measured:
-    """The figures of simulated runs. Raises ConfigError where a call has no price."""
+def from_runs(design: Design, outcomes: Sequence[Outcome], models: Sequence[str] = ()) -> Measured:
+    """The figures of simulated runs. Raises ConfigError where a call has no price; `models` are those without."""
     if unpriced := sum(outcome.unpriced for outcome in outcomes):
         raise ConfigError(
-            f"{unpriced:,} calls of the design “{design}” have no price, so that it cannot be compared",
-            hint="give the model's price in outlay.toml, or leave it out of the space",
+            f"{unpriced:,} calls of {', '.join(models) or 'a model'} have no price, so that the design “{design}” "
+            "cannot be compared",
+            hint="give the price in outlay.toml, or leave the model out of the space",
         )
     chances = [(outcome.right if outcome.right is not None else 1.0) * outcome.clean for outcome in outcomes]
     n = len(chances)

@@ -29,9 +29,9 @@ Unit = Literal["dollars", "seconds"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One limit. `success`: completed and nothing skipped; `answered` anything at all, a best answer so far included.
-    `overruns`: runs that spent more, or took longer, than the limit. `blind` is the flow without the limit: it
-    succeeds where it completes within it.
+    """One limit. `success`: completed, nothing skipped, and right as far as that is declared; `answered` anything at
+    all, a best answer so far included. `overruns`: runs that spent more, or took longer, than the limit. `blind` is the
+    flow without the limit: it succeeds where it completes within it.
     """
 
     unit: Unit
@@ -111,7 +111,7 @@ def sweep(
         seed=seed,
         dollars=dollars,
         seconds=seconds,
-        success=Rate.of(sum(outcome.clean for outcome in free), n),
+        success=Rate.of(sum(map(_success, free)), n),
         steps=tuple(steps),
         took=time.perf_counter() - began,
     )
@@ -123,12 +123,16 @@ def _step(unit: Unit, share: float, limit: float, held: Sequence[Outcome], free:
         unit,
         share,
         limit,
-        Rate.of(sum(outcome.clean for outcome in held), n),
+        Rate.of(sum(map(_success, held)), n),
         Rate.of(sum(outcome.answered for outcome in held), n),
         sum(is_over(outcome, unit, limit) for outcome in held),
-        Rate.of(sum(outcome.clean and not is_over(outcome, unit, limit) for outcome in free), n),
+        Rate.of(sum(_success(outcome) for outcome in free if not is_over(outcome, unit, limit)), n),
         sum(is_over(outcome, unit, limit) for outcome in free),
     )
+
+
+def _success(outcome: Outcome) -> float:
+    return outcome.clean * (1.0 if outcome.right is None else outcome.right)
 
 
 def is_over(outcome: Outcome, unit: Unit, limit: float) -> bool:
