@@ -25,6 +25,7 @@ COMMANDS = {
     "frontier": "Say which designs of a flow nothing beats, and what to change.",
     "compare": "Compare two flows on the same cases within the same budget.",
     "diff": "Say what a change of the code changes in what its flows cost.",
+    "eval": "Measure what a policy keeps: what an agent still knows when its conversation was shortened.",
     "claims": "Recompute the published arithmetic of multi-agent systems.",
     "runs": "List the runs in the store.",
     "report": "Report what each workload cost, and what is out of bounds.",

@@ -49,14 +49,23 @@ class AnswerCache:
         self._fresh = fresh
 
     async def find(self, key: str, request: ModelRequest) -> ModelResponse | None:
-        if request.reuse is None or self._fresh:
+        found = None if request.reuse is None else await self._within(request.reuse.seconds, key, request)
+        return None if found is None else found[0]
+
+    async def stale(self, key: str, request: ModelRequest) -> tuple[ModelResponse, float] | None:
+        return None if request.reuse is None else await self._within(request.reuse.stale, key, request)
+
+    async def _within(self, seconds: float, key: str, request: ModelRequest) -> tuple[ModelResponse, float] | None:
+        """The stored answer that is younger than so many seconds, and its age."""
+        if self._fresh or seconds <= 0:
             return None
         try:
             document = await self._store.read(COLLECTION, _name(key, request))
             if document is None:
                 return None
             answer = _decode(document.body)
-            if not 0 <= _now() - answer.at < request.reuse.seconds:
+            age = _now() - answer.at
+            if not 0 <= age < seconds:
                 return None
             message = load(answer.message.encode())
         except OutlayError:
@@ -65,7 +74,7 @@ class AnswerCache:
         except (msgspec.MsgspecError, ValueError):  # of another version, or damaged
             return None
         usage = None if answer.usage is None else Usage(*answer.usage)
-        return ModelResponse(message, answer.stop, usage, answer.model)
+        return ModelResponse(message, answer.stop, usage, answer.model), age
 
     async def remember(self, key: str, request: ModelRequest, response: ModelResponse) -> None:
         if request.reuse is None or response.stop not in _WHOLE:
