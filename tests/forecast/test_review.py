@@ -185,6 +185,21 @@ def test_other_code_with_the_same_figures_is_no_change():
     assert found.kind == "same"
 
 
+def test_other_code_of_a_flow_whose_cost_is_not_known_is_a_change():
+    """It may cost anything: no limit is kept because nobody knows."""
+
+    @node(name="twice", children=(writer,))
+    async def five_times(ctx: Any, text: str) -> str:
+        for _ in range(5):
+            text = await ctx.run(writer, text)
+        return text
+
+    (same,), (other,) = diff(twice, twice).flows, diff(twice, five_times).flows
+    limit = Threshold.parse("10%")
+    assert (same.kind, limit.holds(same, Volume(None, ""))) == ("same", "within")
+    assert (other.kind, limit.holds(other, Volume(None, ""))) == ("changed", "not known")
+
+
 def test_agents_come_and_go():
     (changed,) = diff(flow(writer, critic), flow(writer, Agent("sender", HAIKU))).changed
     assert [(agent.name, agent.kind) for agent in changed.agents] == [
