@@ -315,6 +315,14 @@ def test_a_change_with_an_unpriced_model_cannot_be_held():
     assert Threshold.parse("10%").holds(change(0.1, 0.1001, unpriced=("x",)), Volume(1, "")) == "not known"
 
 
+def test_an_increase_beside_an_unpriced_model_is_said_to_be_a_part():
+    base = flow(writer, Agent("b", ScriptedModel(["x"], name="mystery")))
+    longer = flow(writer.replace(instructions=HOUSE), Agent("b", ScriptedModel(["x"], name="mystery")))
+    text = Review(diff(base, longer)).render()
+    assert "≥ $" in text
+    assert " of what has a price · no price is known for " in text
+
+
 def test_a_new_flow_is_no_percentage_of_anything_but_costs_dollars():
     (new,) = diff(None, writer).flows
     assert Threshold.parse("0%").holds(new, Volume(None, "")) == "within"
