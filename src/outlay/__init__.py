@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from outlay.agents.compaction import Compaction
     from outlay.agents.function import node
     from outlay.agents.tool import Tool, tool
+    from outlay.policies.batching import Batching
     from outlay.policies.watchdog import Watchdog
     from outlay.protocols.context import RunContext
     from outlay.runtime.alerts import alert_to_stderr
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "Agent": "agents.agent",
     "Breaker": "values.server",
+    "Batching": "policies.batching",
     "Budget": "values.budget",
     "Compaction": "agents.compaction",
     "File": "values.content",
@@ -70,6 +72,7 @@ _WHERE = {
 
 __all__ = [
     "Agent",
+    "Batching",
     "Breaker",
     "Budget",
     "Compaction",

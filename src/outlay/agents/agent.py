@@ -34,7 +34,7 @@ from outlay.values.claim import attribute
 from outlay.values.content import Text, ToolResult
 from outlay.values.critique import Feedback
 from outlay.values.message import Message
-from outlay.values.request import ModelRequest, ModelResponse, Prelude, Reuse
+from outlay.values.request import Lane, ModelRequest, ModelResponse, Prelude, Reuse
 from outlay.values.settings import ModelSettings
 from outlay.values.transcript import Transcript
 
@@ -62,7 +62,8 @@ class Agent(Node[Any, Out]):
     `fallback`) fails: the result is degraded then. `cache_scope` (text, or a function of the context) keeps tenants
     apart. `hedge`: a call without an answer after so many seconds is sent a second time, where the budget has room for
     both, and the first answer counts; only for agents whose tools have no side effects. `compaction` shortens a long
-    conversation where that is cheaper than to read it again.
+    conversation where that is cheaper than to read it again. `lane`: "batch" sends its calls in the provider's batches,
+    at half the price and within a day, "live" never; by default they go as the run does.
 
     Raises ConfigError for what cannot work: a bad name, duplicate tools, an output type no schema expresses.
     """
@@ -91,6 +92,7 @@ class Agent(Node[Any, Out]):
     cache_scope: str | Callable[..., Any] = field(default="", kw_only=True)
     hedge: float | None = field(default=None, kw_only=True)
     compaction: Compaction | None = field(default=None, kw_only=True)
+    lane: Lane = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -127,6 +129,11 @@ class Agent(Node[Any, Out]):
                 hint=f"use one of {', '.join(map(repr, CACHE_MODES))}",
             )
         compactions.checked(self.name, self.compaction)
+        if self.lane not in ("", "live", "batch"):
+            raise ConfigError(
+                f"agent {self.name!r}: lane={self.lane!r} is not understood",
+                hint="use 'live' or 'batch', or leave it out",
+            )
         self.instruction_parts  # noqa: B018
         names = [tool.name for tool in self.toolbox.values()]
         if len(names) != len(self.tools):
@@ -382,6 +389,7 @@ def _request(
         turns_left=turns_left,
         cache=agent.cache,
         reuse=reuse,
+        lane=agent.lane,
     )
 
 

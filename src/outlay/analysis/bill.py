@@ -9,11 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.analysis import receipt
+from outlay.analysis.batches import BatchOutcome, distinct
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheFold, CacheHealth, merged
 from outlay.analysis.compactions import CompactionFold
 from outlay.errors import ConfigError
 from outlay.events import (
+    BatchEnded,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -60,6 +62,8 @@ class Bill:
     #: None if a price is unknown.
     compactions: int = 0
     saved_by_compaction: Decimal | None = ZERO
+    #: The batches that ended, each in the bill of one run.
+    batches: tuple[BatchOutcome, ...] = ()
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -90,6 +94,7 @@ class Bill:
             _total([bill.saved_by_answers for bill in all_bills]),
             sum(bill.compactions for bill in all_bills),
             _total([bill.saved_by_compaction for bill in all_bills]),
+            distinct(batch for bill in all_bills for batch in bill.batches),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -110,6 +115,16 @@ class Bill:
         if name not in _GROUPS:
             raise ConfigError(f"a bill has no {name!r} to group by", hint=f"use one of {', '.join(_GROUPS)}")
         return {key: line for (key,), line in grouped(self.lines, name).items()}
+
+    @property
+    def batched(self) -> int:
+        """Calls that were answered in a batch."""
+        return sum(line.batched for line in self.lines)
+
+    @property
+    def saved_by_batch(self) -> Decimal | None:
+        """What they would have cost more at once, at list prices, in US dollars; None if that is unknown."""
+        return _total([line.saved_by_batch for line in self.lines])
 
     def saved_by_cache(self, prices: PriceBook | None = None) -> Decimal | None:
         """What the same tokens would have cost more without a prompt cache, in US dollars; negative where writing
@@ -165,6 +180,9 @@ class Bill:
             saved_by_answers=self.saved_by_answers,
             compactions=self.compactions,
             saved_by_compaction=self.saved_by_compaction,
+            batched=self.batched,
+            saved_by_batch=self.saved_by_batch,
+            batches=self.batches,
         )
 
 
@@ -184,6 +202,8 @@ class _Line:
     # A list and not a float: floats add up differently in another order, and the bill must not.
     seconds: list[float] = field(default_factory=list[float])
     saved: Decimal | None = ZERO
+    batched: int = 0
+    saved_by_batch: Decimal | None = ZERO
 
 
 class BillFold:
@@ -213,6 +233,7 @@ class BillFold:
         self._compactions = CompactionFold()
         #: What each stored answer saved.
         self._answers: list[Decimal | None] = []
+        self._batches: list[BatchOutcome] = []
 
     def add(self, event: Event) -> None:
         self._cache.add(event)
@@ -245,6 +266,8 @@ class BillFold:
         elif isinstance(event, Checked):
             self._checks.update(event.checks)
             self._refused += bool(event.problem)
+        elif isinstance(event, BatchEnded):
+            self._batches.append(BatchOutcome.of(event))
         elif isinstance(event, RunStarted):
             self._head(event, flow=event.flow, outcome="", seconds=None, degraded=False)
         elif isinstance(event, RunResumed):
@@ -272,6 +295,7 @@ class BillFold:
             _total(self._answers),
             self._compactions.times,
             self._compactions.saved,
+            distinct(self._batches),
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:
@@ -314,6 +338,9 @@ class BillFold:
         line.seconds.append(event.seconds)
         if event.cache_read_tokens != 0 or event.cache_write_tokens != 0:
             line.saved = None if line.saved is None or event.saved is None else line.saved + event.saved
+        if event.lane:
+            line.batched += 1
+            line.saved_by_batch = _total([line.saved_by_batch, event.lane_saved])
         if event.cost is None:
             line.unpriced += 1
         else:
@@ -347,10 +374,13 @@ def _frozen(key: tuple[str, str, str, str], line: _Line) -> BillLine:
         line.unpriced,
         math.fsum(line.seconds),
         line.saved,
+        line.batched,
+        line.saved_by_batch,
     )
 
 
 def _total(amounts: Sequence[Decimal | None]) -> Decimal | None:
+    """Their sum, None if one of them is unknown."""
     known = [amount for amount in amounts if amount is not None]
     return sum(known, ZERO) if len(known) == len(amounts) else None
 

@@ -14,7 +14,6 @@ import click
 from outlay.analysis.runs import KINDS, runs
 from outlay.cli.flows import load_factory
 from outlay.cli.inputs import InputType, read_input
-from outlay.cli.options import store_if_any
 from outlay.cli.problems import Problem
 from outlay.cli.rows import RowFile
 from outlay.errors import OutlayError
@@ -94,11 +93,6 @@ def inputs_of(root: Node[Any, Any], given: str | None, rows: Path | None) -> Seq
     if not inputs:
         raise Problem(f"{rows} has no rows")
     return inputs
-
-
-def store_of(store: str | None) -> str | None:
-    """The store whose runs are fitted; None where there is none yet, and none was named."""
-    return store_if_any(store, "to forecast without stored runs")
 
 
 @dataclass(frozen=True, slots=True)

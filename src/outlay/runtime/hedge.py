@@ -30,8 +30,10 @@ class HedgedCall(Call):
         super().__init__(*args)
         self._after = after
 
-    def _begin(self, price: Price | None, hold: Hold, bound: int) -> Awaitable[ModelResponse]:
-        first = self._run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
+    def _begin(self, price: Price | None, hold: Hold, bound: int, goes_on: bool) -> Awaitable[ModelResponse]:
+        first = self._run.flight.shielded(self._attempt, self._attempts, price, hold, bound, goes_on)
+        if self._batch is not None:  # its answer is hours away by choice
+            return first
         return self._quicker(first, price, hold, bound)
 
     async def _quicker(
@@ -115,7 +117,7 @@ class _Twin(Call):
             self._give_back()
             raise
         self._visit = visit(run, self._model, self._request, self._key, bound)
-        answer = run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
+        answer = run.flight.shielded(self._attempt, self._attempts, price, hold, bound, False)
         try:
             await asyncio.wait((answer,))
             return answer.result()

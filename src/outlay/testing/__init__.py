@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from outlay.models.scripted import ScriptedModel
+from outlay.models.scripted_batches import ScriptedBatches
 from outlay.sim.clock import VirtualClock
 from outlay.sim.loop import virtual_time
 from outlay.values.reply import Reply
@@ -23,6 +24,7 @@ __all__ = [
     "Faults",
     "FaultyModel",
     "Reply",
+    "ScriptedBatches",
     "ScriptedModel",
     "SimStore",
     "VirtualClock",
