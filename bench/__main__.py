@@ -5,6 +5,7 @@
     python -m bench --quick         fewer repeats
     python -m bench --json          for programs
     python -m bench --strict        exits with 1 where a target is missed
+    python -m bench load --real-minutes 10     thousands of runs at once, also for so long in real time
 
 Contestants take turns in processes of their own, in one session; figures are medians over the turns, ratios medians
 of the ratios turn by turn. CPU is that of all threads of the client. Nothing but loopback is used. Absolute figures
@@ -37,6 +38,7 @@ BENCHES = (
     "compaction",
     "calibration",
     "faults",
+    "load",
 )
 
 
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--quick", action="store_true", help="fewer repeats: a look, not a measurement")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a target is missed")
+    parser.add_argument("--real-minutes", type=float, default=0.0, metavar="N", help="load: for so long over sockets")
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.names if name not in BENCHES]:
         parser.error(f"there is no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
@@ -53,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in chosen.names or BENCHES:
         if not chosen.json:
             print(f"{name} …", file=sys.stderr, flush=True)
-        figures += importlib.import_module(f"bench.{name}").measure(chosen.quick)
+        options = {"real_minutes": chosen.real_minutes} if name == "load" else {}
+        figures += importlib.import_module(f"bench.{name}").measure(chosen.quick, **options)
     print(_as_json(figures) if chosen.json else table(figures))
     return int(chosen.strict and any(figure.ok is False for figure in figures))
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from outlay.agents.agent import Agent
     from outlay.agents.compaction import Compaction
     from outlay.agents.function import node
+    from outlay.agents.survivors import Survivor
     from outlay.agents.tool import Tool, tool
     from outlay.policies.batching import Batching
     from outlay.policies.watchdog import Watchdog
@@ -52,6 +53,7 @@ _WHERE = {
     "Result": "runtime.result",
     "RunContext": "protocols.context",
     "Server": "values.server",
+    "Survivor": "agents.survivors",
     "Tool": "agents.tool",
     "Usage": "values.usage",
     "Watchdog": "policies.watchdog",
@@ -82,6 +84,7 @@ __all__ = [
     "Result",
     "RunContext",
     "Server",
+    "Survivor",
     "Tool",
     "Usage",
     "Watchdog",

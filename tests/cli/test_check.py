@@ -36,6 +36,25 @@ mute = Agent("mute", "anthropic:claude-haiku-4-5")
 '''
 
 
+LONG_FLOW = '''
+from outlay import Agent, Compaction
+
+
+def look(page: int) -> str:
+    """Read a page."""
+    return ""
+
+
+def agent(name, model="anthropic:claude-haiku-4-5", **more):
+    return Agent(name, model, tools=[look], max_turns=100, offline=lambda r: "", **more)
+
+
+whole = agent("whole")
+short = agent("short", compaction=Compaction())
+blind = agent("blind", "openai-chat:nobody-knows-it", compaction=Compaction())
+'''
+
+
 @pytest.fixture
 def flow(tmp_path: Path) -> str:
     path = tmp_path / "desk_to_check.py"
@@ -99,6 +118,19 @@ def test_many_runs_make_it_worth_caching_what_one_run_does_not(flow: str, call: 
     one = call("check", f"{flow}:flow", "--runs", "1", "--json").json["cache"][0]
     many = call("check", f"{flow}:flow", "--runs", "100", "--json").json["cache"][0]
     assert (one["reads"], many["reads"]) == (1, 100)
+
+
+def test_a_long_conversation_is_advised_to_be_shortened(tmp_path: Path, call: Call):
+    """Who may take a hundred turns reads them all again in each; with a compaction, who has no price is named."""
+    path = tmp_path / "long_to_check.py"
+    path.write_text(LONG_FLOW)
+    said = call("check", f"{path}:whole")
+    assert "? all that was said is read again in each turn  whole max_turns=100" in said.out
+    assert "next: Agent(…, compaction=Compaction()) shortens it where that is cheaper" in said.out
+    assert "✓ long conversations are shortened" in call("check", f"{path}:short").out
+    assert (
+        "? without a price, blind shortens before the context window is full only" in call("check", f"{path}:blind").out
+    )
 
 
 def test_what_would_keep_it_from_running_is_exit_code_1(flow: str, call: Call):

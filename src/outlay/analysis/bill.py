@@ -37,9 +37,11 @@ _GROUPS = ("agent", "model", "path", "purpose")
 class Bill:
     """Money in US dollars, exact; tokens in four disjoint buckets.
 
-    `in_doubt` is held for the `doubtful` attempts whose fate is unknown (sent, and no answer seen): it is outside
-    `total`, and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). `billed_twice` of
-    them were sent again, so that the provider may bill the call twice. `checks` are the names
+    `in_doubt` is held for the `doubtful` attempts whose fate is unknown (sent, and no answer seen), and for the
+    `unreported` ones that were answered without a word on their usage, which leave no `total`: it is outside `total`,
+    and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). The invoice is thus between
+    `at_least` and `at_least + in_doubt`, as long as providers keep to their caps. `billed_twice` of the doubtful
+    were sent again, so that the provider may bill the call twice. `checks` are the names
     of the checkers that outputs met, `refused` how many outputs they refused.
     """
 
@@ -64,6 +66,7 @@ class Bill:
     saved_by_compaction: Decimal | None = ZERO
     #: The batches that ended, each in the bill of one run.
     batches: tuple[BatchOutcome, ...] = ()
+    unreported: int = 0
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -95,6 +98,7 @@ class Bill:
             sum(bill.compactions for bill in all_bills),
             _total([bill.saved_by_compaction for bill in all_bills]),
             distinct(batch for bill in all_bills for batch in bill.batches),
+            sum(bill.unreported for bill in all_bills),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -183,6 +187,7 @@ class Bill:
             batched=self.batched,
             saved_by_batch=self.saved_by_batch,
             batches=self.batches,
+            unreported=self.unreported,
         )
 
 
@@ -226,6 +231,7 @@ class BillFold:
         self._in_doubt = ZERO
         self._doubtful = 0
         self._doubtful_unpriced = 0
+        self._unreported = 0
         self._refused = 0
         self._tools = 0
         self._failed_tools = 0
@@ -296,6 +302,7 @@ class BillFold:
             self._compactions.times,
             self._compactions.saved,
             distinct(self._batches),
+            self._unreported,
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:
@@ -323,9 +330,13 @@ class BillFold:
             self._in_doubt += held
 
     def _finish(self, event: CallFinished) -> None:
-        line = self._end(event)
-        self._unsettled.discard((event.run, event.path, event.key))
         call = (event.run, event.path, event.key)
+        held = self._open.get((*call, event.attempt))
+        line = self._end(event)
+        self._unsettled.discard(call)
+        if event.output_tokens is None:  # the reservation is the only figure there is
+            self._unreported += 1
+            self._in_doubt += held or ZERO
         before = self._calls[call]
         if before is not line:
             before.calls -= 1

@@ -55,6 +55,7 @@ class _Notes:
     batched: int = 0
     saved_by_batch: Decimal | None = ZERO
     batches: tuple[BatchOutcome, ...] = ()
+    unreported: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def _notes(shown: Receipt) -> list[str]:
         first.append(f"{_count(shown.answers, 'stored answer')}{worth}")
     if shown.compactions:
         first.append(_compacted(shown.compactions, shown.saved_by_compaction))
-    if shown.doubtful:
+    if shown.doubtful or shown.unreported:
         first.append(_doubt(shown))
     second: list[str] = []
     if shown.tools:
@@ -224,10 +225,14 @@ def _amount(money: Decimal) -> str:
 
 
 def _doubt(shown: Receipt) -> str:
-    calls = f"{_count(shown.doubtful, 'call')} without an answer, outside the total"
+    calls = ", ".join(
+        [f"{_count(shown.doubtful, 'call')} without an answer"] * bool(shown.doubtful)
+        + [f"{_count(shown.unreported, 'call')} answered without usage"] * bool(shown.unreported)
+    )
+    calls += ", outside the total"
     if shown.billed_twice:
         calls += f" · {shown.billed_twice:,} possibly billed twice"  # sent again
-    if shown.doubtful == shown.doubtful_unpriced:
+    if shown.doubtful == shown.doubtful_unpriced and not shown.in_doubt:
         return f"in doubt, unpriced: {calls}"
     least = "≥ " if shown.doubtful_unpriced else ""
     return f"in doubt {least}${shown.in_doubt:,.4f}: {calls}"

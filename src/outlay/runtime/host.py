@@ -22,6 +22,7 @@ from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
 from outlay.runtime.pending import Pending
 from outlay.runtime.recorder import Listener, Recorder
+from outlay.runtime.second_opinion import check_opinion
 from outlay.runtime.watching import Watcher
 from outlay.runtime.windows import Windows
 from outlay.stores.memory import MemoryStore
@@ -139,6 +140,7 @@ class hosting:
         if self._host.store is not None:
             self._host.windows = Windows(self._host.store)
         if self._watchdog is not None:
+            check_opinion(self._host.directory, self._watchdog.opinion)
             self._host.watcher = Watcher(self._watchdog, self._host.store)
         return self._host
 

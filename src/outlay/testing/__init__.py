@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from outlay.agents.checkpoint import asks_for_summary
 from outlay.models.scripted import ScriptedModel
 from outlay.models.scripted_batches import ScriptedBatches
 from outlay.sim.clock import VirtualClock
@@ -28,6 +29,7 @@ __all__ = [
     "ScriptedModel",
     "SimStore",
     "VirtualClock",
+    "asks_for_summary",
     "stand_ins",
     "virtual_time",
 ]
