@@ -118,7 +118,7 @@ class _Twin(Call):
             self._give_back()
             raise
         self._visit = visit(run, self._model, self._request, self._key, bound)
-        answer = run.flight.shielded(self._attempt, self._attempts, price, hold, bound, False)
+        answer = run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
         try:
             await asyncio.wait((answer,))
             return answer.result()
@@ -129,12 +129,14 @@ class _Twin(Call):
             if self._visit is not None:
                 self._visit.leave()
 
-    async def _attempt(self, attempt: int, price: Price | None, hold: Hold, bound: int) -> ModelResponse:
+    async def _attempt(
+        self, attempt: int, price: Price | None, hold: Hold, bound: int, goes_on: bool = False
+    ) -> ModelResponse:
         if self._first.done() and _answered(self._first):  # in this very moment: nothing is begun any more
             self._run.budgets.release(hold)
             self._give_back()
             raise asyncio.CancelledError
-        return await super()._attempt(attempt, price, hold, bound)
+        return await super()._attempt(attempt, price, hold, bound, goes_on)
 
     def _stream(self, text: str) -> None:
         self.texts.append(text)
