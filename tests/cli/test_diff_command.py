@@ -15,6 +15,7 @@ from cli_support import Call
 from outlay.events import RunStarted, encode
 from outlay.protocols.store import Row
 from outlay.stores import open_store
+from outlay.testing import Emulator
 
 Commit = Callable[..., None]
 DESK = """\
@@ -176,9 +177,9 @@ def test_a_revision_that_hangs_or_dies_ends_only_its_own_process(call: Call, com
     commit({"desk.py": DESK, "prompts.py": SHORT})
     commit({"prompts.py": "import time\ntime.sleep(60)\n"}, "hangs")
     commit({"prompts.py": "import os\nprint('bye')\nos._exit(7)\n"}, "dies")
-    hangs, dies = (call("diff", "main", name, "--timeout", "4") for name in ("hangs", "dies"))
+    hangs, dies = call("diff", "hangs", "hangs", "--timeout", "1"), call("diff", "main", "dies")
     assert (hangs.code, dies.code) == (1, 1)
-    assert "cannot read the flows of hangs: importing them took longer than 4 s" in hangs.err
+    assert "cannot read the flows of hangs: importing them took longer than 1 s" in hangs.err
     assert "cannot read the flows of dies: importing them ended with code 7\n  bye\n  next: " in dies.err
 
 
@@ -274,6 +275,20 @@ def test_the_volume_is_counted_in_stored_runs(call: Call, folder: Path):
     (flow,) = call("diff", "main", "change", "--store", "runs.db", "--json").json["flows"]
     assert flow["runs_per_month"] == pytest.approx(30, rel=0.05)
     assert flow["volume"] == "30 live runs in the last 29 days"
+
+
+@pytest.mark.usefixtures("longer")
+def test_live_runs_say_how_long_answers_are_and_what_a_month_has_at_least(call: Call, monkeypatch: pytest.MonkeyPatch):
+    """Two real calls over a socket, recorded: both revisions are forecast with what they showed."""
+    with Emulator() as emulator:
+        for name, value in emulator.env().items():
+            monkeypatch.setenv(name, value)
+        assert call("run", "desk.py:flow", "--input", "hello", "--models", "live", "--store", "runs.db").code == 0
+    blind, seen = (call("diff", "main", "change", "--json", *more).json for more in ((), ("--store", "runs.db")))
+    assert "of 1 recorded run for both" in seen["assumed"]
+    (without,), (found,) = blind["flows"], seen["flows"]
+    assert found["before"]["dollars"] != without["before"]["dollars"]
+    assert (found["runs_per_month"], found["volume_is_a_lower_bound"]) == (1.0, True)
 
 
 @pytest.mark.usefixtures("longer")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -39,7 +41,7 @@ from outlay.events import CallFinished, Checked, Event, RunFinished, RunStarted,
 from outlay.events.codec import kind_of
 from outlay.protocols.documents import Change
 from outlay.protocols.store import Row, Store
-from outlay.stores import MemoryStore
+from outlay.stores import MemoryStore, open_store
 
 NOW = 1_790_000_000.0
 THIS_WEEK = Period(NOW - WEEK, NOW)
@@ -298,11 +300,29 @@ async def test_an_empty_store_is_an_empty_report():
     assert as_document(found)["workloads"] == []
 
 
-async def test_the_runs_of_a_store_are_read_whatever_the_size_of_a_page(monkeypatch: pytest.MonkeyPatch):
-    """Many more events than one page has, and runs that go on over its end."""
-    logs = [events_of(i, "desk", "live", 1.0, [Decimal("0.001")] * 40) for i in range(300)]
-    found = await report(await stored(*logs), THIS_WEEK)
-    assert (found.tasks, found.spent) == (300, Decimal("12.000"))
+@pytest.mark.parametrize("most", [1, 7, 41, 10_000])
+async def test_the_runs_of_a_store_are_read_whatever_the_size_of_a_page(most: int):
+    """A run goes on over the end of a page, or of several."""
+    logs = [events_of(i, "desk", "live", 1.0, [Decimal("0.001")] * 10) for i in range(20)]
+    found = await report(await stored(*logs), THIS_WEEK, most=most)
+    assert (found.tasks, found.spent) == (20, Decimal("0.200"))
+
+
+async def test_memory_grows_by_some_bytes_a_run(tmp_path: Path):
+    """Eight times the runs, of 3 KB each: not a tenth of that more."""
+    peaks: list[int] = []
+    for runs in (50, 400):
+        async with open_store(tmp_path / f"{runs}.db") as store:
+            for i in range(runs):
+                log = events_of(i, "desk", "live", 1.0, [Decimal("0.001")] * 10)
+                store.append([Row(one.run, one.seq, one.time, kind_of(one), encode(one)) for one in log])
+            await store.flush()
+            await report(store, THIS_WEEK, most=50)  # what is imported and cached on first use is no part of it
+            tracemalloc.start()
+            await report(store, THIS_WEEK, most=50)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 350 * 300
 
 
 async def test_a_run_that_began_earlier_is_none_of_the_periods():

@@ -185,6 +185,21 @@ def test_other_code_with_the_same_figures_is_no_change():
     assert found.kind == "same"
 
 
+def test_other_code_of_a_flow_whose_cost_is_not_known_is_a_change():
+    """It may cost anything: no limit is kept because nobody knows."""
+
+    @node(name="twice", children=(writer,))
+    async def five_times(ctx: Any, text: str) -> str:
+        for _ in range(5):
+            text = await ctx.run(writer, text)
+        return text
+
+    (same,), (other,) = diff(twice, twice).flows, diff(twice, five_times).flows
+    limit = Threshold.parse("10%")
+    assert (same.kind, limit.holds(same, Volume(None, ""))) == ("same", "within")
+    assert (other.kind, limit.holds(other, Volume(None, ""))) == ("changed", "not known")
+
+
 def test_agents_come_and_go():
     (changed,) = diff(flow(writer, critic), flow(writer, Agent("sender", HAIKU))).changed
     assert [(agent.name, agent.kind) for agent in changed.agents] == [
@@ -298,6 +313,14 @@ def test_a_month_of_unknown_volume_cannot_be_held():
 
 def test_a_change_with_an_unpriced_model_cannot_be_held():
     assert Threshold.parse("10%").holds(change(0.1, 0.1001, unpriced=("x",)), Volume(1, "")) == "not known"
+
+
+def test_an_increase_beside_an_unpriced_model_is_said_to_be_a_part():
+    base = flow(writer, Agent("b", ScriptedModel(["x"], name="mystery")))
+    longer = flow(writer.replace(instructions=HOUSE), Agent("b", ScriptedModel(["x"], name="mystery")))
+    text = Review(diff(base, longer)).render()
+    assert "≥ $" in text
+    assert " of what has a price · no price is known for " in text
 
 
 def test_a_new_flow_is_no_percentage_of_anything_but_costs_dollars():

@@ -3,6 +3,7 @@ but its own process."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -102,7 +103,10 @@ def read(
     command = [sys.executable, "-I", "-B", "-c", _START, str(_OURS.parent), str(answer)]
     done = run(command, folder=scratch, timeout=asked.seconds, input=msgspec.json.encode(task).decode())
     try:
-        return msgspec.json.decode(answer.read_bytes(), type=Reading)
+        found = msgspec.json.decode(answer.read_bytes(), type=Reading)
+        if not all(map(_is_sound, found.flows)):
+            raise msgspec.ValidationError("a number is none")
+        return found
     except (OSError, msgspec.DecodeError):
         how = f"took longer than {asked.seconds:g} s" if done.code is None else f"ended with code {done.code}"
         said = [line for line in done.output.strip().splitlines() if line.strip()][-3:]
@@ -113,6 +117,12 @@ def read(
             next=f"{more} the flows to read: outlay diff BASE HEAD path/to/file.py:flow",
             code=ERROR,
         ) from None
+
+
+def _is_sound(flow: FlowCost) -> bool:
+    """Who imported the code had it at hand to write the answer, too: `1e999` is JSON and no number."""
+    several = [flow.dollars, flow.calls, *(x for one in flow.agents for x in (one.dollars, one.calls))]
+    return all(value is None or math.isfinite(value) for value in several)
 
 
 def _path_for(tree: Tree) -> tuple[str, ...]:

@@ -58,5 +58,15 @@ def _code(function: Any) -> bytes:
 
 
 def _bytes(code: CodeType) -> bytes:
-    constants = [_bytes(one) if isinstance(one, CodeType) else repr(one).encode() for one in code.co_consts]
-    return code.co_code + b"".join(constants) + " ".join(code.co_names).encode()
+    return code.co_code + b"".join(map(_constant, code.co_consts)) + " ".join(code.co_names).encode()
+
+
+def _constant(value: Any) -> bytes:
+    """A constant of compiled code. `x in {"a", "b"}` has a frozen set, whose order is another one in each process."""
+    if isinstance(value, CodeType):
+        return _bytes(value)
+    if isinstance(value, frozenset):
+        return b"{%b}" % b",".join(sorted(map(_constant, cast("frozenset[Any]", value))))
+    if isinstance(value, tuple):
+        return b"(%b)" % b",".join(map(_constant, cast("tuple[Any, ...]", value)))
+    return repr(value).encode()

@@ -16,6 +16,7 @@ from outlay.evals.workloads.period import Period
 from outlay.evals.workloads.workload import ZERO, Key, Window, Workload
 from outlay.events import Event
 from outlay.protocols.store import Store
+from outlay.protocols.upkeep import PAGE_EVENTS
 from outlay.stores.scan import scan
 
 
@@ -85,10 +86,10 @@ def success_of(one: Task, measured: Measured | None) -> bool | None:
     return one.passed
 
 
-async def report(store: Store, period: Period, flow: str | None = None) -> Report:
-    """The runs that began in the period or in the one before, of one flow or of all."""
+async def report(store: Store, period: Period, flow: str | None = None, *, most: int = PAGE_EVENTS) -> Report:
+    """The runs that began in the period or in the one before, of one flow or of all; `most` events are held at once."""
     fold = ReportFold(period)
-    async for events in _runs(scan(store, KINDS, since=period.before.start)):
+    async for events in _runs(scan(store, KINDS, since=period.before.start, most=most)):
         found = task(events)
         if found is None or (flow is not None and found.flow != flow):
             continue

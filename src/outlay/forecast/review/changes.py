@@ -197,9 +197,11 @@ def _content(agent: AgentCost) -> Hashable:
 
 
 def _figures(flow: FlowCost) -> Hashable:
-    """What the review shows: other code with the same figures is no change of the cost."""
+    """What the review shows: other code with the same figures is no change of the cost. Where it is not known what a
+    run costs, other code may well be one."""
     agents = tuple((agent.name, *_numbers(agent)) for agent in flow.agents)
-    return (_near(flow.dollars), _near(flow.calls), flow.unpriced, flow.repeated, agents)
+    code = flow.shape if flow.dollars is None or flow.unpriced else ""
+    return (_near(flow.dollars), _near(flow.calls), flow.unpriced, flow.repeated, agents, code)
 
 
 def _numbers(agent: AgentCost) -> tuple[Hashable, ...]:

@@ -61,10 +61,11 @@ def increase_of(flow: FlowChange) -> str:
     """`+$0.0004 (+11 %)`."""
     if flow.increase is None:
         return "not known"
+    known = " of what has a price" if flow.unpriced else ""
     if not flow.increase:
-        return "no change"
+        return f"no change{known}"
     share = "" if flow.share is None or flow.after is None else f" ({percent(flow.share)})"
-    return f"{dollars(flow.increase, signed=True)}{share}"
+    return f"{dollars(flow.increase, signed=True)}{share}{known}"
 
 
 def month_of(flow: FlowChange, volume: Volume) -> str:
