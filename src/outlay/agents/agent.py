@@ -19,6 +19,7 @@ from outlay.agents.content import as_parts, well_formed
 from outlay.agents.function import FunctionNode
 from outlay.agents.output import OutputCodec, codec_for
 from outlay.agents.signature import call
+from outlay.agents.stored_answers import check_stored_answers, reuse_of
 from outlay.agents.tool import Tool, as_tools
 from outlay.agents.tool_calls import ToolCalls
 from outlay.errors import ConfigError, OutputInvalid, OutputTruncated, Refused, TurnLimit
@@ -30,7 +31,8 @@ from outlay.values.claim import attribute
 from outlay.values.content import Text, ToolResult
 from outlay.values.critique import Feedback
 from outlay.values.message import Message
-from outlay.values.request import ModelRequest, ModelResponse, Prelude, Reuse
+from outlay.values.request import ModelRequest, ModelResponse, Prelude
+from outlay.values.reuse import Reuse, Similarity
 from outlay.values.settings import ModelSettings
 from outlay.values.transcript import Transcript
 
@@ -55,7 +57,8 @@ class Agent(Node[Any, Out]):
     `models="offline"`. `cache`: "auto" lets the provider cache the prompt where that is expected to pay, "5m" and
     "1h" always for that long, "off" never. `cache_answers` gives a stored answer again for so many seconds, to exactly
     the same request at the same place of the flow; `cache_scope` (text, or a function of the context) keeps tenants
-    apart.
+    apart; `cache_similar` (a `SimilarAnswers` of `outlay.routing.similar`) gives it to questions that are nearly the
+    same, too, where it passes `output_type` and `verify` for them.
 
     Raises ConfigError for what cannot work: a bad name, duplicate tools, an output type no schema expresses.
     """
@@ -81,6 +84,7 @@ class Agent(Node[Any, Out]):
     cache: CacheMode = field(default="auto", kw_only=True)
     cache_answers: float | timedelta | None = field(default=None, kw_only=True)
     cache_scope: str | Callable[..., Any] = field(default="", kw_only=True)
+    cache_similar: Similarity | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,11 +106,7 @@ class Agent(Node[Any, Out]):
                 f"agent {self.name!r}: settings={self.settings!r} are not ModelSettings",
                 hint="write settings=ModelSettings(temperature=0)",
             )
-        if self.cache_answers is not None and not self.answer_seconds > 0:
-            raise ConfigError(
-                f"agent {self.name!r}: cache_answers={self.cache_answers!r} is no time to keep answers",
-                hint="give seconds or a timedelta, or leave it out",
-            )
+        check_stored_answers(self)
         if self.cache not in CACHE_MODES:
             raise ConfigError(
                 f"agent {self.name!r}: cache={self.cache!r} is not understood",
@@ -138,12 +138,6 @@ class Agent(Node[Any, Out]):
     def input_type(self) -> Any:
         """What `prompt` takes; without one an agent reads anything."""
         return None if self.prompt is None else FunctionNode(self.prompt).input_type
-
-    @property
-    def answer_seconds(self) -> float:
-        """For how long an answer may be given again; 0: never."""
-        kept = self.cache_answers
-        return kept.total_seconds() if isinstance(kept, timedelta) else float(kept or 0)
 
     @cached_property
     def toolbox(self) -> dict[str, Tool]:
@@ -192,7 +186,7 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     question = Message("user", as_parts(prompt), ctx.label)  # labelled by the input alone, not by what was said before
     transcript = ctx.transcript.append(question)
     earlier = [part for message in ctx.transcript.messages for part in message.parts if isinstance(part, ToolResult)]
-    reuse = await _reuse(agent, ctx)
+    reuse = await reuse_of(agent, ctx)
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
     refused = False
@@ -310,19 +304,6 @@ def _read(agent: Agent[Any], toolbox: Mapping[str, Tool], response: ModelRespons
         return (agent.codec.decode(message.text) if done else None), None
     except ValueError as error:
         return None, str(error)
-
-
-async def _reuse(agent: Agent[Any], ctx: RunContext[Any]) -> Reuse | None:
-    if agent.cache_answers is None:
-        return None
-    scope = agent.cache_scope if isinstance(agent.cache_scope, str) else await call(agent.cache_scope, ctx)
-    if not isinstance(scope, str):
-        raise ConfigError(
-            f"agent {agent.name}: cache_scope gave {type(scope).__name__}, not text",
-            path=ctx.path,
-            hint="return the tenant's name, as in f'tenant:{ctx.deps.tenant}'",
-        )
-    return Reuse(agent.answer_seconds, scope)
 
 
 def _fallback(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[Model, ...]:

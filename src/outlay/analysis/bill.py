@@ -55,6 +55,8 @@ class Bill:
     #: Calls that a stored answer answered, and what they would have cost, in US dollars: None if that is unknown.
     answers: int = 0
     saved_by_answers: Decimal | None = ZERO
+    #: Of these, the ones that were given to a question which was only nearly the same.
+    similar_answers: int = 0
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -83,6 +85,7 @@ class Bill:
             merged(health for bill in all_bills for health in bill.cache),
             sum(bill.answers for bill in all_bills),
             _total([bill.saved_by_answers for bill in all_bills]),
+            sum(bill.similar_answers for bill in all_bills),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -156,6 +159,7 @@ class Bill:
             cache=self.cache,
             answers=self.answers,
             saved_by_answers=self.saved_by_answers,
+            similar_answers=self.similar_answers,
         )
 
 
@@ -203,6 +207,7 @@ class BillFold:
         self._cache = CacheFold()
         #: What each stored answer saved.
         self._answers: list[Decimal | None] = []
+        self._similar = 0
 
     def add(self, event: Event) -> None:
         self._cache.add(event)
@@ -221,6 +226,7 @@ class BillFold:
         elif isinstance(event, Decision) and event.about == "stored_answer":
             saved = event.data.get("saved")
             self._answers.append(None if saved is None else Decimal(str(saved)))
+            self._similar += "similarity" in event.data
         elif isinstance(event, CallFailed):
             line = self._end(event)
             line.seconds.append(event.seconds)
@@ -259,6 +265,7 @@ class BillFold:
             self._cache.health(),
             len(self._answers),
             _total(self._answers),
+            self._similar,
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:

@@ -46,6 +46,7 @@ class _Notes:
     cache: tuple[CacheHealth, ...] = ()
     answers: int = 0
     saved_by_answers: Decimal | None = ZERO
+    similar_answers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,8 @@ def _notes(shown: Receipt) -> list[str]:
         first.append(f"{share:.0%} of input read from cache".replace("%", " %"))
     if shown.answers:
         worth = "" if shown.saved_by_answers is None else f", saved {_amount(shown.saved_by_answers)}"
-        first.append(f"{_count(shown.answers, 'stored answer')}{worth}")
+        similar = f" ({shown.similar_answers:,} to similar questions)" if shown.similar_answers else ""
+        first.append(f"{_count(shown.answers, 'stored answer')}{similar}{worth}")
     if shown.doubtful:
         first.append(_doubt(shown))
     second: list[str] = []

@@ -23,10 +23,35 @@ class LabelPolicy(Protocol):
 
 
 class Memory(Protocol):
-    """The journal (this run's past) and the response cache (other runs') are asked alike."""
+    """The journal: this run's past."""
 
     async def find(self, key: str, request: ModelRequest) -> ModelResponse | None: ...
     async def remember(self, key: str, request: ModelRequest, response: ModelResponse) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerKey:
+    """What an answer is stored under: who gives it, the effect (`call_key`), and the tenants that pay for it."""
+
+    provider: str
+    model: str
+    effect: str
+    tenants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A stored answer; `similarity` where it was given to another question, which was nearly the same."""
+
+    response: ModelResponse
+    similarity: float | None = None
+
+
+class Answers(Protocol):
+    """The response cache: what was answered in other runs."""
+
+    async def find(self, key: AnswerKey, request: ModelRequest) -> Given | None: ...
+    async def remember(self, key: AnswerKey, request: ModelRequest, response: ModelResponse) -> None: ...
 
 
 class Breaker(Protocol):
@@ -106,7 +131,7 @@ class StandIns(Protocol):
 class Stages:
     policy: LabelPolicy | None = None
     journal: Memory | None = None
-    cache: Memory | None = None
+    cache: Answers | None = None
     breaker: Breaker | None = None
     permits: Permits | None = None
     retries: Retries | None = None

@@ -38,7 +38,7 @@ from outlay.events.records import (
 )
 from outlay.policies.ledger import RESOURCES, Ask, Hold
 from outlay.protocols.model import Model
-from outlay.protocols.stages import Breaker
+from outlay.protocols.stages import AnswerKey, Breaker, Given
 from outlay.runtime.asking import raise_of
 from outlay.runtime.budgets import Chain, exhausted
 from outlay.runtime.caching import Visit, visit
@@ -137,11 +137,11 @@ class Call:
         stages = self._run.stages
         if stages.journal is not None and (known := await stages.journal.find(self._key, self._request)) is not None:
             return known
-        asked, stored = self._model, ""
-        if stages.cache is not None:
+        asked, stored = self._model, None
+        if stages.cache is not None and self._request.reuse is not None:
             stored = self._stored_key()
-            if (known := await stages.cache.find(stored, self._request)) is not None:
-                return await self._given_again(known)
+            if (given := await stages.cache.find(stored, self._request)) is not None:
+                return await self._given_again(given)
         spare = _others(self._model, fallback)
         while True:
             try:
@@ -154,21 +154,23 @@ class Call:
                     self._visit.leave()
         if stages.journal is not None:
             await stages.journal.remember(self._key, self._request, response)
-        if stages.cache is not None and self._model is asked:  # another model's answer is not this one's
+        if stored is not None and stages.cache is not None and self._model is asked:  # another's answer is not its own
             await stages.cache.remember(stored, self._request, response)
         return response
 
-    def _stored_key(self) -> str:
-        """What an answer is stored under: this effect, and the tenants that pay for it."""
+    def _stored_key(self) -> AnswerKey:
         tenants = sorted(account.budget.scope for account in self._chain if account.budget.scope is not None)
-        return " ".join((self._model.provider, self._key, *tenants))
+        return AnswerKey(self._model.provider, self._model.id, self._key, tuple(tenants))
 
-    async def _given_again(self, response: ModelResponse) -> ModelResponse:
+    async def _given_again(self, given: Given) -> ModelResponse:
         """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost."""
-        run, request, message = self._run, self._request, response.message
+        run, request, response = self._run, self._request, given.response
+        message = response.message
         price = run.directory.price(self._model)
         saved = None if price is None or response.usage is None else str(price.cost(response.usage))
-        data = {"agent": request.agent, "model": self._model.id, "key": self._key, "saved": saved}
+        data: dict[str, Any] = {"agent": request.agent, "model": self._model.id, "key": self._key, "saved": saved}
+        if given.similarity is not None:
+            data["similarity"] = round(given.similarity, 4)
         run.recorder.emit(Decision, request.path, about="stored_answer", data=data)
         after = request.transcript.append(message)
         run.recorder.keep(request.transcript, request.prelude)
