@@ -20,7 +20,7 @@ from outlay.values.label import Labelled, untrusted
 from outlay.values.usage import Usage
 
 pytest.importorskip("wordllama", reason="needs pip install 'outlay[similar]'")
-from outlay.routing.similar import SimilarAnswers, local_embedder  # noqa: E402
+from outlay.routing.similar import SimilarAnswers, local_embedder
 
 FIRST, AGAIN, OTHER = "Where is my new card?", "Where has my new card got to?", "How do I close my account?"
 

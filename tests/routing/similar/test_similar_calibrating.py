@@ -42,7 +42,7 @@ AROUND = Embedder("around", around)
 
 @pytest.mark.parametrize(("stored", "draws"), [(300, 16), (0, 6)], ids=["full", "empty"])
 def test_false_hits_stay_under_the_target_on_average(monkeypatch, stored, draws):
-    """The mean over draws is bounded (of 80 it was 0.047 ± 0.003 where the cache is full); 16 are uncertain by 0.008."""
+    """The mean over draws is bounded (of 80 it was 0.047 ± 0.003 where the cache is full); 16 vary by 0.008."""
     without_facts(monkeypatch)
     false = []
     for seed in range(draws):

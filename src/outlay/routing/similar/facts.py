@@ -50,7 +50,7 @@ def facts_of(question: str) -> Facts:
     quoted = frozenset(" ".join("".join(found).casefold().split()) for found in _QUOTED.findall(question))
     names = frozenset(name.casefold().strip(".,;:!?") for name in _NAME.findall(question)) - _PRONOUNS
     return Facts(
-        numbers, Counter(_DATE.findall(low)), len(_NEGATION.findall(low)), quoted, names, frozenset(_pieces(low))
+        numbers, Counter(_DATE.findall(low)), len(_NEGATION.findall(low)), quoted, names, names.union(_pieces(low))
     )
 
 
