@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from cli_support import Call, write_rows
 
 
@@ -44,6 +45,51 @@ def test_stored_runs_are_fitted(call: Call, folder: Path):
     spent = sum(float(json.loads(line)["cost"]) for line in (folder / "out.jsonl").read_text("utf-8").splitlines())
     assert abs(found["dollars"]["mean"] * 40 - spent) < 0.05 * spent
     assert "fitted" not in call("forecast", "desk.py:echo", "--n", "5", "--no-fit").out
+
+
+def test_a_forecast_is_kept_and_the_next_one_says_how_it_did(call: Call, folder: Path):
+    """20 runs, a forecast, 20 more runs: those are what it is held against."""
+    for name in ("one", "two"):
+        write_rows(folder / f"{name}.jsonl", 20)
+        call("map", "desk.py:echo", "--input", f"{name}.jsonl", "--output", f"{name}.out.jsonl")
+        found = call("forecast", "desk.py:echo", "--rows", "one.jsonl", "--n", "40", "--json").json
+        assert (found["past"] is None) is (name == "one")
+    past = found["past"]
+    assert (past["forecasts"], past["dollars"]["runs"]) == (1, 20)
+    assert past["dollars"]["under_p95"]["share"] >= 0.9
+    assert "past forecasts of dollars: of 20 runs since" in call("forecast", "desk.py:echo", "--n", "5").out
+
+
+def test_what_is_known_better_is_declared(call: Call, folder: Path):
+    """In a file, or a share on the command line, which goes before it."""
+    (folder / "known.toml").write_text("[agents.mute]\noutput_tokens = 100\nright = 0.5\n")
+    said = call("forecast", "desk.py:mute", "--n", "20", "--assume", "known.toml", "--right", "mute=0.9")
+    assert said.code == 0
+    assert "mute output_tokens  100 (declared)" in said.out
+    assert "mute right          0.9 (declared)" in said.out
+    found = call("forecast", "desk.py:mute", "--n", "20", "--assume", "known.toml", "--json").json
+    assert found["right"]["share"] == found["success"]["share"] / 2
+    assert [one["right"] for one in found["agents"]] == [0.5]
+
+
+def test_a_name_that_is_nobodys_is_said(call: Call):
+    said = call("forecast", "desk.py:mute", "--n", "20", "--right", "muet=0.9")
+    assert (said.code, said.err.strip()) == (0, "note: nothing in mute is named muet")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--right", "mute"), "--right mute is not understood"),
+        (("--right", "mute=1.1"), "--right mute=1.1 is not understood"),
+        (("--assume", "none.toml"), "cannot read none.toml"),
+        (("--assume", "desk.py"), "cannot read desk.py"),
+    ],
+)
+def test_what_cannot_be_declared_is_a_usage_error(call: Call, options: tuple[str, ...], problem: str):
+    said = call("forecast", "desk.py:mute", "--n", "20", *options)
+    assert said.code == 2
+    assert problem in said.err
 
 
 def test_what_cannot_be_foreseen_is_refused(call: Call):

@@ -250,6 +250,38 @@ async def test_a_slow_answer_comes_after_all(connect, hello):
     assert asyncio.get_running_loop().time() - started >= 0.02
 
 
+@pytest.mark.parametrize("value", ["-1", "NaN", "soon", "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_a_retry_after_may_be_hostile(connect, hello, value):
+    """A text goes on the wire as it is."""
+    c = await connect(faults=Faults(at={1: Fault.http(429, retry_after=value)}))
+    with pytest.raises(anthropic.RateLimitError) as caught:
+        await ask_claude(c, hello)
+    assert caught.value.response.headers["retry-after"] == value
+
+
+async def test_an_answer_may_drip(connect, hello):
+    """A little at a time: it comes whole, in twenty times the pause."""
+    c = await connect(behaviour="All of it.", faults=Faults(rates={Fault.drip(0.005): 1.0}))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert (await ask_claude(c, hello)).content[0].text == "All of it."
+    assert loop.time() - began >= 0.1
+    events = await drained(await ask_claude(c, hello, stream=True))
+    assert events[-1].type == "message_stop"
+    assert [record.usage.output_tokens for record in c.emulator.requests] == [3, 3]
+
+
+async def test_events_may_come_twice_but_deltas(connect, hello):
+    """Billed once; the text is the same."""
+    c = await connect(behaviour="Once or twice.", faults=Faults(rates={Fault.twice(): 1.0}))
+    kinds = [event.type async for event in await ask_claude(c, hello, stream=True)]
+    assert kinds.count("message_start") == kinds.count("message_delta") == kinds.count("message_stop") == 2
+    events = [event async for event in await ask_gpt(c, stream=True)]
+    assert "".join(event.delta for event in events if event.type.endswith("text.delta")) == "Once or twice."
+    assert [event.type for event in events].count("response.completed") == 2
+    assert len(c.emulator.billed()) == 2
+
+
 async def test_a_behaviour_may_answer_with_a_fault(connect, hello):
     """What goes wrong can depend on what was asked."""
     c = await connect(behaviour=[Fault.http(503), "Fine.", Fault.half_stream(after=2)])

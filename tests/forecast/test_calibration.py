@@ -16,10 +16,11 @@ from outlay import Agent, node
 from outlay.analysis.percentiles import percentile
 from outlay.errors import Overloaded
 from outlay.events import Event
-from outlay.forecast import Assumptions, Empirical, Lognormal, fit_runs, forecast, held_against
+from outlay.forecast import Assumptions, Empirical, Expect, Fixed, Lognormal, fit_runs, forecast, held_against
+from outlay.forecast.assumptions import FAILURE, Beliefs, Fit, Measured
 from outlay.models.naming import resolve
-from outlay.models.scripted import Offline, estimate_input
-from outlay.patterns import Pipeline, Router
+from outlay.models.scripted import Offline, ScriptedModel, estimate_input
+from outlay.patterns import Cascade, Pipeline, Router
 from outlay.runtime.run import run_sync
 from outlay.sim import virtual_time
 from outlay.values.request import ModelRequest, ModelResponse
@@ -103,17 +104,23 @@ def questions(n: int, seed: int) -> list[str]:
 
 
 def test_a_fitted_forecast_is_close_to_runs_that_came_after_it():
-    """P50 within 5 %, P95 within 10 %, between 85 and 95 % of runs in the 90 % interval (issue 7)."""
-    past, future = questions(300, 1), questions(500, 2)
-    events, _, _ = played(past, 3)
+    """P50 within 5 %, P95 within 10 %, between 85 and 95 % of later runs in the 90 % interval (issue 7).
+
+    One call in ten takes three times as long, so P95 lies where few runs are: of 1,000 runs it is itself off by 8 %,
+    one time in three. It is held against all runs together; how many later ones stay under it, against 95 %.
+    """
+    past, future = questions(1_000, 1), questions(1_500, 2)
+    events, dollars_then, seconds_then = played(past, 3)
     _, dollars, seconds = played(future, 4)
-    found = forecast(desk, past, n=1_500, assumptions=fit_runs(events, "desk").under(Assumptions()), workers=1)
+    found = forecast(desk, past, n=5_000, assumptions=fit_runs(events, "desk").under(Assumptions()), workers=1)
     assert found.dollars is not None
     assert all("fitted" in one.source for one in found.assumed if "output_tokens" in one.about)
-    for expected, actual in ((found.dollars, dollars), (found.seconds, seconds)):
-        assert expected.p50 == pytest.approx(percentile(actual, 50), rel=0.05)
-        assert expected.p95 == pytest.approx(percentile(actual, 95), rel=0.10)
-        assert 0.85 <= held_against(expected.p5, expected.p95, actual).within.share <= 0.95
+    for expected, then, later in ((found.dollars, dollars_then, dollars), (found.seconds, seconds_then, seconds)):
+        assert expected.p50 == pytest.approx(percentile(later, 50), rel=0.05)
+        assert expected.p95 == pytest.approx(percentile([*then, *later], 95), rel=0.10)
+        track = held_against(expected.p5, expected.p95, later)
+        assert 0.85 <= track.within.share <= 0.95
+        assert 0.93 <= track.under_p95.share <= 0.97
 
 
 def test_a_curve_loses_what_the_measured_calls_keep():
@@ -141,3 +148,57 @@ def test_failures_turns_and_routes_are_found_in_the_events():
 def test_runs_of_another_flow_do_not_count():
     events, _, _ = played(questions(5, 1), 3)
     assert fit_runs(events, "other").runs == 0
+
+
+def test_calls_are_drawn_by_what_was_estimated_of_their_input():
+    """Tool results are a third of a token where text is a quarter: by the tokens that were read, the short input would
+    look like the long one."""
+    table = Measured(output_tokens=10, seconds=1, input_tokens=900, estimated=300)
+    text = Measured(output_tokens=90, seconds=3, input_tokens=900, estimated=900)
+    fit = Fit(expect=Expect(), calls={("a", "answer"): (table,) * 60 + (text,) * 60}, events=120)
+    random = Random(0)
+    drawn = [fit.like("a", "answer", estimated, random) for estimated in (300, 900) for _ in range(20)]
+    assert drawn == [table] * 20 + [text] * 20
+
+
+@pytest.mark.parametrize("models", [["anthropic:claude-haiku-4-5"], ["anthropic:claude-haiku-4-5", "openai:gpt-5.4"]])
+def test_agents_are_fitted_by_model(models: list[str]):
+    """An agent that called two models (a cascade, a fallback) has a fit for each, and one for both."""
+    events: list[Event] = []
+    for i in range(40):
+        model = models[i % len(models)]
+        writer = Agent("writer", model, offline=cut)
+        provider: Any = Provider(writer, Random(i))
+        with virtual_time():
+            run_sync(writer, "x" * 40, models={"writer": provider}, on_event=events.append)
+    fits = fit_runs(events).agents
+    assert fits["writer"].models == set(models)
+    assert sorted(fits) == (["writer"] if len(models) == 1 else ["writer", *(f"writer@{model}" for model in models)])
+    assert sum(fits[f"writer@{model}"].events for model in models if f"writer@{model}" in fits) in (0, 40)
+
+
+def test_what_was_measured_with_one_model_carries_over_to_another_in_lengths_not_in_seconds():
+    measured = Expect(output_tokens=50, seconds=9, failure=0.3, turns=2)
+    fit = Fit(expect=measured, calls={}, events=100, models=frozenset(("anthropic:claude-haiku-4-5",)))
+    beliefs = Beliefs(Assumptions(fits={"writer": fit}))
+    same, other = (beliefs.of(writer, model) for model in ("anthropic:claude-haiku-4-5", "openai:gpt-5.4"))
+    assert (same.output_tokens, same.turns, same.failure) == (Fixed(50), 2, 0.3)
+    assert same.seconds == Fixed(9)
+    assert (other.output_tokens, other.turns, other.failure, other.seconds) == (Fixed(50), 2, FAILURE, None)
+
+
+def test_a_gate_that_lets_half_of_a_models_answers_through_is_found_in_the_events():
+    def even(answer: str) -> str | None:
+        return None if len(answer) % 2 == 0 else "odd"
+
+    small = ScriptedModel(lambda request: "x" * int(request.text), name="small", price=(1, 5))
+    large = ScriptedModel(lambda request: "xx", name="large", price=(3, 15))
+    agent = Agent("writer", Cascade([small, large], even))
+    events: list[Event] = []
+    for i in range(40):
+        run_sync(agent, str(i + 1), on_event=events.append)
+    found = fit_runs(events).agents
+    assert found["writer@small"].expect.refused == pytest.approx(0.5)
+    assert found["writer@large"].expect.refused == 0
+    again = forecast(agent, ["7"], n=300, assumptions=fit_runs(events).under(Assumptions()), workers=1)
+    assert again.calls.mean == pytest.approx(1.5, abs=0.1)

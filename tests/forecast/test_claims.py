@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from outlay.forecast.claims import Claim, Figure, all_claims, page
+from outlay.values.usage import Usage
 
 CLAIMS = {claim.claim: claim for claim in all_claims()}
 
@@ -55,3 +56,19 @@ def test_a_verdict_follows_from_the_figures():
     assert verdict(Figure("", 83.41, None, 2)) == "cited"
     assert verdict(Figure("", None, 83.41, 2)) == "ours only"
     assert verdict() == "cited"
+
+
+def test_the_ticket_table_is_the_price_books():
+    """One small call and two middle ones, 1,000 tokens in and 150 out, at today's list prices; volumes are ours."""
+    from outlay.forecast.claims.money import TICKET_MODELS, ticket
+    from outlay.models.naming import resolve
+    from outlay.runtime.directory import default_prices
+
+    small, middle = (resolve(model).price(default_prices()) for model in TICKET_MODELS)
+    assert small is not None
+    assert middle is not None
+    usage = Usage(input_tokens=1_000, output_tokens=150)
+    assert ticket().dollars == pytest.approx(float(small.cost(usage) + 2 * middle.cost(usage)))
+    claim = CLAIMS["a month of tickets, one small and two middle calls each, at list prices"]
+    assert (claim.verdict, [figure.printed for figure in claim.figures]) == ("ours only", [None] * 4)
+    assert claim.figures[3].ours == pytest.approx(1_000_000 * ticket().dollars)

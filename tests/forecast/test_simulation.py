@@ -17,17 +17,19 @@ from outlay.forecast import Assumptions, Expect, Expected, Fixed, Lognormal, clo
 from outlay.forecast.assumptions import Beliefs
 from outlay.forecast.simulation import Plan, simulate
 from outlay.forecast.tally import Outcome, Span, critical_path
-from outlay.patterns import Debate, FanOut, Gate, Pipeline, Refine, RoundRobin, Router, Supervisor, Vote
+from outlay.patterns import Cascade, Debate, FanOut, Gate, Pipeline, Refine, RoundRobin, Router, Supervisor, Vote
 from outlay.testing import ScriptedModel
 from outlay.values.critique import Critique
 from outlay.values.debate import Judgement
 
 #: Input is dear, so that what is read twice shows.
 MODEL = ScriptedModel([], name="small", price=(5, 1))
+LARGE = ScriptedModel([], name="large", price=(20, 30))
 
 
 def agent(name: str = "a", **options: Any) -> Agent[Any]:
-    return Agent(name, MODEL, instructions="Do as you are told.", max_output_tokens=400, **options)
+    model = options.pop("model", MODEL)
+    return Agent(name, model, instructions="Do as you are told.", max_output_tokens=400, **options)
 
 
 def runs(flow: Any, n: int = 400, assumptions: Assumptions | None = None, **options: Any) -> list[Outcome]:
@@ -102,6 +104,10 @@ PATTERNS: list[Any] = [
     RoundRobin([agent("p"), agent("q")], max_turns=5),
     Pipeline(agent("a"), Gate(fine), agent("b")),
     agent("t", tools=[Tool("look", look)]),
+    agent("k", model=Cascade([MODEL, LARGE], fine)),
+    agent("k", model=Cascade([MODEL, LARGE], fine, attempts=2), verify=[fine]),
+    agent("k", model=Cascade([MODEL, LARGE], fine), tools=[Tool("look", look)]),
+    Cascade([agent("a"), agent("b", model=LARGE)], fine),
 ]
 
 
@@ -250,3 +256,19 @@ def test_it_shows_percentiles_assumptions_and_a_picture():
     assert "(default)" in text
     assert found.svg().startswith("<svg ")
     assert found.svg().count("<rect") == 20
+
+
+def test_each_agents_part_has_its_own_percentiles():
+    """A route that one run in ten takes: nothing at the median, and its whole cost at the 95th percentile."""
+    given = Assumptions(
+        everyone=Expect(output_tokens=100, seconds=2, failure=0), routes={"router": {"left": 0.9, "right": 0.1}}
+    )
+    labels = Literal["left", "right"]
+    flow = Router(agent("r", output_type=labels), {"left": agent("l"), "right": agent("m")}, agent("d"))
+    found = forecast(flow, ["x"], n=400, assumptions=given, workers=1)
+    parts = {one.name: one for one in found.agents}
+    assert found.dollars is not None
+    assert sum(one.dollars for one in found.agents) == pytest.approx(found.dollars.mean)
+    assert (parts["m"].spent.p50, parts["m"].worked.p50) == (0, 0)
+    assert parts["m"].spent.p95 == pytest.approx(parts["l"].spent.p50)
+    assert (parts["r"].worked.p5, parts["r"].worked.p95) == (2, 2)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import tracemalloc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import pytest
@@ -49,6 +51,12 @@ def http(status: str, body: bytes, *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+@cache
+def bomb() -> bytes:
+    """A hundred megabytes of nothing."""
+    return gzip.compress(b" " * 104_857_600)
+
+
 @asynccontextmanager
 async def server(answer: bytes) -> AsyncGenerator[tuple[str, list[str]]]:
     """Says this to everybody, and keeps the first line of what it was asked."""
@@ -72,14 +80,16 @@ async def server(answer: bytes) -> AsyncGenerator[tuple[str, list[str]]]:
         yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", asked
 
 
-async def sent(adapter: Any, name: str, answer: bytes) -> tuple[ModelResponse | ModelError, list[str]]:
+async def sent(
+    adapter: Any, name: str, answer: bytes, *, streamed: bool = False
+) -> tuple[ModelResponse | ModelError, list[str]]:
     """One attempt: what it gave, or failed with; and what the server was asked."""
     http = HttpTransport()
     async with server(answer) as (url, asked):
         model = adapter(name, api_key=KEY, base_url=url if adapter is Anthropic else f"{url}/v1")
         request = ModelRequest("a", "a", Prelude(), EMPTY.append(user("Hi")), 50)
         try:
-            return await model.send(request, http), asked
+            return await model.send(request, http, (lambda text: None) if streamed else None), asked
         except ModelError as error:
             return error, asked
         finally:
@@ -87,6 +97,7 @@ async def sent(adapter: Any, name: str, answer: bytes) -> tuple[ModelResponse | 
 
 
 @every_adapter
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize(
     ("status", "body", "headers"),
     [
@@ -103,10 +114,10 @@ async def sent(adapter: Any, name: str, answer: bytes) -> tuple[ModelResponse | 
     ids=["html", "error", "no-gzip", "half-gzip", "list", "null", "wrong-types", "no-utf8", "deep"],
 )
 async def test_what_is_no_answer_is_an_error_in_doubt(
-    adapter: Any, name: str, good: Any, status: str, body: bytes, headers: list[str]
+    adapter: Any, name: str, good: Any, streamed: bool, status: str, body: bytes, headers: list[str]
 ) -> None:
     """Typed, worth another attempt, possibly billed (it was a 200), and the key is in no text."""
-    error, _ = await sent(adapter, name, http(status, body, *headers))
+    error, _ = await sent(adapter, name, http(status, body, *headers), streamed=streamed)
     assert isinstance(error, BadResponse | ServerError)
     assert error.retryable
     assert error.may_be_billed or b"error" in body  # the provider says itself that it failed
@@ -114,13 +125,35 @@ async def test_what_is_no_answer_is_an_error_in_doubt(
 
 
 @every_adapter
-async def test_a_redirect_is_not_followed_anywhere(adapter: Any, name: str, good: dict[str, Any]) -> None:
-    """The key and the prompt stay with the host they were meant for."""
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed_anywhere(
+    adapter: Any, name: str, good: Any, streamed: bool, status: int
+) -> None:
+    """The key and the prompt stay with the host they were meant for, whatever the redirect promises."""
     async with server(http("200 OK", json.dumps(good).encode())) as (elsewhere, stolen):
-        error, asked = await sent(adapter, name, http("307 Go", b"", f"location: {elsewhere}/v1/messages"))
+        answer = http(f"{status} Go", b"", f"location: {elsewhere}/v1/messages")
+        error, asked = await sent(adapter, name, answer, streamed=streamed)
     assert isinstance(error, ModelError)
     assert (len(asked), stolen) == (1, [])
     assert "base URL" in str(error)
+
+
+@every_adapter
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+async def test_a_body_that_grows_a_hundredfold_is_refused_before_it_does(
+    adapter: Any, name: str, good: Any, streamed: bool
+) -> None:
+    """A hundred megabytes in a hundred kilobytes of gzip: no more of it is unpacked than the largest answer has."""
+    answer = http("200 OK", bomb(), "content-encoding: gzip")
+    tracemalloc.start()
+    error, _ = await sent(adapter, name, answer, streamed=streamed)
+    grown = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(error, BadResponse)
+    assert "larger than" in str(error)
+    assert not error.retryable
+    assert grown < 104_857_600
 
 
 @every_adapter
@@ -160,6 +193,16 @@ async def test_what_only_looks_odd_is_an_answer(adapter: Any, name: str, good: A
     assert response.message.text == "Hello"
     facts = response.limits or RateLimitFacts()
     assert (facts.requests_left, facts.requests_limit, facts.requests_reset) in [(None,) * 3, (None, None, 0)]
+
+
+@every_adapter
+@pytest.mark.parametrize("length", ["many", "-5", "3\r\ncontent-length: 4", "99999999999999999999999"])
+async def test_a_length_that_is_none_is_no_answer(adapter: Any, name: str, good: Any, length: str) -> None:
+    """The bytes may be anybody's: they are not read as an answer."""
+    answer = f"HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n".encode() + json.dumps(good).encode()
+    error, _ = await sent(adapter, name, answer)
+    assert isinstance(error, BadResponse)
+    assert error.may_be_billed
 
 
 @every_adapter

@@ -70,6 +70,20 @@ def test_a_late_answer_of_an_old_call_does_not_close_it() -> None:
     assert circuit.state == "open"
 
 
+def test_many_failures_in_a_row_look_like_an_outage_before_they_have_lasted() -> None:
+    """It has lasted since the first of them was sent, in whatever order they came back; an answer ends it."""
+    circuit = Circuit(BreakerPolicy(failures=10, seconds=5.0, suspicious=3))
+    circuit.failed("down", 2.0, sent=1.5)
+    circuit.failed("down", 2.1, sent=0.5)
+    assert circuit.down_since is None
+    circuit.failed("down", 2.2, sent=1.0)
+    assert circuit.down_since == 0.5
+    circuit.succeeded(1.9)
+    assert circuit.down_since is None
+    circuit.failed("down", 3.0)
+    assert circuit.first_sent == 3.0
+
+
 @pytest.mark.parametrize(
     ("error", "outage"),
     [

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from flows import at_once, dear, of_kind
 
-from outlay import Agent, Result, RunContext, node, run, run_many
+from outlay import Agent, Result, RunContext, node, run
 from outlay.emulator import Emulator, Fault
 from outlay.errors import Overloaded
 from outlay.events import CircuitChanged
-from outlay.patterns import FanOut, Pipeline, Plan, Subtask, Supervisor
+from outlay.patterns import FanOut
 from outlay.policies.breaker import BreakerPolicy
 from outlay.protocols.stages import Stages
 from outlay.runtime.breakers import Breakers
@@ -131,39 +131,6 @@ def test_a_blink_does_not_open_it() -> None:
     provider = Provider((0, 1.5))
     result = at_once(run(FanOut(Agent("a", provider.model)), [str(i) for i in range(40)]))
     assert not of_kind(result, CircuitChanged)
-
-
-def test_an_outage_under_three_nested_layers_is_not_amplified() -> None:
-    """An agent in a pipeline in a supervisor: each would try again. The provider sees at most a tenth more requests
-    than there are calls, and far fewer once the circuit is open."""
-    provider = Provider((0, 10_000), latency=0.0)
-    asked = 0
-
-    @node
-    async def retrying(ctx: RunContext, text: str) -> Any:
-        """The user's own layer: three times over."""
-        nonlocal asked
-        for i in range(3):
-            asked += 1
-            try:
-                return await ctx.run(Agent("worker", provider.model), text, key=str(i))
-            except Overloaded:
-                continue
-        raise Overloaded("given up")
-
-    stages = Pipeline(retrying, name="stages", description="works")
-    plan = Plan([Subtask(str(i), "stages", "x") for i in range(20)], "")
-    planner = Agent("planner", ScriptedModel(lambda request: plan, name="planner"), output_type=Plan)
-    writer = Agent("writer", ScriptedModel(lambda request: "sum", name="writer"))
-    crew = Supervisor(planner, [stages], writer, max_rounds=3)
-
-    async def several() -> None:
-        async for _ in run_many(crew, [(i, "goal") for i in range(8)], on_alert=lambda alert: None):
-            pass
-
-    at_once(several())
-    assert asked >= 480
-    assert len(provider.asked) <= 1.1 * asked
 
 
 def test_over_http_the_next_run_finds_the_circuit_open(monkeypatch: pytest.MonkeyPatch) -> None:

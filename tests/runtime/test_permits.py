@@ -56,14 +56,45 @@ def fan(model: Any, n: int, **options: Any) -> Result[Any]:
     return at_once(run(FanOut(Agent("a", model)), [str(i) for i in range(n)], **options))
 
 
-def test_a_thousand_against_fifty_a_minute_finish_at_its_pace() -> None:
-    """Nineteen minutes for 950 that have to wait, a few per cent of caution, and no storm of refusals."""
-    model = Limited(50)
+@pytest.mark.parametrize("latency", [1.0, 20.0])
+def test_a_thousand_against_fifty_a_minute_finish_at_its_pace(latency: float) -> None:
+    """Nineteen minutes for 950 that have to wait, a few per cent of caution, and not one 429 at the provider."""
+    model = Limited(50, latency=latency)
     result = fan(model, 1000)
     assert result.unwrap() == ["fine"] * 1000
+    assert 19 * 60 <= result.seconds - latency <= 19 * 60 * 1.05
+    assert (model.answered, model.refused) == (1000, 0)
+    assert len(of_kind(result, CallStarted)) == 1000
+
+
+def test_a_configured_limit_is_kept_of_a_provider_that_says_nothing() -> None:
+    """`[limits]` in outlay.toml: the same pace, and no 429 either."""
+    model = Limited(50, headers=False)
+
+    async def go() -> Result[Any]:
+        permits = Permits(asyncio.get_running_loop(), {"limited": LaneLimits(requests_per_minute=50)})
+        async with hosting({}) as host:
+            flow = FanOut(Agent("a", model))
+            return await execute(replace(host, stages=Stages(permits=permits)), flow, [str(i) for i in range(1000)])
+
+    result = at_once(go())
+    assert result.unwrap() == ["fine"] * 1000
     assert 19 * 60 <= result.seconds <= 19 * 60 * 1.05
-    assert model.refused <= 10
-    assert len(of_kind(result, CallStarted)) == 1000 + model.refused
+    assert model.refused == 0
+
+
+def test_a_thousand_calls_of_many_runs_share_the_limit() -> None:
+    """Forty runs of twenty-five, one lane: the provider sees the pace of one account."""
+    model = Limited(50)
+
+    async def go() -> list[Result[Any]]:
+        flow = FanOut(Agent("a", model))
+        return await asyncio.gather(*(run(flow, [f"{i}.{j}" for j in range(25)]) for i in range(40)))
+
+    results = at_once(go())
+    assert all(result.unwrap() == ["fine"] * 25 for result in results)
+    assert 19 * 60 <= max(result.seconds for result in results) <= 19 * 60 * 1.05
+    assert model.refused == 0
 
 
 def test_a_provider_that_says_nothing_is_paced_by_its_refusals() -> None:

@@ -48,6 +48,9 @@ class Plugged:
     def passes(self, model: Any) -> bool:
         return True
 
+    def down_since(self, model: Any) -> None:
+        return None
+
     def record(self, model: Any, error: Any, sent: float, now: float) -> None:
         self.asked.append("worked" if error is None else "failed")
 

@@ -292,3 +292,27 @@ def test_the_same_program_does_the_same_in_every_process():
 
     outputs = {output(seed, junk) for seed, junk in [(1, 0), (2, 7_001)]}
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize(
+    ("timer", "skips"), [(None, True), (5.0, True), (2.0, False), (1.0, False)], ids=["none", "later", "then", "before"]
+)
+def test_time_is_skipped_only_where_nothing_would_happen_meanwhile(timer: float | None, skips: bool):
+    async def wait() -> tuple[bool, float]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        if timer is not None:
+            loop.call_later(timer, lambda: None)
+        return loop.skip_to(2.0), loop.time()
+
+    assert run(wait()) == (skips, 2.0 if skips else 0.0)
+
+
+def test_time_is_not_skipped_while_somebody_is_ready():
+    async def wait() -> bool:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.call_soon(lambda: None)
+        return loop.skip_to(2.0)
+
+    assert not run(wait())

@@ -39,6 +39,11 @@ def load_factory(spec: str) -> Any:
     return found
 
 
+def load_attribute(spec: str, what: str) -> Any:
+    """Whatever `file.py:NAME` names; `what` the option is called that it was given to."""
+    return _load(spec, what)[0]
+
+
 def load_checker(spec: str) -> Any:
     """The checker that `--checker` names: a function, or what a function of `outlay.checkers` gave."""
     found, _, _ = _load(spec, "--checker")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import json
-from collections.abc import Sequence
+import time
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -13,38 +11,31 @@ from typing import Any
 
 import click
 
-from outlay.cli.flows import load_factory, load_flow
-from outlay.cli.inputs import InputType, read_input
-from outlay.cli.options import amount, debug_option, json_option, store_option, store_path
-from outlay.cli.problems import Problem
-from outlay.cli.rows import RowFile
+from outlay.cli.flows import load_flow
+from outlay.cli.foreseeing import (
+    declared_of,
+    deps_of,
+    foresight_options,
+    inputs_of,
+    keep_forecast,
+    known_of,
+    store_of,
+    write,
+)
+from outlay.cli.options import amount, debug_option, json_option, store_option
 from outlay.cli.setting import results_only_on_stdout
-from outlay.events import decode
-from outlay.forecast import Assumptions, Expected, Fitted, Forecast, NotApplicable, fit_runs, forecast
-from outlay.protocols.node import Node
-from outlay.stores.opening import open_store
+from outlay.forecast import Expected, Forecast, NotApplicable, forecast
+from outlay.forecast.track import Past, kept, said_of
 from outlay.values.budget import Budget
-
-#: Rows of a file that are taken as inputs, at most.
-MOST_ROWS = 10_000
 
 
 @click.command("forecast")
 @click.argument("flow", metavar="FLOW")
-@click.option("--input", "given", metavar="TEXT|@FILE|-", help="One input. Default: a text of 50 tokens.")
-@click.option(
-    "--rows",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Inputs to run in turn: .jsonl or .csv, as for map.",
-)
+@foresight_options
 @click.option("--n", type=click.IntRange(1), default=10_000, show_default=True, help="How many runs to simulate.")
 @click.option("--budget", type=amount, metavar="USD", help="Say how often this budget would stop it.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Say how often this time limit would.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same forecast.")
-@click.option("--fit/--no-fit", default=True, help="Fit tokens, seconds and failures to this flow's stored runs.")
 @click.option("--svg", type=click.Path(path_type=Path), metavar="FILE", help="Write the histograms there.")
-@click.option("--deps", metavar="FILE:FACTORY", help="A function that makes `ctx.deps`.")
 @store_option
 @json_option
 @debug_option
@@ -58,6 +49,8 @@ def command(
     seed: int,
     fit: bool,
     svg: Path | None,
+    assume: Path | None,
+    rights: tuple[str, ...],
     deps: str | None,
     store: str | None,
     as_json: bool,
@@ -65,81 +58,32 @@ def command(
     """Forecast FLOW: dollars, seconds and success of runs that are only simulated.
 
     Nothing is spent and no key is needed: the flow runs as it is, with simulated models. Every assumption is listed.
+    Where there is a store the forecast is kept there, and the next one says how it did.
 
     \b
         outlay forecast triage.py:triage --rows messages.jsonl --budget 0.005
     """
     with results_only_on_stdout():
         root = load_flow(flow)
-        inputs = _inputs(root, given, rows)
+        inputs = inputs_of(root, given, rows)
         limits = [Budget(usd=budget)] if budget is not None else []
         limits += [Budget(seconds=seconds)] if seconds is not None else []
-        path = _store(store) if fit else None
-        assumptions = Assumptions() if path is None else asyncio.run(_fitted(root, path)).under(Assumptions())
-        made = None if deps is None else asyncio.run(_made(deps))
-        found = forecast(root, inputs, n=n, assumptions=assumptions, budget=limits, seed=seed, deps=made)
+        known = known_of(root.name, store_of(store) if fit else None)
+        assumptions = known.fitted.under(declared_of(root, assume, rights))
+        found = forecast(root, inputs, n=n, assumptions=assumptions, budget=limits, seed=seed, deps=deps_of(deps))
+        if known.path is not None:
+            keep_forecast(known.path, kept(found, known.fitted.lane, time.time()))
     if svg is not None:
-        _write(svg, found.svg())
-    click.echo(json.dumps(_document(found), ensure_ascii=False, indent=2) if as_json else found.render())
+        write(svg, found.svg())
+    if as_json:
+        click.echo(json.dumps(_document(found, known.past), ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n".join([found.render(), *([] if known.past is None else said_of(known.past))]))
 
 
-def _inputs(root: Node[Any, Any], given: str | None, rows: Path | None) -> Sequence[Any]:
-    if given is not None and rows is not None:
-        raise Problem("--input is one input and --rows are many: give one of them")
-    kind = InputType(root)
-    if given is not None:
-        return [kind.read(*read_input(given))]
-    if rows is None:
-        if not kind.takes_text:
-            raise Problem(f"the flow takes {kind.name}, so a text cannot stand in for its input", next="--input '{…}'")
-        return ()
-    inputs: list[Any] = []
-    for row in RowFile(rows):
-        if row.problem:
-            raise Problem(f"cannot read {rows} line {row.line}: {row.problem}", next="mend the line")
-        try:
-            inputs.append(kind.convert(row.input))
-        except ValueError as error:
-            raise Problem(f"{rows} line {row.line} does not fit the flow's input: {error}") from None
-        if len(inputs) == MOST_ROWS:
-            break
-    if not inputs:
-        raise Problem(f"{rows} has no rows")
-    return inputs
-
-
-def _store(store: str | None) -> str | None:
-    """The store whose runs are fitted; None where there is none yet, and none was named."""
-    path = store_path(store)
-    if "://" in path or Path(path).expanduser().is_file():
-        return path
-    if store is not None:
-        raise Problem(f"there is no store at {path}", next="leave --store out to forecast without stored runs")
-    return None
-
-
-async def _fitted(root: Node[Any, Any], path: str) -> Fitted:
-    """What the store's runs of this flow say."""
-    kinds = ("run_started", "call_started", "call_finished", "call_failed", "node_started", "checked", "fact")
-    async with open_store(path) as opened:
-        rows = await opened.events(None, kinds)
-    return fit_runs((decode(row.body) for row in rows), root.name)
-
-
-async def _made(deps: str) -> Any:
-    made = load_factory(deps)()
-    return await made if inspect.isawaitable(made) else made
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise Problem(f"cannot write {path}: {error.strerror}") from None
-
-
-def _document(found: Forecast) -> dict[str, Any]:
+def _document(found: Forecast, past: Past | None) -> dict[str, Any]:
     document = asdict(found)
+    document["past"] = None if past is None else asdict(past)
     document["closed"] = _closed(found.closed)
     document["static_tokens"] = {one.agent: one.tokens for one in found.statics}
     return document

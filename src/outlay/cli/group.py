@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Run a flow on one input.",
     "map": "Run a flow on every row of a file; run it again to go on.",
     "forecast": "Say what a flow will cost and take, before it is run.",
+    "frontier": "Say which designs of a flow nothing beats, and what to change.",
     "compare": "Compare two flows on the same cases within the same budget.",
     "claims": "Recompute the published arithmetic of multi-agent systems.",
     "runs": "List the runs in the store.",

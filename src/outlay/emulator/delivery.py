@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -28,6 +29,9 @@ _HTML = (
 )
 _JSON = "application/json"
 _SSE = "text/event-stream; charset=utf-8"
+#: Pieces of an answer that drips, and what names a delta that carries no token.
+_DRIPS = 20
+_DELTAS = (b"event: content_block_delta", b'.delta"')
 _INSTEAD_OF_A_STREAM = {"html", "not_json", "timeout", "reset", "http"}
 
 
@@ -105,14 +109,16 @@ class Delivery:
         self._record.fault = fault
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
-        if fault.kind in ("slow", "extras") or not isinstance(response, web.Response):
+        if fault.answers or not isinstance(response, web.Response):
             return response
         if fault.kind in ("truncated", "half_stream") and isinstance(response.body, bytes):
             return self.respond(200, response.body[: len(response.body) // 2])
         return await self.suffer(fault)
 
     async def _plain(self, body: Json, fault: Fault | None) -> web.StreamResponse:
-        if fault is None or fault.kind == "slow":
+        if fault is not None and fault.kind == "drip":
+            return await self._drip(json.encode(body), fault.seconds)
+        if fault is None or fault.kind in ("slow", "twice"):
             return self.respond(200, json.encode(body))
         if fault.kind == "extras":
             return self.respond(200, json.encode(body | {"outlook": "unknown", "weather": {"code": 7}}))
@@ -120,6 +126,18 @@ class Delivery:
             whole = json.encode(body)
             return self.respond(200, whole[: len(whole) // 2])
         return await self.suffer(fault)
+
+    async def _drip(self, body: bytes, seconds: float) -> web.StreamResponse:
+        """A plain answer whose length is known, a little of it at a time."""
+        headers = {**self._headers, "content-type": _JSON, "content-length": str(len(body))}
+        response = web.StreamResponse(headers=headers)
+        self._record.status = 200
+        await response.prepare(self._http)
+        for piece in _dripped(body):
+            await response.write(piece)
+            await asyncio.sleep(seconds)
+        await response.write_eof()
+        return response
 
     async def _stream(
         self, engine: Engine, wire: Wire, made: Made, pace: Pace, fault: Fault | None
@@ -134,7 +152,12 @@ class Delivery:
             engine.begin(made)
             self._record.status = 200
             await response.prepare(self._http)
-            if pace.per_token or pace.per_event:
+            if fault is not None and fault.kind == "drip":
+                sent = made.answer.usage.output_tokens  # they are made, however slowly they come
+                for piece in _dripped(b"".join(event.data for event in events)):
+                    await response.write(piece)
+                    await asyncio.sleep(fault.seconds)
+            elif pace.per_token or pace.per_event:
                 for event in events:
                     if (wait := pace.per_event + pace.per_token * event.tokens) > 0:
                         await asyncio.sleep(wait)
@@ -172,16 +195,27 @@ class Delivery:
         raise Lost
 
 
+def _dripped(body: bytes) -> Iterator[bytes]:
+    size = max(1, -(-len(body) // _DRIPS))
+    return (body[at : at + size] for at in range(0, len(body), size))
+
+
 def _damaged(wire: Wire, events: list[Event], record: Record, fault: Fault | None) -> list[Event]:
     """The events that are sent under this fault."""
-    if fault is None or fault.kind == "slow":
+    if fault is None or fault.kind in ("slow", "drip"):
         return events
+    if fault.kind == "twice":
+        return [one for event in events for one in (event,) * (1 if _is_delta(event) else 2)]
     if fault.kind == "extras":
         return [events[0], Event(wire.unknown_event()), *events[1:]]
     kept = events[: fault.after or len(events) // 2]
     if fault.kind == "error_event":
         kept = [*kept, Event(wire.error_event(fault.error(), record.request_id, len(kept)))]
     return kept
+
+
+def _is_delta(event: Event) -> bool:
+    return event.tokens > 0 or any(kind in event.data for kind in _DELTAS)
 
 
 def sent_headers(provider: Provider, request_id: str) -> dict[str, str]:

@@ -23,6 +23,8 @@ FaultKind: TypeAlias = Literal[
     "half_stream",
     "error_event",
     "slow",
+    "drip",
+    "twice",
     "extras",
 ]
 Ending: TypeAlias = Literal["cut", "clean", "hang"]
@@ -37,7 +39,7 @@ class Fault:
     message: str = ""
     type: str = ""
     code: str = ""
-    retry_after: float | None = None
+    retry_after: float | str | None = None
     billed: bool = False
     after: int = 0
     ending: Ending = "cut"
@@ -51,9 +53,10 @@ class Fault:
 
     @classmethod
     def http(
-        cls, status: int, message: str = "", *, type: str = "", code: str = "", retry_after: float | None = None
+        cls, status: int, message: str = "", *, type: str = "", code: str = "", retry_after: float | str | None = None
     ) -> Fault:
-        """The provider's own error body under this status; `retry_after` in seconds becomes the header."""
+        """The provider's own error body under this status; `retry_after` in seconds becomes the header, a text does as
+        it is ("-1", "soon", a date)."""
         return cls("http", status, message, type, code, retry_after)
 
     @classmethod
@@ -99,13 +102,30 @@ class Fault:
         return cls("slow", seconds=seconds)
 
     @classmethod
+    def drip(cls, seconds: float) -> Fault:
+        """An answer in a few bytes at a time, so many seconds apart (a slow loris)."""
+        return cls("drip", seconds=seconds)
+
+    @classmethod
+    def twice(cls) -> Fault:
+        """A stream whose every event comes twice but for its deltas: one that did would be another text. A plain
+        answer is as always."""
+        return cls("twice")
+
+    @classmethod
     def extras(cls) -> Fault:
         """A correct answer with fields and events that nobody has documented yet."""
         return cls("extras")
 
+    @property
+    def answers(self) -> bool:
+        """Does a whole answer come all the same?"""
+        return self.kind in ("slow", "drip", "twice", "extras")
+
     def error(self) -> ErrorAnswer:
         """The error that this fault puts on the wire."""
-        headers = {} if self.retry_after is None else {"retry-after": f"{self.retry_after:g}"}
+        after = self.retry_after
+        headers = {} if after is None else {"retry-after": after if isinstance(after, str) else f"{after:g}"}
         return ErrorAnswer(self.status, self.message, self.type, self.code, headers=headers)
 
 

@@ -106,7 +106,7 @@ class Server:
             key = self._authorize(http, provider)
             fault = self._fault(http.path)
             visit = Visit(http, record, delivery, key, fault)
-            if fault is not None and not fault.billed and fault.kind not in ("slow", "extras"):
+            if fault is not None and not fault.billed and not fault.answers:
                 with suppress(Problem):  # the books show what was asked, whatever it was
                     await self._body(visit)
                 return await delivery.suffer(fault)
@@ -123,7 +123,7 @@ class Server:
         except Lost:
             return web.Response()  # the connection is gone; nothing of this is sent
         except (CancelledError, ConnectionError):
-            if record.outcome == "open" and (record.fault is None or record.fault.kind in ("slow", "extras")):
+            if record.outcome == "open" and (record.fault is None or record.fault.answers):
                 record.outcome = "closed_by_client"
             raise
         except Exception as error:  # a defect of the emulator must not look like one of the client
@@ -220,7 +220,7 @@ class Server:
         fault = visit.fault
         said = await engine.ask(call)
         if isinstance(said, Fault):
-            if not said.billed and said.kind not in ("slow", "extras"):
+            if not said.billed and not said.answers:
                 return await visit.delivery.suffer(said)
             fault, said = said, engine.stand_in(call)
         made = engine.make(call, said, plan)

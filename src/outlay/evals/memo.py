@@ -113,7 +113,8 @@ def method(found: Comparison) -> str:
     judges = [*setup.checkers, *([f"{setup.judge} (a model's opinion)"] if setup.judge else [])]
     return (
         f"{counted(len(found.a.cases), 'case')} of {setup.dataset}, the same for both, {limit}, judged alike by "
-        f"{', '.join(judges)}; models: {setup.lane}. A useful unit is a case that succeeded, and quality is how many did. "
+        f"{', '.join(judges)}; models: {setup.lane}. "
+        "A useful unit is a case that succeeded, and quality is how many did. "
         f"Intervals are paired bootstraps of the cases (95 %, expanded percentiles, seed {setup.seed}), shares have "
         "Wilson's, success is tested by McNemar's exact test."
     )

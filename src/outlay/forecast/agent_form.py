@@ -14,8 +14,11 @@ from outlay.forecast.expected import Expected, Share, either
 from outlay.forecast.moments import NOTHING, Moments
 from outlay.forecast.reliability import Step
 from outlay.policies.retry import RetryPolicy
+from outlay.protocols.caching import terms_of
+from outlay.protocols.model import Model
 from outlay.values.price import Price
-from outlay.values.request import Prelude
+from outlay.values.request import ModelRequest, Prelude
+from outlay.values.transcript import EMPTY
 
 RETRY = RetryPolicy()
 _BUSY = Overloaded("busy")
@@ -31,13 +34,29 @@ class Conversation:
     """What an agent reads at the first of its calls, beside its prelude, in characters."""
 
     characters: float
-    sound_input: float | None = None
+    #: How likely it is right; None where nobody knows.
+    sound_input: float | None = 1.0
+    #: Tokens of the prelude that the provider caches (`cached_prefix`).
+    cached: int = 0
 
 
 def prelude_characters(prelude: Prelude) -> int:
     """What stands before every conversation: instructions, tools and output schema."""
     tools = sum(len(tool.name) + len(tool.description) + len(tool.schema) for tool in prelude.tools)
     return sum(map(len, prelude.system)) + tools + (len(prelude.output.schema) if prelude.output is not None else 0)
+
+
+def cached_prefix(agent: Agent[Any], model: Model) -> int:
+    """Tokens of the agent's prelude that its provider caches, where the agent insists (`cache="5m"`, `"1h"`); 0 where
+    the prelude is too short, or caching is left to what the runtime sees: that depends on the traffic.
+    """
+    if agent.cache not in ("5m", "1h"):
+        return 0
+    prelude = agent.fixed_prelude or agent.prelude_of(())
+    request = ModelRequest(agent.name, "", prelude, EMPTY, agent.max_output_tokens, agent.settings)
+    terms = terms_of(model, request)
+    tokens = prelude_characters(prelude) // CHARACTERS_PER_TOKEN
+    return tokens if terms is not None and tokens >= terms.minimum else 0
 
 
 def expect_agent(agent: Agent[Any], belief: Belief, prices: Sequence[Price | None], talk: Conversation) -> Expected:
@@ -72,7 +91,8 @@ def _with_turns(
         kind: Kind = "tool" if call < turns else "answer"
         out = tool_out if kind == "tool" else answer_out
         took = mean_seconds(belief, kind, out)
-        costs = [mean_cost(belief, price, tokens_of(characters), out) for price in prices]
+        hour = agent.cache == "1h"
+        costs = [mean_cost(belief, price, tokens_of(characters), out, talk.cached, hour=hour) for price in prices]
         cost = math.fsum(lost**k * (1 - lost) * each for k, each in enumerate(costs))
         waits = _backoff(f)
         share += Share(attempts, cost, attempts * took.mean) * reached
@@ -96,7 +116,7 @@ def _judged(found: Expected, step: Step, sound_input: float | None) -> Expected:
     times = step.attempts(sound)
     agents = {name: share * times for name, share in found.agents.items()}
     seconds = Moments(found.seconds.mean * times, found.seconds.variance * times)
-    return replace(found, agents=agents, seconds=seconds, right=step.right(sound))
+    return replace(found, agents=agents, seconds=seconds, right=None if sound_input is None else step.right(sound))
 
 
 def tokens_of(characters: float) -> float:
@@ -122,18 +142,29 @@ def mean_seconds(belief: Belief, kind: Kind, output_tokens: float) -> Moments:
     return Moments(found.mean(), found.variance())
 
 
-def mean_cost(belief: Belief, price: Price | None, estimated: float, output_tokens: float) -> float:
+def mean_cost(
+    belief: Belief,
+    price: Price | None,
+    estimated: float,
+    output_tokens: float,
+    cached: int = 0,
+    *,
+    hour: bool = False,
+) -> float:
     """US dollars of an answered call; 0 where nobody knows the price, which the forecast says apart."""
     if price is None:
         return 0.0
     fit = belief.fit
-    tokens = estimated if fit is None or fit.input_tokens is None else fit.input_tokens
-    read, written = (0.0, 0.0) if fit is None else (fit.cache_read * tokens, fit.cache_write * tokens)
+    if fit is not None and fit.input_tokens is not None:
+        tokens = fit.input_tokens
+        read, written = fit.cache_read * tokens, fit.cache_write * tokens
+    else:
+        tokens, read, written = estimated, belief.warm * cached, (1 - belief.warm) * cached
     rates = price.rates_at(tokens)
     micro = (
         float(rates.input) * (tokens - read - written)
         + float(rates.cache_read) * read
-        + float(rates.cache_write) * written
+        + float(rates.cache_write_1h if hour else rates.cache_write) * written
         + float(rates.output) * output_tokens
     )
     return micro / 1e6

@@ -17,7 +17,7 @@ from outlay.agents.content import as_text
 from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, TOOL_CALL_TOKENS
 from outlay.forecast.assumptions import Belief, Beliefs, Kind, has_stand_in
 from outlay.forecast.distributions import weighted
-from outlay.forecast.pattern_forms import labels_of
+from outlay.forecast.routing import sent
 from outlay.models.scripted import Offline
 from outlay.patterns import Router, Supervisor, Vote
 from outlay.protocols.model import Model
@@ -51,8 +51,16 @@ class Said:
 
 
 class Answers(Protocol):
-    async def to(self, request: ModelRequest, transport: Transport, random: Random, length: int) -> Said:
-        """An answer of about `length` tokens, where that is free."""
+    def knows(self, request: ModelRequest) -> bool:
+        """Is the answer there without asking anybody?"""
+        ...
+
+    async def learn(self, request: ModelRequest, transport: Transport) -> None:
+        """Ask, and remember."""
+        ...
+
+    def to(self, request: ModelRequest, random: Random, length: int) -> Said:
+        """An answer that is known, of about `length` tokens where that is free."""
         ...
 
 
@@ -63,18 +71,23 @@ class StandIn:
         self._model = model
         self._known: dict[tuple[bytes, bytes, int], Said] = {}
 
-    async def to(self, request: ModelRequest, transport: Transport, random: Random, length: int) -> Said:
-        key = (request.transcript.head, request.prelude.digest, request.max_output_tokens)
-        said = self._known.get(key)
-        if said is None:
-            response = await self._model.send(request, transport)
-            tokens = None if response.usage is None else response.usage.output_tokens
-            kind: Kind = "tool" if response.message.tool_calls else "answer"
-            said = Said(response.message, response.stop, kind, tokens)
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[key] = said
-        return said
+    def knows(self, request: ModelRequest) -> bool:
+        return _asked(request) in self._known
+
+    async def learn(self, request: ModelRequest, transport: Transport) -> None:
+        response = await self._model.send(request, transport)
+        tokens = None if response.usage is None else response.usage.output_tokens
+        kind: Kind = "tool" if response.message.tool_calls else "answer"
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[_asked(request)] = Said(response.message, response.stop, kind, tokens)
+
+    def to(self, request: ModelRequest, random: Random, length: int) -> Said:
+        return self._known[_asked(request)]
+
+
+def _asked(request: ModelRequest) -> tuple[bytes, bytes, int]:
+    return request.transcript.head, request.prelude.digest, request.max_output_tokens
 
 
 class Generic:
@@ -86,7 +99,13 @@ class Generic:
         self._arguments: dict[str, str] = {}
         self._has_tools = bool(agent.tools)
 
-    async def to(self, request: ModelRequest, transport: Transport, random: Random, length: int) -> Said:
+    def knows(self, request: ModelRequest) -> bool:
+        return True
+
+    async def learn(self, request: ModelRequest, transport: Transport) -> None:
+        """There is nobody to ask."""
+
+    def to(self, request: ModelRequest, random: Random, length: int) -> Said:
         if self._has_tools and request.tools:
             before = _tool_turns(request)
             if before is not None and random.random() < self._turns - 1 - before:
@@ -130,7 +149,7 @@ def values_of(agent: Agent[Any], beliefs: Beliefs, parts: Mapping[str, Node[Any,
     """What an agent says in the part that it plays: a router's classifier, a voter, a planner, a critic, or none."""
     part = parts.get(agent.name)
     if isinstance(part, Router):
-        shares = beliefs.shares(part.name, labels_of(part))
+        shares = sent(part, beliefs)
         return Values([_labelled(agent, label) for label in shares], list(shares.values()), fixed=True)
     if isinstance(part, Supervisor):
         n = min(beliefs.number("subtasks", part.name), part.max_subtasks)

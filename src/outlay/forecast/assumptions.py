@@ -6,14 +6,17 @@ listed in every forecast.
 
 from __future__ import annotations
 
+import math
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from random import Random
 from typing import Any, Literal, TypeAlias, cast
 
 from outlay.agents.agent import Agent
+from outlay.agents.cascade import ModelCascade
 from outlay.forecast.distributions import Distribution, Fixed, Lognormal, as_distribution
 from outlay.forecast.reliability import Step
 from outlay.models.scripted import ScriptedModel
@@ -32,6 +35,9 @@ REFUSED = 0.05
 ACCEPT = 0.7
 AGREEMENT = 0.8
 TOOL_TOKENS = 200
+WARM = 0.9
+#: Half of all batches are through in half an hour; providers promise a day.
+BATCH_SECONDS = Lognormal(1_800, 0.8)
 SUBTASKS = ITEMS = 3
 
 
@@ -42,7 +48,8 @@ class Expect:
     `output_tokens`, `seconds` of one call. `failure`: one attempt fails (and is tried again, unbilled). `turns`: calls
     until the answer, those that only call tools included. `refused`: an answer does not pass its checks and is fed
     back. `accept`: a critic or judge is content. `agreement`: a sample says what most samples say. `tool_tokens` that a
-    tool's result adds. `right`: the probabilities that its output is right, or one for all.
+    tool's result adds. `right`: the probabilities that its output is right, or one for all. `warm`: under `cache="5m"`
+    or `"1h"`, a call finds its prefix in the provider's cache.
     """
 
     output_tokens: Distribution | float | None = None
@@ -54,9 +61,10 @@ class Expect:
     agreement: float | None = None
     tool_tokens: float | None = None
     right: Step | float | None = None
+    warm: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("failure", "refused", "accept", "agreement"):
+        for name in ("failure", "refused", "accept", "agreement", "warm"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} is a probability, between 0 and 1, not {value!r}")
@@ -69,20 +77,26 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One call as it was: what a fitted forecast draws."""
+    """One call as it was: what a fitted forecast draws. `estimated` is what was said of its input before it was sent,
+    in the same way in which a simulated call is; of the `input_tokens` some were read from a cache, some written.
+    """
 
     output_tokens: int
     seconds: float
     input_tokens: int
+    estimated: int
+    cache_read: int = 0
+    cache_write: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """What stored runs say of one agent.
 
-    `calls` by path (without keys and repeats; "" has them all) and kind, shortest input first. `input_factor`: tokens
-    read for one that was estimated, or for one of the model's upper bound (`of_bound`); `input_tokens` the mean of a
-    call. `cache_read`, `cache_write`: shares of the input that the cache gave and took.
+    `calls` by path (without keys and repeats; "" has them all) and kind, the shortest estimated input first; `failed`
+    are the seconds of attempts that failed. `input_factor`: tokens read for one that was estimated, or for one of the
+    model's upper bound (`of_bound`); `input_tokens` the mean of a call. `cache_read`, `cache_write`: shares of the
+    input that the cache gave and took.
     """
 
     expect: Expect
@@ -93,19 +107,37 @@ class Fit:
     input_tokens: float | None = None
     cache_read: float = 0.0
     cache_write: float = 0.0
+    failed: tuple[float, ...] = ()
+    #: The ids of the models that were measured; empty: any.
+    models: frozenset[str] = frozenset()
+
+    def with_another_model(self) -> Fit:
+        """What may carry over to a model that was not measured: how much is said, and how often again."""
+        known = self.expect
+        expect = Expect(output_tokens=known.output_tokens, turns=known.turns, refused=known.refused)
+        return Fit(expect=expect, calls={}, events=self.events)
 
     def all(self, kind: Kind) -> tuple[Measured, ...]:
         return self.calls.get(("", kind), ())
 
-    def like(self, path: str, kind: Kind, input_tokens: float, random: Random) -> Measured | None:
-        """A call at this path, drawn from those whose input was about as long; None where none was measured."""
+    def like(self, path: str, kind: Kind, estimated: float, random: Random) -> Measured | None:
+        """A call at this path, drawn from those whose input was about as long; None where none was measured.
+
+        Estimate is held against estimate: how many tokens were read for one that was estimated differs with what the
+        input is made of, and one factor for all picks shorter calls, or longer ones, than those that are like this one.
+        """
         found = self.calls.get((path, kind)) or self.all(kind)
         if not found:
             return None
-        at = bisect_left(found, input_tokens, key=lambda call: call.input_tokens)
+        equal = (side(found, estimated, key=_estimated) for side in (bisect_left, bisect_right))
+        at = sum(equal) // 2  # the middle of those that are just as long, or half of those drawn would be shorter
         around = max(LIKE_CALLS, len(found) // 10)
         first = max(0, min(at - around // 2, len(found) - around))
         return found[first + int(random.random() * min(around, len(found)))]
+
+
+def _estimated(call: Measured) -> int:
+    return call.estimated
 
 
 def place_of(path: str) -> str:
@@ -115,20 +147,35 @@ def place_of(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """A router's mistakes: for each true label where it is `sent`, and how often who got it is `right`."""
+    """A router's mistakes: for each true label, how often it is `sent` where; for each label that it is sent to, how
+    often who gets it there is `right` about each true label (0 where that is not said).
+
+    Raises ValueError for what is no probability, rows of `sent` that do not sum to 1, and a label without `right`.
+    """
 
     sent: Mapping[str, Mapping[str, float]]
     right: Mapping[str, Mapping[str, float]]
+
+    def __post_init__(self) -> None:
+        for row in (*self.sent.values(), *self.right.values()):
+            if wrong := [value for value in row.values() if not 0 <= value <= 1]:
+                raise ValueError(f"a confusion is made of probabilities, between 0 and 1, not {wrong[0]!r}")
+        for true, row in self.sent.items():
+            if abs(math.fsum(row.values()) - 1) > 1e-6:
+                raise ValueError(f"where {true!r} is sent sums to {math.fsum(row.values()):g}, not to 1")
+            if lost := [label for label, share in row.items() if share and label not in self.right]:
+                raise ValueError(f"{lost[0]!r} is sent to, and right= does not say how often it is right there")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumptions:
     """What you know better than the defaults.
 
-    `agents` by name (a pattern's name works for `accept` of its checkers); `everyone` for those that are not named.
+    `agents` by name, or `name@model` for what holds with that model only; a pattern's name works for `accept` of its
+    checkers, and for `right` of all that it does. `everyone` for those that are not named.
     `routes`: for a router's name, how often each label comes up, and its `confusion`.
-    `subtasks` of a supervisor's plan and `items` of a list that nobody knows before the run. `fits` are what
-    `fit_runs` found.
+    `subtasks` of a supervisor's plan and `items` of a list that nobody knows before the run. `batch_seconds` until a
+    batch gives a call's answer. `fits` are what `fit_runs` found, by agent.
     """
 
     agents: Mapping[str, Expect] = field(default_factory=dict[str, Expect])
@@ -137,6 +184,7 @@ class Assumptions:
     confusion: Mapping[str, Confusion] = field(default_factory=dict[str, Confusion])
     subtasks: int | None = None
     items: int | None = None
+    batch_seconds: Distribution | float | None = None
     fits: Mapping[str, Fit] = field(default_factory=dict[str, Fit])
 
 
@@ -163,6 +211,7 @@ class Belief:
     agreement: float
     tool_tokens: float
     right: Step | None
+    warm: float
     fit: Fit | None
     #: The output length is nobody's word: where a stand-in answers, its own length is taken.
     length_is_default: bool
@@ -179,7 +228,7 @@ class Beliefs:
 
     def __init__(self, assumptions: Assumptions) -> None:
         self.given = assumptions
-        self._found: dict[Node[Any, Any], Belief] = {}
+        self._found: dict[tuple[Node[Any, Any], str], Belief] = {}
         self._used: dict[tuple[str, str], Assumed] = {}
 
     @property
@@ -194,46 +243,86 @@ class Beliefs:
         """List what another reading of the same flow assumed too."""
         self._used |= {key: one for key, one in other._used.items() if key not in self._used}
 
-    def of(self, agent: Agent[Any]) -> Belief:
-        found = self._found.get(agent)
+    def of(self, agent: Agent[Any], model: str = "") -> Belief:
+        """Of the agent with this model (its id); without one, with the model that it usually calls."""
+        model = model or usual_model(agent)
+        found = self._found.get((agent, model))
         if found is None:
-            found = self._found[agent] = self._resolve(agent)
+            found = self._found[agent, model] = self._resolve(agent, model)
         return found
 
-    def _resolve(self, agent: Agent[Any]) -> Belief:
-        name = agent.name
-        fit = self.given.fits.get(name)
+    def right(self, name: str) -> Step | None:
+        """How often what a pattern of this name gives is right, where that was declared."""
+        own = self.given.agents.get(name)
+        if own is None or own.right is None:
+            return None
+        step = own.right if isinstance(own.right, Step) else Step(sound=own.right)
+        self.note(name, "right", _shown(own.right), "declared")
+        return step
+
+    def says_what_is_refused(self, agent: Agent[Any]) -> bool:
+        """Is it declared how many of its answers are refused? Then its checkers need not run on a stand-in's."""
+        given = self.given.agents
+        return any(
+            expect.refused is not None
+            for name, expect in given.items()
+            if name == agent.name or name.startswith(f"{agent.name}@")
+        )
+
+    @property
+    def judge(self) -> bool:
+        """Is anything declared of how often outputs are right?"""
+        said = (*self.given.agents.values(), self.given.everyone)
+        return bool(self.given.confusion) or any(expect.right is not None for expect in said)
+
+    def batch_seconds(self) -> Distribution:
+        """How long a call in the batch lane takes."""
+        given = self.given.batch_seconds
+        found = BATCH_SECONDS if given is None else as_distribution(given)
+        self.note("a batch", "seconds", str(found), "default" if given is None else "declared")
+        return found
+
+    def _resolve(self, agent: Agent[Any], model: str) -> Belief:
+        name, fit = agent.name, self._fit(agent.name, model)
+        one = partial(self._one, name, model=model, fit=fit, shows=model == usual_model(agent))
         own = has_stand_in(agent)
-        said = self._said(name, "output_tokens")
+        said = self._said(name, "output_tokens", model)
         length_is_default = said is None and fit is None
         if own and length_is_default:
             self.note(name, "output_tokens", "as long as what its stand-in says", "default")
-        lengths = as_distribution(self._one(name, "output_tokens", default_length(agent), fit, shown=not own))
-        seconds = self._one(name, "seconds", None, fit)
+        lengths = as_distribution(one("output_tokens", default_length(agent), shown=not own))
+        seconds = one("seconds", None)
         if seconds is None:
             self.note(name, "seconds", f"{FIRST_TOKEN.median:g} s and {SECONDS_PER_TOKEN:g} s a token", "default")
-        checked, tools = bool(agent.verify) and not own, bool(agent.tools) and not own
-        right: Any = self._one(name, "right", None, None)
+        judged = bool(agent.verify) or isinstance(agent.model, ModelCascade)
+        checked, tools = judged and not own, bool(agent.tools) and not own
+        right: Any = one("right", None, fit=None)
         return Belief(
             lengths,
             None if seconds is None else as_distribution(seconds),
-            self._one(name, "failure", FAILURE, fit),
-            self._one(name, "turns", 2.0 if agent.tools else 1.0, fit, shown=tools),
-            self._one(name, "refused", REFUSED if agent.verify else 0.0, fit, shown=checked),
-            self._one(name, "accept", ACCEPT, None, shown=False),
-            self._one(name, "agreement", AGREEMENT, None, shown=False),
-            self._one(name, "tool_tokens", float(TOOL_TOKENS), None, shown=tools),
+            one("failure", FAILURE),
+            one("turns", 2.0 if agent.tools else 1.0, shown=tools),
+            one("refused", REFUSED if judged else 0.0, shown=checked),
+            one("accept", ACCEPT, fit=None, shown=False),
+            one("agreement", AGREEMENT, fit=None, shown=False),
+            one("tool_tokens", float(TOOL_TOKENS), fit=None, shown=tools),
             right if right is None or isinstance(right, Step) else Step(sound=right),
-            fit if said is None and self._said(name, "seconds") is None else None,
+            one("warm", WARM, fit=None, shown=agent.cache in ("5m", "1h")),
+            fit if said is None and self._said(name, "seconds", model) is None else None,
             length_is_default,
         )
 
+    def _fit(self, name: str, model: str) -> Fit | None:
+        """What was measured of the agent with this model; of others, what may carry over."""
+        fit = self.given.fits.get(f"{name}@{model}") or self.given.fits.get(name)
+        return fit if fit is None or not fit.models or model in fit.models else fit.with_another_model()
+
     def accept(self, name: str, *, opinion: bool) -> float:
         """How often a critic, a judge or a pattern's checkers are content."""
-        return self._one(name, "accept", ACCEPT if opinion else 1 - REFUSED, None)
+        return self._one(name, "accept", ACCEPT if opinion else 1 - REFUSED)
 
     def agreement(self, name: str) -> float:
-        return self._one(name, "agreement", AGREEMENT, None)
+        return self._one(name, "agreement", AGREEMENT)
 
     def shares(self, router: str, labels: tuple[str, ...]) -> dict[str, float]:
         """How often each label comes up; by default all alike. They sum to 1."""
@@ -255,20 +344,37 @@ class Beliefs:
         self.note(name, what, str(default if given is None else given), "default" if given is None else "declared")
         return default if given is None else given
 
-    def _said(self, name: str, what: str) -> Any:
-        own = self.given.agents.get(name)
-        value = None if own is None else getattr(own, what)
-        return getattr(self.given.everyone, what) if value is None else value
+    def _said(self, name: str, what: str, model: str = "") -> Any:
+        for expect in (self.given.agents.get(f"{name}@{model}"), self.given.agents.get(name), self.given.everyone):
+            if expect is not None and (value := getattr(expect, what)) is not None:
+                return value
+        return None
 
-    def _one(self, name: str, what: str, default: Any, fit: Fit | None, *, shown: bool = True) -> Any:
-        value, source = self._said(name, what), "declared"
+    def _one(
+        self,
+        name: str,
+        what: str,
+        default: Any,
+        *,
+        fit: Fit | None = None,
+        model: str = "",
+        shows: bool = True,
+        shown: bool = True,
+    ) -> Any:
+        value, source = self._said(name, what, model), "declared"
         if value is None and fit is not None:
             value, source = getattr(fit.expect, what), f"fitted from {fit.events:,} calls"
         if value is None:
             value, source = default, "default"
         if value is not None and (shown or source != "default"):
-            self.note(name, what, _shown(value), source)
+            self.note(name if shows else f"{name}@{model}", what, _shown(value), source)
         return value
+
+
+def usual_model(agent: Agent[Any]) -> str:
+    """The id of the model that an agent calls first."""
+    choice = agent.models[0]
+    return choice if isinstance(choice, str) else choice.id
 
 
 def has_stand_in(agent: Agent[Any]) -> bool:

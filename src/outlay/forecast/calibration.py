@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from outlay.events.records import (
+    CACHED,
     CallFailed,
     CallFinished,
     CallStarted,
     Checked,
+    Decision,
     Event,
     Fact,
     NodeStarted,
@@ -18,20 +20,24 @@ from outlay.events.records import (
 )
 from outlay.forecast.assumptions import Assumptions, Expect, Fit, Kind, Measured, place_of
 from outlay.forecast.distributions import Lognormal
-from outlay.forecast.foresight import Rate
+from outlay.forecast.figures import Rate
 
 #: From so many calls on they are drawn as they were, tokens and seconds of one call together, which keeps what a
 #: curve would smooth away (two kinds of answers, long ones taking longer). Of fewer, the lognormal that fits best.
 ENOUGH = 30
+ENOUGH_FAILURES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What was found in the runs of a flow: `agents` by name, and how often each label of a router came up."""
+    """What was found in the runs of a flow: `agents` by name, and how often each label of a router came up. `lane` of
+    the runs: live, offline or batch.
+    """
 
     runs: int
     agents: Mapping[str, Fit]
     routes: Mapping[str, Mapping[str, float]]
+    lane: str = "live"
 
     def under(self, declared: Assumptions) -> Assumptions:
         """These fits, where you have not declared something else."""
@@ -40,11 +46,10 @@ class Fitted:
 
 @dataclass(slots=True)
 class _Seen:
-    """What was seen of one agent."""
+    """What was seen of one agent, or of one agent with one model."""
 
     calls: defaultdict[tuple[str, Kind], list[Measured]] = field(default_factory=lambda: defaultdict(list))
     attempts: int = 0
-    failed: int = 0
     visits: int = 0
     checked: int = 0
     refused: int = 0
@@ -52,23 +57,52 @@ class _Seen:
     read: int = 0
     cached: int = 0
     written: int = 0
+    lost: list[float] = field(default_factory=list[float])
+    models: set[str] = field(default_factory=set[str])
 
-    def fit(self, offline: bool) -> Fit:
+    def answered(self, event: CallFinished, bound: int, lane: str) -> None:
+        self.attempts += 1
+        self.models.add(event.model)
+        if event.output_tokens is None:
+            return
+        kind: Kind = "tool" if event.tools else "answer"
+        cached, written = event.cache_read_tokens or 0, event.cache_write_tokens or 0
+        read = (event.input_tokens or 0) + cached + written
+        estimated = read if lane == "offline" else bound  # a stand-in's tokens are estimates of its text
+        call = Measured(event.output_tokens, event.seconds, read, estimated, cached, written)
+        for place in ("", place_of(event.path)):
+            self.calls[place, kind].append(call)
+        self.read += read
+        self.cached += cached
+        self.written += written
+        self.bounds += bound
+
+    def failed(self, event: CallFailed) -> None:
+        self.attempts += 1
+        self.models.add(event.model)
+        self.lost.append(event.seconds)
+
+    def fit(self, offline: bool, whole: Fit | None = None) -> Fit:
+        """`whole`: the agent's, for what is not seen of one model apart."""
         tool, answer = self.calls["", "tool"], self.calls["", "answer"]
         calls = {
-            place: tuple(sorted(found, key=lambda call: call.input_tokens))
+            place: tuple(sorted(found, key=lambda call: call.estimated))
             for place, found in self.calls.items()
             if len(answer) >= ENOUGH and (len(found) >= ENOUGH or not place[0])
         }
+        turns = 1 + len(tool) / self.visits if self.visits else None
+        refused = min(self.refused / self.checked, 1.0) if self.checked else None
+        if whole is not None:
+            turns, refused = whole.expect.turns, whole.expect.refused if refused is None else refused
         expect = Expect(
             output_tokens=Lognormal.fitted([call.output_tokens for call in answer]) if answer else None,
             seconds=Lognormal.fitted([call.seconds for call in (*tool, *answer)]) if tool or answer else None,
-            failure=self.failed / self.attempts if self.attempts else None,
-            turns=1 + len(tool) / self.visits if self.visits else None,
-            refused=min(self.refused / self.checked, 1.0) if self.checked else None,
+            failure=len(self.lost) / self.attempts if self.attempts else None,
+            turns=turns,
+            refused=refused,
         )
         done = len(tool) + len(answer)
-        whole = self.read or 1
+        read = self.read or 1
         return Fit(
             expect=expect,
             calls=calls,
@@ -76,15 +110,19 @@ class _Seen:
             input_factor=self.read / self.bounds if self.bounds else None,
             of_bound=not offline,
             input_tokens=self.read / done if done else None,
-            cache_read=self.cached / whole,
-            cache_write=self.written / whole,
+            cache_read=self.cached / read,
+            cache_write=self.written / read,
+            failed=tuple(self.lost) if len(self.lost) >= ENOUGH_FAILURES else (),
+            models=frozenset(self.models),
         )
 
 
 def fit_runs(events: Iterable[Event], flow: str | None = None) -> Fitted:
-    """Fit the agents of a flow (None: of all) from events in the order of their runs.
+    """Fit the agents of a flow (None: of all) from events in the order of their runs; by model, where an agent has
+    called several (`agent@model`), and how often a cascade's gate let a model's answers through.
 
-    Live and offline runs are never mixed: those of which there are more calls count.
+    Live and offline runs are never mixed: those of which there are more calls count. Answers that were stored and
+    given again are no calls.
     """
     lanes: dict[str, str] = {}
     seen: dict[str, defaultdict[str, _Seen]] = defaultdict(lambda: defaultdict(_Seen))
@@ -96,43 +134,43 @@ def fit_runs(events: Iterable[Event], flow: str | None = None) -> Fitted:
         lane = lanes.get(event.run)
         if lane is None:
             continue
+        of = seen[lane]
         if isinstance(event, CallStarted):
             bounds[event.run, event.key, event.attempt] = event.input_bound
-        elif isinstance(event, CallFinished):
-            _finished(seen[lane][event.agent], event, bounds.pop((event.run, event.key, event.attempt), 0))
+        elif isinstance(event, CallFinished) and event.purpose != CACHED:
+            bound = bounds.pop((event.run, event.key, event.attempt), 0)
+            for name in (event.agent, f"{event.agent}@{event.model}"):
+                of[name].answered(event, bound, lane)
         elif isinstance(event, CallFailed):
-            one = seen[lane][event.agent]
-            one.attempts += 1
-            one.failed += 1
+            for name in (event.agent, f"{event.agent}@{event.model}"):
+                of[name].failed(event)
         elif isinstance(event, NodeStarted) and event.type == "agent":
-            seen[lane][event.name].visits += 1
+            of[event.name].visits += 1
         elif isinstance(event, Checked):
-            seen[lane][event.agent].checked += 1
-            seen[lane][event.agent].refused += bool(event.problem)
+            of[event.agent].checked += 1
+            of[event.agent].refused += bool(event.problem)
+        elif isinstance(event, Decision) and event.about == "cascade":
+            tier = of[f"{_name(event.path)}@{event.data['who']}"]
+            tier.checked += 1
+            tier.refused += not event.data["passed"]
         elif isinstance(event, Fact) and "label" in event.data:
             labels[lane][_name(event.path)][str(event.data["label"])] += 1
     if not seen:
         return Fitted(0, {}, {})
     lane = max(seen, key=lambda one: sum(agent.attempts for agent in seen[one].values()))
-    agents = {name: one.fit(lane == "offline") for name, one in seen[lane].items() if one.attempts}
     routes = {name: _shares(found) for name, found in labels[lane].items()}
-    return Fitted(sum(one == lane for one in lanes.values()), agents, routes)
+    fits = _fits(seen[lane], lane == "offline")
+    return Fitted(sum(one == lane for one in lanes.values()), fits, routes, lane)
 
 
-def _finished(one: _Seen, event: CallFinished, bound: int) -> None:
-    one.attempts += 1
-    if event.output_tokens is None:
-        return
-    kind: Kind = "tool" if event.tools else "answer"
-    cached, written = event.cache_read_tokens or 0, event.cache_write_tokens or 0
-    read = (event.input_tokens or 0) + cached + written
-    call = Measured(event.output_tokens, event.seconds, read)
-    for place in ("", place_of(event.path)):
-        one.calls[place, kind].append(call)
-    one.read += read
-    one.cached += cached
-    one.written += written
-    one.bounds += bound
+def _fits(seen: Mapping[str, _Seen], offline: bool) -> dict[str, Fit]:
+    whole = {name: one.fit(offline) for name, one in seen.items() if one.attempts and "@" not in name}
+    apart = {
+        name: one.fit(offline, whole[agent])
+        for name, one in seen.items()
+        if (agent := name.partition("@")[0]) != name and agent in whole and len(whole[agent].models) > 1
+    }
+    return whole | apart
 
 
 def _shares(found: Counter[str]) -> dict[str, float]:

@@ -7,7 +7,7 @@ answer is `NotApplicable`, with the node and the reason, and never a guess. Quan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from outlay.agents.function import as_node
@@ -43,6 +43,7 @@ def closed_form(
     """
     walk = Walk(beliefs or Beliefs(assumptions or Assumptions()), directory or Directory(None, default_prices()), FORMS)
     try:
-        return walk.expect(as_node(node), Passed.of(input))
+        found = walk.expect(as_node(node), Passed.of(input))
+        return found if walk.beliefs.judge else replace(found, right=None)
     except Unforeseeable as error:
         return NotApplicable(error.node, error.reason)

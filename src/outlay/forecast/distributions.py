@@ -65,7 +65,7 @@ class Lognormal:
         return self.median**2 * math.exp(self.spread**2) * math.expm1(self.spread**2)
 
     def draw(self, random: Random) -> float:
-        return random.lognormvariate(math.log(self.median), self.spread) if self.median else 0.0
+        return self.median * math.exp(random.gauss(0.0, self.spread)) if self.median else 0.0
 
     def __str__(self) -> str:
         return f"lognormal, median {self.median:g}, spread {self.spread:g}"

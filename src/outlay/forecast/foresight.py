@@ -4,72 +4,40 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
-from outlay.analysis.percentiles import mean, percentile
+from outlay.analysis.percentiles import percentile
 from outlay.errors import ConfigError
 from outlay.forecast.assumptions import Assumed, Assumptions, Beliefs
 from outlay.forecast.closed import NotApplicable, closed_form
 from outlay.forecast.expected import Expected
+from outlay.forecast.figures import Range, Rate, Success
+from outlay.forecast.routing import Ceiling, ceilings
 from outlay.forecast.simulated import Chance, SimulatedModels
 from outlay.forecast.simulation import Plan, simulate
 from outlay.forecast.statics import Static, repeated_texts, statics
 from outlay.forecast.tally import Outcome
 from outlay.protocols.node import Node
 from outlay.runtime.host import Budgets, as_budgets
+from outlay.runtime.preflight import walk
 from outlay.values.budget import Budget
 
 #: What limits may stop is tried out on at most so many runs.
 TRIED = 2_000
-BINS = 10
-_Z = 1.959964
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Percentiles and the mean of what was simulated; `bins` counts runs in equal steps from `least` to `most`."""
-
-    p5: float
-    p50: float
-    p95: float
-    mean: float
-    least: float
-    most: float
-    bins: tuple[int, ...]
-
-    @staticmethod
-    def of(values: Sequence[float]) -> Range:
-        low, half, high = (percentile(values, p) or 0.0 for p in (5, 50, 95))
-        least, most = min(values), percentile(values, 99.5) or 0.0
-        width = (most - least) / BINS or 1.0
-        bins = Counter(min(BINS - 1, int((value - least) / width)) for value in values)
-        return Range(low, half, high, mean(values) or 0.0, least, most, tuple(bins[i] for i in range(BINS)))
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A share of runs, with its 95 % interval (Wilson 1927)."""
-
-    share: float
-    low: float
-    high: float
-
-    @staticmethod
-    def of(hits: int, n: int) -> Rate:
-        p, z2 = hits / n, _Z**2
-        middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-        half = _Z * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-        return Rate(p, max(0.0, middle - half), min(1.0, middle + half))
 
 
 @dataclass(frozen=True, slots=True)
 class AgentShare:
-    """One agent's part of the mean run. `of_slowest`: its share of the critical path of the slowest twentieth."""
+    """One agent's part: calls and dollars of the mean run, and its share of all dollars and of the critical path of the
+    slowest twentieth. `spent` and `worked` are the dollars and the seconds of its calls in a run; a run without it
+    counts as 0. `success`: it gave an answer, of the times that it was asked (None: nobody waited for it); `right`: how
+    often that is right, given a right input, where that is declared.
+    """
 
     name: str
     calls: float
@@ -77,6 +45,10 @@ class AgentShare:
     of_dollars: float
     of_slowest: float
     static_tokens: int
+    spent: Range
+    worked: Range
+    success: Success | None
+    right: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +63,9 @@ class Limit:
 class Forecast:
     """`dollars` is None where no call has a price, and a lower bound where some have none (`unpriced` models).
 
-    `success`: completed, and nothing skipped. `closed` is the closed form's answer beside the simulation's.
-    `failures` are errors with the number of runs that ended in them.
+    `success`: completed, and nothing skipped; `right`: and right, where that is declared of all that took part.
+    `routers`: the accuracy of each one's routing, the ceiling of what it can manage. `closed` is the closed form's
+    answer beside the simulation's. `failures` are errors with the number of runs that ended in them.
     """
 
     flow: str
@@ -101,7 +74,9 @@ class Forecast:
     dollars: Range | None
     seconds: Range
     calls: Range
-    success: Rate
+    success: Success
+    right: Success | None
+    routers: tuple[Ceiling, ...]
     agents: tuple[AgentShare, ...]
     critical_path: tuple[str, ...]
     limits: tuple[Limit, ...]
@@ -175,8 +150,10 @@ def forecast(
         dollars=None if unpriced and not any(known) else Range.of(known),
         seconds=Range.of([outcome.seconds for outcome in outcomes]),
         calls=Range.of([float(outcome.calls) for outcome in outcomes]),
-        success=Rate.of(sum(outcome.clean for outcome in outcomes), n),
-        agents=_agents(outcomes, found),
+        success=Success.among(sum(outcome.clean for outcome in outcomes), n),
+        right=_right(outcomes),
+        routers=ceilings(root, beliefs),
+        agents=_agents(outcomes, found, _declared(root, beliefs)),
         critical_path=_usual_path(outcomes),
         limits=tried,
         failures=tuple(Counter(outcome.error for outcome in outcomes if outcome.error).most_common(5)),
@@ -201,8 +178,6 @@ def _limit(plan: Plan, beliefs: Beliefs, limit: Budget, workers: int | None) -> 
 
 
 def _unpriced(root: Node[Any, Any], directory: SimulatedModels) -> tuple[str, ...]:
-    from outlay.runtime.preflight import walk
-
     found: dict[str, None] = {}
     for node in walk(root):
         if isinstance(node, Agent):
@@ -213,13 +188,32 @@ def _unpriced(root: Node[Any, Any], directory: SimulatedModels) -> tuple[str, ..
     return tuple(found)
 
 
-def _agents(outcomes: Sequence[Outcome], found: Sequence[Static]) -> tuple[AgentShare, ...]:
-    calls: Counter[str] = Counter()
-    dollars: Counter[str] = Counter()
+def _right(outcomes: Sequence[Outcome]) -> Success | None:
+    chances = [outcome.right * outcome.clean for outcome in outcomes if outcome.right is not None]
+    return Success.among(math.fsum(chances), len(chances)) if len(chances) == len(outcomes) else None
+
+
+def _declared(root: Node[Any, Any], beliefs: Beliefs) -> dict[str, float]:
+    """How often each agent is right, given a right input."""
+    steps = {node.name: beliefs.of(node).right for node in walk(root) if isinstance(node, Agent)}
+    return {name: step.right() for name, step in steps.items() if step is not None}
+
+
+def _agents(outcomes: Sequence[Outcome], found: Sequence[Static], right: Mapping[str, float]) -> tuple[AgentShare, ...]:
+    calls: defaultdict[str, float] = defaultdict(float)
+    asked: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    spent: defaultdict[str, list[float]] = defaultdict(list)
+    worked: defaultdict[str, list[float]] = defaultdict(list)
     for outcome in outcomes:
-        for name, count, cost in outcome.agents:
+        for name, count, cost, seconds in outcome.agents:
             calls[name] += count
-            dollars[name] += cost  # pyright: ignore[reportArgumentType] - a Counter of floats
+            spent[name].append(cost)
+            worked[name].append(seconds)
+        for name, times, without in outcome.asked:
+            asked[name] += times
+            failed[name] += without
+    dollars = {name: math.fsum(costs) for name, costs in spent.items()}
     whole = math.fsum(dollars.values()) or 1.0
     edge = percentile([outcome.seconds for outcome in outcomes], 95) or 0.0
     slow: Counter[str] = Counter()
@@ -230,9 +224,22 @@ def _agents(outcomes: Sequence[Outcome], found: Sequence[Static]) -> tuple[Agent
     waited = math.fsum(slow.values()) or 1.0
     tokens = {one.agent: one.tokens for one in found}
     n = len(outcomes)
+
+    def over_all(values: list[float]) -> Range:
+        return Range.of([*values, *[0.0] * (n - len(values))])
+
     shares = [
         AgentShare(
-            name, calls[name] / n, dollars[name] / n, dollars[name] / whole, slow[name] / waited, tokens.get(name, 0)
+            name,
+            calls[name] / n,
+            dollars[name] / n,
+            dollars[name] / whole,
+            slow[name] / waited,
+            tokens.get(name, 0),
+            over_all(spent[name]),
+            over_all(worked[name]),
+            Success.among(asked[name] - failed[name], asked[name]) if asked[name] else None,
+            right.get(name),
         )
         for name in calls
     ]
@@ -248,4 +255,4 @@ def _usual_path(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     return paths.most_common(1)[0][0]
 
 
-__all__ = ["AgentShare", "Forecast", "Limit", "Range", "Rate", "forecast"]
+__all__ = ["AgentShare", "Forecast", "Limit", "Range", "Rate", "Success", "forecast"]

@@ -11,15 +11,29 @@ from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
 from outlay.agents.function import FunctionNode, as_node
 from outlay.forecast.assumptions import Beliefs
+from outlay.forecast.cascade_form import in_order
 from outlay.forecast.expected import Expected, at_once, either
 from outlay.forecast.moments import Moments, maximum
 from outlay.forecast.reliability import majority, routed
+from outlay.forecast.routing import confusion_of, labels_of, sent
 from outlay.forecast.walk import Form, Passed, Unforeseeable, Walk
-from outlay.patterns import Blackboard, Debate, FanOut, Mesh, Pipeline, Refine, RoundRobin, Router, Supervisor, Vote
+from outlay.patterns import (
+    Blackboard,
+    Cascade,
+    Debate,
+    FanOut,
+    Mesh,
+    Pipeline,
+    Refine,
+    RoundRobin,
+    Router,
+    Supervisor,
+    Vote,
+)
 from outlay.patterns.debate import rebuttal_text
 from outlay.patterns.detached import Detached
 from outlay.patterns.gate import Gate
-from outlay.patterns.router import as_label, closed_labels
+from outlay.protocols.gate import TierGate
 from outlay.protocols.node import Node
 from outlay.values.plan import Task
 
@@ -77,16 +91,16 @@ def _items(walk: Walk, node: FanOut[Any, Any], passed: Passed) -> list[Passed]:
 def router(walk: Walk, node: Router[Any, Any], passed: Passed) -> Expected:
     """The classifier, then one route by its share of the labels; what fails on the way goes to the default."""
     choice = walk.expect(node.classifier, passed)
-    labels = labels_of(node)
-    shares = walk.beliefs.shares(node.name, labels)
+    passed = replace(passed, right=choice.right)
     default = walk.expect(node.default, passed)
-    routes = [(share, _route(walk, node, label, passed, default)) for label, share in shares.items()]
+    routes = [(share, _route(walk, node, label, passed, default)) for label, share in sent(node, walk.beliefs).items()]
     taken = either(routes) if routes else default
+    right = _routed_right(walk, node, taken)
     if node.on_error == "raise":
-        return choice.then(taken)
+        return replace(choice.then(taken), right=right)
     found = choice.then(either([(choice.answers, taken), (1 - choice.answers, default)]), reached=1.0)
     answers = either([(choice.answers, taken), (1 - choice.answers, default)]).answers
-    return replace(found, answers=answers, clean=choice.clean * taken.clean, right=_routed_right(walk, node, taken))
+    return replace(found, answers=answers, clean=choice.clean * taken.clean, right=right)
 
 
 def _route(walk: Walk, node: Router[Any, Any], label: str, passed: Passed, default: Expected) -> Expected:
@@ -101,19 +115,12 @@ def _route(walk: Walk, node: Router[Any, Any], label: str, passed: Passed, defau
     return replace(found, answers=answers, clean=route.clean, characters=route.characters, right=route.right)
 
 
-def labels_of(node: Router[Any, Any]) -> tuple[str, ...]:
-    """The labels its classifier may give, as far as that is known; else the routes and what is escalated."""
-    return tuple(sorted(closed_labels(node.classifier) or {*node.routes, *map(as_label, node.escalate)}))
-
-
 def _routed_right(walk: Walk, node: Router[Any, Any], taken: Expected) -> float | None:
-    confusion = walk.beliefs.given.confusion.get(node.name)
+    """Confusion times specialists, where that is declared; else of the classifier and then of the route."""
+    confusion = confusion_of(node, walk.beliefs)
     if confusion is None:
-        return None
-    shares = walk.beliefs.shares(node.name, labels_of(node))
-    found = routed(shares, confusion.sent, confusion.right)
-    walk.beliefs.note(node.name, "routing accuracy", f"{found.accuracy:.1%}, the ceiling of its success", "declared")
-    return found.success
+        return taken.right  # given what the classifier passes on: right as often as that is
+    return routed(walk.beliefs.shares(node.name, labels_of(node)), confusion.sent, confusion.right).success
 
 
 def vote(walk: Walk, node: Vote[Any, Any], passed: Passed) -> Expected:
@@ -224,6 +231,16 @@ def gate(walk: Walk, node: Gate[Any, Any], passed: Passed) -> Expected:
     )
 
 
+def cascade(walk: Walk, node: Cascade[Any, Any], passed: Passed) -> Expected:
+    """Tiers in order, each as often as the gate refuses all that came before it."""
+    if any(isinstance(gate, TierGate) for gate in node.gate):
+        raise Unforeseeable("it has a gate that decides by what is answered")
+    refused = 1 - math.prod(walk.beliefs.accept(node.name, opinion=False) for _ in node.gate)
+    asked = [walk.expect(tier, passed) for tier in node.tiers for _ in range(node.attempts)]
+    found, _ = in_order(asked, [refused] * len(asked))
+    return found
+
+
 def supervisor(walk: Walk, node: Supervisor[Any, Any], passed: Passed) -> Expected:
     """Planner, then independent subtasks dealt out to the workers in turn, then the synthesizer; one round."""
     if node.max_rounds > 1:
@@ -298,6 +315,7 @@ FORMS: Mapping[type[Any], Form] = {
     Vote: vote,
     Refine: refine,
     Gate: gate,
+    Cascade: cascade,
     Supervisor: supervisor,
     Debate: debate,
     RoundRobin: round_robin,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from xml.sax.saxutils import escape
 
-from outlay.forecast.foresight import Forecast, Range
+from outlay.forecast.figures import Range
+from outlay.forecast.foresight import Forecast
 from outlay.forecast.render import dollars
 
 _WIDTH, _HEIGHT, _GAP, _TOP = 360, 140, 40, 56

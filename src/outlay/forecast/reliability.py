@@ -32,8 +32,8 @@ class Step:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} is a probability, between 0 and 1, not {value!r}")
-        if self.retries < 0:
-            raise ValueError(f"retries must not be negative: {self.retries!r}")
+        if not isinstance(self.retries, int) or self.retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"retries is a whole number and not negative, not {self.retries!r}")
 
     def right(self, sound_input: float = 1.0) -> float:
         """The output is right, where the input is with this probability."""

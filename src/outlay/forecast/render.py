@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from outlay.analysis.text import one_line
 from outlay.forecast.closed import NotApplicable
-from outlay.forecast.foresight import Forecast, Range
+from outlay.forecast.figures import HUNDRED, Range, Success
+from outlay.forecast.foresight import Forecast
 
 _BARS = "▁▂▃▄▅▆▇█"
 _INDENT = "  "
@@ -15,7 +16,7 @@ _INDENT = "  "
 def rendered(found: Forecast) -> str:
     """Percentiles with their histograms, who makes them, what limits do, and every assumption."""
     lines = [f"forecast · {found.runs:,} runs of the real flow in virtual time · {found.took:.1f} s", ""]
-    lines += [f"{'':<12}{'P5':>10}{'P50':>11}{'P95':>11}", *_ranges(found), _success(found), ""]
+    lines += [f"{'':<12}{'P5':>10}{'P50':>11}{'P95':>11}", *_ranges(found), *_success(found), ""]
     lines += _who(found)
     lines += _limits(found)
     lines += [f"error in {count / found.runs:.1%} of runs: {one_line(error, 100)}" for error, count in found.failures]
@@ -44,9 +45,20 @@ def _range(name: str, found: Range, show: Callable[[float], str]) -> str:
     return f"{name:<12}{figures}    {bars(found.bins)}"
 
 
-def _success(found: Forecast) -> str:
-    rate = found.success
-    return f"{'success':<12}{rate.share:>9.1%}  ({rate.low:.1%} to {rate.high:.1%})"
+def _success(found: Forecast) -> list[str]:
+    lines = [_rate("success", found.success)]
+    if found.right is not None:
+        lines.append(_rate("and right", found.right))
+    for one in found.routers:
+        manages = "" if one.success is None else f"; with its routes it manages {one.success:.1%}"
+        lines.append(f"{one.router} routes right {one.accuracy:.1%} of the time, its ceiling{manages}")
+    return lines
+
+
+def _rate(name: str, rate: Success) -> str:
+    """Percentiles of a hundred runs, in the columns of the other figures."""
+    figures = f"{rate.p5:>10.0%} {rate.p50:>10.0%} {rate.p95:>10.0%}"
+    return f"{name:<12}{figures}    of {HUNDRED} runs; {rate.share:.1%} of all ({rate.low:.1%} to {rate.high:.1%})"
 
 
 def _who(found: Forecast) -> list[str]:
@@ -73,13 +85,24 @@ def _limits(found: Forecast) -> list[str]:
 
 
 def _table(found: Forecast) -> list[str]:
+    """By agent: percentiles of dollars and of seconds of work in a run, and how often it answers when asked."""
     width = max([len("agent"), *(len(one.name) for one in found.agents)])
-    lines = [f"{'agent':<{width}}{'calls':>9}{'dollars':>12}{'of cost':>9}{'static tokens a turn':>22}"]
+    judged = any(one.right is not None for one in found.agents)
+    lines = [
+        f"{'agent':<{width}}{'calls':>7}{'dollars P5':>12}{'P50':>11}{'P95':>11}{'of cost':>9}"
+        f"{'seconds P5':>12}{'P50':>7}{'P95':>7}{'success':>9}{'right':>8}{'static tokens a turn':>22}"
+    ]
     for one in found.agents:
+        success = "" if one.success is None else f"{one.success.share:.1%}"
+        right = "" if one.right is None else f"{one.right:.1%}"
         lines.append(
-            f"{one.name:<{width}}{one.calls:>9.2f}{dollars(one.dollars):>12}{one.of_dollars:>9.0%}"
-            f"{one.static_tokens:>22,}"
+            f"{one.name:<{width}}{one.calls:>7.2f}{dollars(one.spent.p5):>12}{dollars(one.spent.p50):>11}"
+            f"{dollars(one.spent.p95):>11}{one.of_dollars:>9.0%}{one.worked.p5:>12,.1f}{one.worked.p50:>7,.1f}"
+            f"{one.worked.p95:>7,.1f}{success:>9}{right:>8}{one.static_tokens:>22,}"
         )
+    if not judged:
+        at = len(lines[0]) - 30
+        lines = [line[:at] + line[at + 8 :] for line in lines]
     return lines
 
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import multiprocessing
-import os
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from outlay.errors import BudgetExceeded, ConfigError
 from outlay.forecast.assumptions import Assumptions, Beliefs
-from outlay.forecast.simulated import Chance, SimulatedModels, SimulatedWorld, assumed_human
+from outlay.forecast.rightness import Judge
+from outlay.forecast.shortcut import ShortCalls
+from outlay.forecast.simulated import Chance, Lane, SimulatedModels, SimulatedWorld, assumed_human
 from outlay.forecast.tally import Kept, Outcome, critical_path
+from outlay.forecast.workers import cores, spread
 from outlay.policies.ledger import Ledger
 from outlay.protocols.node import Node
 from outlay.protocols.stages import Stages
@@ -36,7 +36,11 @@ LEAST_SHARE = 500
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be simulated: `n` runs of `root`, over the inputs in turn."""
+    """What is to be simulated: `n` runs of `root`, over the inputs in turn, from the run with the number `first` on.
+
+    `common`: each agent draws from a stream of its own, so that runs of two designs of one flow differ by their design
+    and not by chance (common random numbers).
+    """
 
     root: Node[Any, Any]
     inputs: Sequence[Any]
@@ -45,6 +49,11 @@ class Plan:
     assumptions: Assumptions = field(default_factory=Assumptions)
     limits: tuple[Budget, ...] = ()
     deps: Any = None
+    first: int = 0
+    common: bool = False
+    #: Every call goes its whole way, also where nothing on it could matter.
+    whole: bool = False
+    lane: Lane = "live"
 
 
 def simulate(plan: Plan, beliefs: Beliefs, *, workers: int | None = None) -> list[Outcome]:
@@ -52,40 +61,18 @@ def simulate(plan: Plan, beliefs: Beliefs, *, workers: int | None = None) -> lis
     cannot run, or whose loop has no end.
     """
     processes = _processes(plan.n, workers)
-    first = plan.n // processes if processes > 1 else plan.n
-    if processes == 1:
-        return _apart(plan, beliefs, 0, plan.n)
     edges = [plan.n * k // processes for k in range(processes + 1)]
-    first = edges[1]
-    context = multiprocessing.get_context("fork")
-    _shared.append(plan)  # a forked process has it: a flow is code, and does not travel
-    try:
-        with ProcessPoolExecutor(processes - 1, mp_context=context) as pool:
-            rest = [pool.submit(_share, edges[k], edges[k + 1]) for k in range(1, processes)]
-            outcomes = _apart(plan, beliefs, 0, first)
-            for part in rest:
-                outcomes += part.result()
-    finally:
-        _shared.pop()
-    return outcomes
 
+    def share(k: int) -> list[Outcome]:
+        return _apart(plan, beliefs if k == 0 else Beliefs(plan.assumptions), edges[k], edges[k + 1])
 
-_shared: list[Plan] = []
-
-
-def _share(first: int, last: int) -> list[Outcome]:
-    plan = _shared[-1]
-    return _apart(plan, Beliefs(plan.assumptions), first, last)
+    return [outcome for part in spread(share, processes, processes) for outcome in part]
 
 
 def _processes(n: int, workers: int | None) -> int:
-    """As many as there are cores, where forking is possible and safe (no other thread holds a lock)."""
     if workers is not None:
         return max(1, min(workers, n))
-    if "fork" not in multiprocessing.get_all_start_methods() or threading.active_count() > 1:
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, n // LEAST_SHARE))
+    return max(1, min(cores(), n // LEAST_SHARE))
 
 
 def _apart(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Outcome]:
@@ -104,32 +91,39 @@ def _on_a_loop(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Outc
 
 
 async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Outcome]:
-    chance, kept = Chance(), Kept()
+    judge = Judge(plan.root, beliefs) if beliefs.judge else None
+    chance, kept = Chance(streams={} if plan.common else None), Kept(judge is not None)
     exact = bool(plan.limits) or any(node.budgets for node in preflight.walk(plan.root))
-    directory = SimulatedModels(plan.root, beliefs, chance, exact=exact)
-    stages = Stages(stand_ins=SimulatedWorld(plan.root, beliefs, chance))
-    preflight.check(plan.root, directory, plan.limits, None)
-    outcomes: list[Outcome] = []
+    directory = SimulatedModels(plan.root, beliefs, chance, exact=exact, lane=plan.lane)
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
+    shortcut = None if exact or plan.whole else ShortCalls(loop)
+    stages = Stages(stand_ins=SimulatedWorld(plan.root, beliefs, chance), shortcut=shortcut)
+    preflight.check(plan.root, directory, plan.limits, None)
+    outcomes: list[Outcome] = []
     collecting = gc.isenabled()
     gc.disable()  # a run leaves cycles behind; collecting them in bulk is a tenth of the price
+    frozen = not gc.get_freeze_count()
+    if frozen:
+        gc.freeze()  # and what was there before is not looked through each time
     try:
-        for i in range(first, last):
+        for i in range(plan.first + first, plan.first + last):
             host = Host(directory, Ledger(), (), None, _quiet, assumed_human, (), plan.deps, stages=stages)
             host.recorder = kept.recorder
             loop.rewind()  # or a run's times would depend on how many came before it
             chance.begin(plan.seed * 1_000_003 + i)
-            outcomes.append(await _run(plan, host, kept, i))
+            outcomes.append(await _run(plan, host, kept, i, judge))
             if i % 500 == 499:
                 gc.collect()
     finally:
+        if frozen:
+            gc.unfreeze()
         if collecting:
             gc.enable()
     return outcomes
 
 
-async def _run(plan: Plan, host: Host, kept: Kept, i: int) -> Outcome:
+async def _run(plan: Plan, host: Host, kept: Kept, i: int, judge: Judge | None) -> Outcome:
     value = plan.inputs[i % len(plan.inputs)]
     seed = plan.seed * 1_000_003 + i
     try:
@@ -142,18 +136,25 @@ async def _run(plan: Plan, host: Host, kept: Kept, i: int) -> Outcome:
         raise result.error
     tally = kept.last
     assert tally is not None
-    return Outcome(
+    outcome = Outcome(
         tally.dollars,
         result.seconds,
         tally.calls,
         result.stop_reason,
         result.stop_reason == "completed" and not result.degraded,
         tally.unpriced,
-        tuple((agent, int(calls), dollars) for agent, (calls, dollars) in tally.agents.items()),
+        tuple((agent, int(calls), spent, worked) for agent, (calls, spent, worked) in tally.agents.items()),
         critical_path(tally.spans),
         "" if result.error is None else f"{type(result.error).__name__}: {result.error}",
         tally.output_tokens,
+        result.output is not None,
+        overruns=tally.overruns,
+        asked=tuple((agent, asked, failed) for agent, (asked, failed) in tally.asked.items()),
     )
+    if judge is None:
+        return outcome
+    verdict = judge.judge(tally.answered)
+    return replace(outcome.with_retries(verdict.times) if verdict.times else outcome, right=verdict.right)
 
 
 def _quiet(_: object) -> None:

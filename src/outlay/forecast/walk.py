@@ -11,9 +11,12 @@ from outlay.agents.agent import Agent
 from outlay.agents.cascade import ModelCascade
 from outlay.agents.content import as_text
 from outlay.agents.function import FunctionNode, as_node
-from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, Conversation, expect_agent
-from outlay.forecast.assumptions import Beliefs
+from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, Conversation, cached_prefix, expect_agent
+from outlay.forecast.assumptions import Beliefs, has_stand_in
+from outlay.forecast.cascade_form import Tier, expect_climb
 from outlay.forecast.expected import Expected
+from outlay.protocols.gate import TierGate
+from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.directory import Directory
 
@@ -35,11 +38,13 @@ class Unforeseeable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a node is given: about so many characters, the value itself where it is known, and whether it is right."""
+    """What a node is given: about so many characters, the value itself where it is known, and how likely it is right:
+    for certain where it comes from outside, None after somebody of whom nothing is declared.
+    """
 
     characters: float
     value: Any = None
-    right: float | None = None
+    right: float | None = 1.0
 
     @staticmethod
     def of(value: Any) -> Passed:
@@ -68,6 +73,8 @@ class Walk:
         except Unforeseeable as error:
             error.node = error.node or below.path
             raise
+        if not isinstance(node, Agent) and (step := self.beliefs.right(node.name)) is not None:
+            found = replace(found, right=None if passed.right is None else step.right(passed.right))
         if node.optional:  # where it fails its input is passed on
             return replace(found, answers=1.0)
         return found
@@ -85,11 +92,29 @@ class Walk:
     def agent(self, agent: Agent[Any], characters: float, right: float | None = None) -> Expected:
         """An agent whose conversation begins with so many characters."""
         if isinstance(agent.model, ModelCascade):
-            raise Unforeseeable("its model is a cascade, and nobody knows how often its gate says no")
+            return self._cascade(agent, agent.model, Conversation(characters, right))
         models = [self.directory.model(agent.name, agent.model, agent.offline)]
-        models += [self.directory.model(agent.name, spare, agent.offline, spare=True) for spare in agent.fallback]
+        models += self._spare(agent)
         prices = [self.directory.price(model) for model in models]
-        return expect_agent(agent, self.beliefs.of(agent), prices, Conversation(characters, right))
+        talk = Conversation(characters, right, cached_prefix(agent, models[0]))
+        return expect_agent(agent, self.beliefs.of(agent), prices, talk)
+
+    def _cascade(self, agent: Agent[Any], cascade: ModelCascade, talk: Conversation) -> Expected:
+        if any(isinstance(gate, TierGate) for gate in cascade.gate):
+            raise Unforeseeable("its model is a cascade with a gate that decides by what is answered")
+        if any(check not in cascade.gate for check in agent.verify):
+            raise Unforeseeable("its model is a cascade, and it has checks that are none of its gates")
+        if has_stand_in(agent) and not self.beliefs.says_what_is_refused(agent):
+            raise Unforeseeable("its model is a cascade, and its gates are asked of what its stand-in says")
+        tiers: list[Tier] = []
+        for choice in cascade.tiers:
+            models = [self.directory.model(agent.name, choice, agent.offline), *self._spare(agent)]
+            belief = self.beliefs.of(agent, models[0].id)
+            tiers.append(Tier(belief, [self.directory.price(model) for model in models]))
+        return expect_climb(agent, cascade, tiers, talk)
+
+    def _spare(self, agent: Agent[Any]) -> list[Model]:
+        return [self.directory.model(agent.name, spare, agent.offline, spare=True) for spare in agent.fallback]
 
     def prompt(self, agent: Agent[Any], passed: Passed) -> float:
         """The characters of its first message."""

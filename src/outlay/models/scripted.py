@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -37,7 +37,7 @@ _PIECES = re.compile(r"\S+\s*|\s+")
 
 def estimate_tokens(text: str) -> int:
     """Four characters a token, rounded up, at least one."""
-    return _tokens(len(text))
+    return tokens_in(len(text))
 
 
 class ScriptedModel:
@@ -212,31 +212,34 @@ class Offline:
 
 def estimate_input(request: ModelRequest) -> int:
     """The tokens of all text that a provider would read, at four characters each."""
-    return _tokens(sum(map(len, _input_texts(request))))
+    return tokens_in(prelude_length(request.prelude) + request.transcript.total("text", text_length))
 
 
-def _tokens(characters: int) -> int:
+def tokens_in(characters: int) -> int:
+    """Tokens of so many characters, four each; at least one."""
     return max(1, -(-characters // CHARACTERS_PER_TOKEN))
 
 
-def _input_texts(request: ModelRequest) -> Iterator[str]:
-    """All text that a provider would read. Pictures and files count as nothing: a script does not look at them."""
-    yield from request.system
-    for tool in request.tools:
-        yield from (tool.name, tool.description, tool.schema)
-    if request.prelude.output is not None:
-        yield request.prelude.output.schema
-    for message in request.messages:
-        for part in message.parts:
-            match part:
-                case Text(text):
-                    yield text
-                case ToolCall(_, name, arguments):
-                    yield from (name, arguments)
-                case ToolResult(_, name, content):
-                    yield from (name, content)
-                case _:
-                    pass
+def prelude_length(prelude: Prelude) -> int:
+    """Characters of instructions, tools and output schema."""
+    length = sum(map(len, prelude.system)) + (0 if prelude.output is None else len(prelude.output.schema))
+    return length + sum(len(tool.name) + len(tool.description) + len(tool.schema) for tool in prelude.tools)
+
+
+def text_length(message: Message) -> int:
+    """Characters of a message. Pictures and files count as nothing: a script does not look at them."""
+    length = 0
+    for part in message.parts:
+        match part:
+            case Text(text):
+                length += len(text)
+            case ToolCall(_, name, arguments):
+                length += len(name) + len(arguments)
+            case ToolResult(_, name, content):
+                length += len(name) + len(content)
+            case _:
+                pass
+    return length
 
 
 def _reply(said: Any, request: ModelRequest) -> Reply:
@@ -311,12 +314,12 @@ def _response(reply: Reply, request: ModelRequest, model: ScriptedModel) -> Mode
     usage = reply.usage
     if usage is None:
         size = len(text) + len(thinking) + sum(len(name) + len(arguments) for name, arguments in calls)
-        if _tokens(size) > request.max_output_tokens:
+        if tokens_in(size) > request.max_output_tokens:
             room = max(0, request.max_output_tokens) * CHARACTERS_PER_TOKEN
             thinking, room = thinking[:room], max(0, room - len(thinking))
             text, calls, stop = text[:room], [], "length"
             size = len(text) + len(thinking)
-        usage = Usage(input_tokens=model.estimate(request), output_tokens=_tokens(size))
+        usage = Usage(input_tokens=model.estimate(request), output_tokens=tokens_in(size))
     elif request.clipped and usage.output_tokens > request.max_output_tokens:
         # what a provider does with a cap that a budget lowered; a cap of your own is yours to make fit the reply
         usage, calls, stop = replace(usage, output_tokens=request.max_output_tokens), [], "length"

@@ -22,6 +22,8 @@ class BreakerPolicy:
     failures: int = 10
     seconds: float = 5.0
     probe: float = 15.0
+    #: Failures in a row that look like an outage before they have lasted: retries are held back (retry_budget.py).
+    suspicious: int = 20
 
 
 def is_outage(error: ModelError) -> bool:
@@ -38,6 +40,8 @@ class Circuit:
     failures: int = 0
     #: When the first failure in a row was noticed, when the circuit opened, and when it may be probed next.
     since: float = 0.0
+    #: When the first of the attempts was sent that have failed in a row.
+    first_sent: float = 0.0
     opened: float = 0.0
     next_probe: float = 0.0
     reason: str = ""
@@ -62,14 +66,21 @@ class Circuit:
         closes, self.state, self.failures = self.state != "closed", "closed", 0
         return closes
 
-    def failed(self, reason: str, now: float) -> bool:
-        """An attempt found the provider down; True if that opens a circuit that was closed."""
+    @property
+    def down_since(self) -> float | None:
+        """When the first attempt was sent of so many in a row that all have failed, None where they are too few."""
+        return self.first_sent if self.failures >= self.policy.suspicious else None
+
+    def failed(self, reason: str, now: float, sent: float | None = None) -> bool:
+        """An attempt that was sent at `sent` found the provider down; True if that opens a circuit that was closed."""
         self.reason = reason
         if self.state != "closed":
             self.state = "open"
             return False
+        sent = now if sent is None else sent
         if not self.failures:
-            self.since = now
+            self.since, self.first_sent = now, sent
+        self.first_sent = min(self.first_sent, sent)
         self.failures += 1
         if self.failures < self.policy.failures or now - self.since < self.policy.seconds:
             return False

@@ -5,6 +5,7 @@ label policy → journal → response cache → for each attempt: breaker → ra
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -65,6 +66,10 @@ class Breaker(Protocol):
         """Is the circuit closed? Asked before a call waits for another attempt."""
         ...
 
+    def down_since(self, model: Model) -> float | None:
+        """When the first attempt was sent of many that have all failed since, None where some are answered."""
+        ...
+
     def record(self, model: Model, error: ModelError | None, sent: float, now: float) -> Turned | None:
         """What became of an attempt that began at `sent`; what that did to the circuit, if anything."""
         ...
@@ -86,8 +91,12 @@ class Retries(Protocol):
         """A call's first attempt begins."""
         ...
 
-    def again(self, model: Model, error: ModelError, now: float) -> bool:
-        """May a call that failed with this be tried again? Counted if so."""
+    def again(self, model: Model, error: ModelError, now: float, began: float) -> bool:
+        """May a call that began at `began`, and failed with this, be tried again? Counted if so."""
+        ...
+
+    def goes(self, model: Model, error: ModelError, now: float, down_since: float | None) -> bool:
+        """Such a retry is about to go: may it still, now that it is known who else has failed?"""
         ...
 
 
@@ -122,8 +131,23 @@ class StandIns(Protocol):
         """Do this node's checkers really run?"""
         ...
 
-    def problem(self, node: Node[Any, Any]) -> str | None:
+    def problem(self, node: Node[Any, Any], checker: Callable[..., Any]) -> str | None:
         """What a checker that does not run says."""
+        ...
+
+
+class Shortcut(Protocol):
+    """The whole path of a call in one step: for simulated runs in which nothing on it could matter."""
+
+    def answer(
+        self,
+        run: Any,
+        model: Model,
+        request: ModelRequest,
+        fallback: Sequence[Model],
+        draw: Callable[[], float],
+    ) -> Awaitable[ModelResponse] | None:
+        """What the call gives; None where it must go the long way. Raises what the long way raises."""
         ...
 
 
@@ -136,3 +160,4 @@ class Stages:
     permits: Permits | None = None
     retries: Retries | None = None
     stand_ins: StandIns | None = None
+    shortcut: Shortcut | None = None

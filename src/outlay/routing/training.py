@@ -13,6 +13,7 @@ from outlay.routing.curve import Curve
 from outlay.routing.learned import Learned, Reader
 from outlay.routing.logistic import Features, Logistic, fit
 from outlay.routing.outcomes import Question, both
+from outlay.routing.topics import Topics
 
 Decides = Literal["before", "after", "auto"]
 #: Of the loss against the squared weights. Chosen on the same MMLU and GSM8K tables that ADR 27 reports on, where 0.25
@@ -53,7 +54,9 @@ def train(
     reader = _reader(known, folds[0], cheap, after)
     rows = [[reader(q.query, q.outcomes[cheap].response if after else "") for q in fold] for fold in folds]
     rights = [[[q.outcomes[model].correct for q in fold] for fold in folds] for model in (cheap, strong)]
-    sure, scored = _left_out(rows, rights)
+    topics = _topics(known, folds[0], reader, after)
+    wide = [[topics.beside(row) for row in fold] for fold in rows]
+    sure, scored = _left_out(rows, wide, rights, topics)
     gains = [strong_right - cheap_right for fold in scored for cheap_right, strong_right in fold]
     calibration = None
     if len(folds[0]) >= least_labels(target, method):
@@ -64,8 +67,8 @@ def train(
         "after" if after else "before",
         reader,
         # as much loss against the weights as in the fits that left a fold out: so their thresholds fit its scores
-        fit(_joined(rows), _joined(rights[0]), _STRENGTH * (_FOLDS - 1) / _FOLDS),
-        fit(_joined(rows), _joined(rights[1]), _STRENGTH * (_FOLDS - 1) / _FOLDS),
+        topics.folded(fit(_joined(wide), _joined(rights[0]), _STRENGTH * (_FOLDS - 1) / _FOLDS)),
+        topics.folded(fit(_joined(wide), _joined(rights[1]), _STRENGTH * (_FOLDS - 1) / _FOLDS)),
         sure,
         _threshold(gains, _joined(rights[0]), _joined(rights[1]), quality),
         quality,
@@ -116,26 +119,41 @@ def _refuse_one_class(questions: Sequence[Question], cheap: str, strong: str) ->
 
 def _reader(known: Sequence[Question], held: Sequence[Question], cheap: str, after: bool) -> Reader:
     """From all texts but those that the calibration is made on: to the reader they must be as new as any other."""
-    marks = {question.mark for question in held}
-    seen = [question for question in known if question.mark not in marks]
+    seen = _without(known, held)
     return Reader.of(
         [question.query for question in seen],
         [question.outcomes[cheap].response for question in seen] if after else None,
     )
 
 
+def _without(known: Sequence[Question], held: Sequence[Question]) -> list[Question]:
+    marks = {question.mark for question in held}
+    return [question for question in known if question.mark not in marks]
+
+
+def _topics(known: Sequence[Question], held: Sequence[Question], reader: Reader, after: bool) -> Topics:
+    """From all texts but those that the calibration is made on. None after a call, where the answer says more than what
+    the question is about.
+    """
+    return Topics.of([] if after else [reader(question.query) for question in _without(known, held)])
+
+
 def _left_out(
-    rows: Sequence[Sequence[Features]], rights: Sequence[Sequence[Sequence[float]]]
+    rows: Sequence[Sequence[Features]],
+    wide: Sequence[Sequence[Features]],
+    rights: Sequence[Sequence[Sequence[float]]],
+    topics: Topics,
 ) -> tuple[Logistic, list[list[tuple[float, float]]]]:
     """By fold, P(cheap right) and P(strong right) of each row from a fit that did not see the fold; and the first
-    fold's fit of P(cheap right).
+    fold's fit of P(cheap right). `wide` are the rows with their topics.
     """
     sure: Logistic | None = None
     scored: list[list[tuple[float, float]]] = []
     for k, fold in enumerate(rows):
-        kept = _joined([one for i, one in enumerate(rows) if i != k])
+        kept = _joined([one for i, one in enumerate(wide) if i != k])
         cheap_right, strong_right = (
-            fit(kept, _joined([one for i, one in enumerate(right) if i != k]), _STRENGTH) for right in rights
+            topics.folded(fit(kept, _joined([one for i, one in enumerate(right) if i != k]), _STRENGTH))
+            for right in rights
         )
         sure = sure or cheap_right
         scored.append([(cheap_right.probability(row), strong_right.probability(row)) for row in fold])

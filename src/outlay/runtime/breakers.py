@@ -35,12 +35,16 @@ class Breakers:
         circuit = self._circuits.get((model.provider, model.id))
         return circuit is None or circuit.state == "closed"
 
+    def down_since(self, model: Model) -> float | None:
+        circuit = self._circuits.get((model.provider, model.id))
+        return None if circuit is None else circuit.down_since
+
     def record(self, model: Model, error: ModelError | None, sent: float, now: float) -> Turned | None:
         circuit = self._circuits.get((model.provider, model.id))
         if error is not None and is_outage(error):
             if circuit is None:
                 circuit = self._circuits[model.provider, model.id] = Circuit(self._policy)
-            opened = circuit.failed(one_line(error), now)
+            opened = circuit.failed(one_line(error), now, sent)
             return Turned(model.id, "open", circuit.reason) if opened else None
         if circuit is None or not circuit.succeeded(sent):  # one that never failed has no circuit
             return None

@@ -54,6 +54,7 @@ _THINKING_SHOWN = 400
 _LEAST_SHARE = 4
 #: Seconds of waiting for a provider's limits that are worth an event.
 _NOTICED = 0.5
+_NOT_AGAIN = "many calls to this provider fail, so they are not tried again for a while"
 _LIST_PRICE = frozenset(("", "standard", "default", "auto"))
 
 
@@ -142,7 +143,7 @@ class Call:
             stored = self._stored_key()
             if (given := await stages.cache.find(stored, self._request)) is not None:
                 return await self._given_again(given)
-        spare = _others(self._model, fallback)
+        spare = others(self._model, fallback)
         while True:
             try:
                 response = await self._tried(least_output_tokens, max_input_tokens, draw)
@@ -206,7 +207,7 @@ class Call:
         price = run.directory.price(self._model)
         bound = await self._input_bound(max_input_tokens)
         self._visit = visit(run, self._model, self._request, self._key, bound)
-        attempt = 0
+        attempt, began = 0, run.loop.time()
         while True:
             attempt += 1
             if self._visit is not None:
@@ -230,10 +231,12 @@ class Call:
             try:
                 response = await run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
             except ModelError as error:
-                delay = self._retry_delay(error, attempt, draw)
+                delay = self._retry_delay(error, attempt, began, draw)
                 if delay is None:
                     raise
                 await asyncio.sleep(delay)
+                if not self._still_worth_it(error):
+                    raise
                 continue
             if response.stop == "length" and hold.output_tokens < self._request.max_output_tokens:
                 raise self._cut_short(hold)
@@ -515,13 +518,13 @@ class Call:
         if run.warn is not None and isinstance(event, CircuitChanged):
             run.warn(event)
 
-    def _retry_delay(self, error: ModelError, attempt: int, draw: Callable[[], float]) -> float | None:
+    def _retry_delay(self, error: ModelError, attempt: int, began: float, draw: Callable[[], float]) -> float | None:
         run = self._run
         if run.closed is not None or isinstance(error, OutputTruncated):
             return None
         left = None if self._deadline is None else self._deadline - run.loop.time()
         delay = run.retry.delay(error, attempt, draw(), left)
-        if delay is not None and not self._worth_a_retry(error):
+        if delay is not None and not self._worth_a_retry(error, began):
             return None
         if delay is not None:
             run.recorder.emit(
@@ -534,14 +537,23 @@ class Call:
             error.hint = error.hint or f"gave up after {attempt} attempts"
         return delay
 
-    def _worth_a_retry(self, error: ModelError) -> bool:
+    def _worth_a_retry(self, error: ModelError, began: float) -> bool:
         """Would the provider be helped or hurt by another attempt?"""
         breaker, retries = self._run.stages.breaker, self._run.stages.retries
         if breaker is not None and not breaker.passes(self._model):
             return False
-        if retries is None or retries.again(self._model, error, self._run.loop.time()):
+        if retries is None or retries.again(self._model, error, self._run.loop.time(), began):
             return True
-        error.hint = error.hint or "many calls to this provider fail, so they are not tried again for a while"
+        error.hint = error.hint or _NOT_AGAIN
+        return False
+
+    def _still_worth_it(self, error: ModelError) -> bool:
+        """Calls that fail together know of each other only when the first of them would go again."""
+        breaker, retries = self._run.stages.breaker, self._run.stages.retries
+        since = None if breaker is None else breaker.down_since(self._model)
+        if retries is None or retries.goes(self._model, error, self._run.loop.time(), since):
+            return True
+        error.hint = error.hint or _NOT_AGAIN
         return False
 
     def _stream(self, text: str) -> None:
@@ -559,7 +571,7 @@ class Call:
         return self._run.stopped(stop)
 
 
-def _others(model: Model, fallback: Sequence[Model]) -> Iterator[Model]:
+def others(model: Model, fallback: Sequence[Model]) -> Iterator[Model]:
     """The models to go on with, each once: a replacement may stand for several."""
     tried = [model]
     for other in fallback:

@@ -68,6 +68,12 @@ class Effects(Place):
         state = self._run
         if state.stages.policy is not None:
             state.stages.policy.allow("model", self.label, self.path)
+        shortcut = state.stages.shortcut
+        if shortcut is not None and not self._chain and self.deadline is None and max_input_tokens is None:
+            answer = shortcut.answer(state, model, request, fallback, self._jitter)
+            if answer is not None:
+                with state.parking.working():
+                    return self._answered(model, await answer)
         # a tier is a child effect: its place has its name (SEMANTICS 1)
         key = self._identity(request_hash(model, request), f"{self._place}/{purpose}" if purpose else "")
         call = Call(state, model, request, key, self._chain, self.deadline, self._finish, self._spare)
@@ -279,7 +285,7 @@ class Effects(Place):
     async def check(self, checker: Callable[..., Any], value: Any) -> str | None:
         stand_ins = self._run.stages.stand_ins
         if stand_ins is not None and not stand_ins.checks(self.node):
-            return stand_ins.problem(self.node)
+            return stand_ins.problem(self.node, checker)
         if getattr(checker, "blocking", False):
 
             async def work() -> Any:

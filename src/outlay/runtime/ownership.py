@@ -26,6 +26,8 @@ from outlay.protocols.store import Fence, Store
 
 #: A process that has not renewed its lease for so long has lost its runs.
 LEASE_SECONDS = 15.0
+#: By how much two machines' clocks may differ, in seconds, before a lease counts as one of another time.
+_SKEW = 5.0
 #: The documents that say until when each process owns what it works on.
 LEASES = "owners"
 _RUNS = "runs.owner"
@@ -47,6 +49,8 @@ class Ownership:
     def __init__(self, store: Store) -> None:
         self._to_store = ref(store)  # it holds this; a strong reference back would keep both for ever
         self._until = 0.0
+        #: Leases that reach further than any can: at which version, and since when in loop time, they were seen so.
+        self._ahead: dict[str, tuple[int, float]] = {}
         self._live: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._renewal: asyncio.Task[None] | None = None
@@ -69,7 +73,7 @@ class Ownership:
             )
         self._live[run_id] += 1
         try:
-            if self._until - wall() < LEASE_SECONDS / 2:
+            if not LEASE_SECONDS / 2 <= self._until - wall() <= LEASE_SECONDS:  # the clock may have been set back
                 await self._renew(wall)
         except BaseException:
             self.end(run_id)
@@ -107,6 +111,12 @@ class Ownership:
         """Raises Conflict where `owner`, who worked on the run last and did not finish it, may still be at it."""
         if owner == me() or (left := await self.lease_of(owner, wall)) <= 0:
             return
+        while (seen := self._ahead.get(owner)) is not None:  # by its date it would last until the clock has caught up
+            await asyncio.sleep(left)
+            if (left := await self.lease_of(owner, wall)) <= 0:
+                return
+            if self._ahead.get(owner) != seen:
+                break  # it was renewed
         raise Conflict(
             f"run {run_id} is being worked on by {owner.rpartition(':')[0]}",
             theirs=owner,
@@ -114,21 +124,30 @@ class Ownership:
         )
 
     async def lease_of(self, owner: str, wall: Callable[[], float]) -> float:
-        """The seconds for which `owner` may still be at work on its runs; 0 or less where it is gone."""
+        """The seconds for which `owner` may still be at work on its runs; 0 or less where it is gone.
+
+        A lease further in the future than any can be was made before a clock was set back: it counts from when it was
+        first seen so, and is over if it is not renewed in that time.
+        """
         if not owner or _is_dead_here(owner):
             return 0.0
         lease = await self._store.read(LEASES, owner)
-        return 0.0 if lease is None else float(json.loads(lease.body)["until"]) - wall()
+        if lease is None:
+            return 0.0
+        left = float(json.loads(lease.body)["until"]) - wall()
+        if left <= LEASE_SECONDS + _SKEW:
+            self._ahead.pop(owner, None)
+            return left
+        now = asyncio.get_running_loop().time()
+        version, since = self._ahead.get(owner, (0, now))
+        if version != lease.version:
+            since = now
+        self._ahead[owner] = lease.version, since
+        return since + LEASE_SECONDS - now
 
     async def is_worked_on(self, run_id: str, owner: str, wall: Callable[[], float]) -> bool:
         """Whether this process, or `owner`, who worked on it last, may still be at it."""
-        if self._live[run_id]:
-            return True
-        try:
-            await self.check_free(run_id, owner, wall)
-        except Conflict:
-            return True
-        return False
+        return self._live[run_id] > 0 or (owner != me() and await self.lease_of(owner, wall) > 0)
 
     async def _renew(self, wall: Callable[[], float]) -> None:
         until = wall() + LEASE_SECONDS

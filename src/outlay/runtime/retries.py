@@ -16,8 +16,11 @@ class RetryBudgets:
     def first(self, model: Model, now: float) -> None:
         self._of(model).first(now)
 
-    def again(self, model: Model, error: ModelError, now: float) -> bool:
-        return self._of(model).again(error, now)
+    def again(self, model: Model, error: ModelError, now: float, began: float) -> bool:
+        return self._of(model).again(error, now, began)
+
+    def goes(self, model: Model, error: ModelError, now: float, down_since: float | None) -> bool:
+        return self._of(model).goes(error, now, down_since)
 
     def _of(self, model: Model) -> RetryBudget:
         found = self._budgets.get(model.provider)

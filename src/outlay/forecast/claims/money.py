@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import count
 
+from outlay.agents.agent import Agent
+from outlay.forecast.assumptions import Assumptions, Expect, Fit
 from outlay.forecast.claims.claim import Claim, Figure
 from outlay.forecast.claims.designs import Model, in_a_row, step, steps
+from outlay.forecast.closed import closed_form
 from outlay.forecast.expected import Expected
+from outlay.patterns import Pipeline
 from outlay.values.price import Price, Rates
 from outlay.values.usage import Usage
 
@@ -88,6 +92,37 @@ def money() -> Iterator[Claim]:
     yield Claim(MONEY, "multi-agent takes 15 × the tokens, an agent 4 ×", ANTHROPIC, figures, "", note)
 
 
+def tickets() -> Iterator[Claim]:
+    """The ticket table. Its volumes and token counts are not at hand, so these are ours, at today's list prices."""
+    a_ticket = ticket().dollars
+    figures = tuple(
+        Figure(f"{stage} {volume:,}", None, a_ticket * volume, 0, "$") for stage, volume in TICKETS_A_MONTH.items()
+    )
+    note = (
+        f"our volumes and tokens, the printed ones are not at hand: {' and '.join(TICKET_MODELS)}, each call of "
+        f"{TICKET_TOKENS[0]:,} tokens in and {TICKET_TOKENS[1]:,} out, ${a_ticket:.4f} a ticket"
+    )
+    claim = "a month of tickets, one small and two middle calls each, at list prices"
+    yield Claim(MONEY, claim, "published ticket table", figures, "", note)
+
+
+TICKETS_A_MONTH = {"pilot": 1_000, "growth": 10_000, "scale": 100_000, "enterprise": 1_000_000}
+TICKET_MODELS = ("anthropic:claude-haiku-4-5", "anthropic:claude-sonnet-4-6")
+#: Read and written by each call.
+TICKET_TOKENS = (1_000, 150)
+
+
+def ticket() -> Expected:
+    """Three agents in a row, as `outlay forecast` would have them, on a ticket whose tokens are all said beforehand."""
+    read, written = TICKET_TOKENS
+    small, middle = TICKET_MODELS
+    agents = [Agent(f"ticket{i}", model) for i, model in enumerate((small, middle, middle))]
+    known = Fit(expect=Expect(output_tokens=written, turns=1, failure=0.0), calls={}, events=0, input_tokens=read)
+    found = closed_form(Pipeline(*agents), "", Assumptions(fits={agent.name: known for agent in agents}))
+    assert isinstance(found, Expected), found
+    return found
+
+
 def _alike(model: Model, n: int) -> Expected:
     return in_a_row(steps(model, n)).expected
 
@@ -107,4 +142,3 @@ def cited() -> Iterator[Claim]:
         (88.0, "as it circulates", "no source that can be recomputed"),
     ):
         yield Claim(CITED, what, source, (Figure("", value, None, 1 if value % 1 else 0, "%"),))
-    yield Claim(CITED, "ticket table: pilot, growth, scale, enterprise", "volumes and token counts are not at hand")

@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import groupby
 
 from outlay.forecast.claims.claim import Claim
-from outlay.forecast.claims.money import caches, cited, money
+from outlay.forecast.claims.money import caches, cited, money, tickets
 from outlay.forecast.claims.plans import compounding, plans
 from outlay.forecast.claims.twelve_steps import twelve_steps
 
@@ -23,7 +23,7 @@ what the tables leave out. Publications are named where we know them.
 
 def all_claims() -> list[Claim]:
     """Every claim, computed now."""
-    return [*twelve_steps(), *plans(), *compounding(), *caches(), *money(), *cited()]
+    return [*twelve_steps(), *plans(), *compounding(), *caches(), *money(), *tickets(), *cited()]
 
 
 def page() -> str:

@@ -25,7 +25,9 @@ def plans() -> Iterator[Claim]:
         Figure("calls with every step retried once", 30, again.calls),
         Figure("a day then", 180_000, again.dollars * TICKETS_A_DAY, 0, "$"),
     )
-    yield Claim(SECTION, "five steps, two of them 3-agent 2-round debates, 200,000 tickets at $0.03", SOURCE, figures)
+    claim = "five steps, two of them 3-agent 2-round debates, 200,000 tickets at $0.03"
+    note = "a debate adds cost and, as these plans count, no reliability"
+    yield Claim(SECTION, claim, SOURCE, figures, "", note)
     debates = in_a_row([debate(3, 2), debate(3, 2)]).expected
     figures = (Figure("calls of 15", 12, debates.calls),)
     yield Claim(SECTION, "the debates are where to cut first", SOURCE, figures)
