@@ -31,8 +31,9 @@ format: $(STAMP) ## mend what the linters can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(STAMP) ## write docs/patterns.md from the patterns' own profiles
+docs: $(STAMP) ## write docs/patterns.md and docs/advice.md from the tables in the code
 	@$(BIN)/python scripts/patterns_doc.py
+	@$(BIN)/python scripts/advice_doc.py
 
 bench: $(STAMP) ## measure what the project promises
 	@$(BIN)/python -m bench $(ARGS)

@@ -35,8 +35,9 @@ BENCHES = (
     "sharing",
     "journal",
     "forecast",
-    "faults",
+    "compaction",
     "calibration",
+    "faults",
 )
 
 

@@ -73,8 +73,7 @@ def main(quick: bool, as_json: bool) -> int:
     else:
         print(table(found))
         off, on = (prefixes_paid(played(Prefix(), Setting(prompt_cache=cache))) for cache in (False, True))
-        print(f"
-a prefix of {TOKENS:,} tokens, used {TIMES} times, is paid {off} times; with the prompt cache {on}")
+        print(f"\na prefix of {TOKENS:,} tokens, used {TIMES} times, is paid {off} times; with the prompt cache {on}")
     return 0
 
 

@@ -16,19 +16,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from outlay.agents.agent import Agent
+    from outlay.agents.compaction import Compaction
     from outlay.agents.function import node
     from outlay.agents.tool import Tool, tool
+    from outlay.policies.watchdog import Watchdog
     from outlay.protocols.context import RunContext
+    from outlay.runtime.alerts import alert_to_stderr
     from outlay.runtime.approvals import approve, deny
     from outlay.runtime.fork import fork
     from outlay.runtime.many import run_many
     from outlay.runtime.result import Result
     from outlay.runtime.run import run, run_sync
     from outlay.runtime.stream import stream
+    from outlay.runtime.webhook import Webhook
     from outlay.sharing.tools import read_artifact
     from outlay.stores.opening import open_store
     from outlay.values.budget import Budget
     from outlay.values.content import File, Image
+    from outlay.values.server import Breaker, Server
     from outlay.values.settings import ModelSettings
     from outlay.values.usage import Usage
 
@@ -36,14 +41,20 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Agent": "agents.agent",
+    "Breaker": "values.server",
     "Budget": "values.budget",
+    "Compaction": "agents.compaction",
     "File": "values.content",
     "Image": "values.content",
     "ModelSettings": "values.settings",
     "Result": "runtime.result",
     "RunContext": "protocols.context",
+    "Server": "values.server",
     "Tool": "agents.tool",
     "Usage": "values.usage",
+    "Watchdog": "policies.watchdog",
+    "Webhook": "runtime.webhook",
+    "alert_to_stderr": "runtime.alerts",
     "approve": "runtime.approvals",
     "deny": "runtime.approvals",
     "fork": "runtime.fork",
@@ -59,14 +70,20 @@ _WHERE = {
 
 __all__ = [
     "Agent",
+    "Breaker",
     "Budget",
+    "Compaction",
     "File",
     "Image",
     "ModelSettings",
     "Result",
     "RunContext",
+    "Server",
     "Tool",
     "Usage",
+    "Watchdog",
+    "Webhook",
+    "alert_to_stderr",
     "approve",
     "deny",
     "fork",

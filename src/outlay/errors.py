@@ -29,6 +29,7 @@
         ├── BudgetExceeded
         ├── DeadlineExceeded
         ├── TurnLimit
+        ├── WatchdogStopped
         └── ApprovalPending
 
 The text of an error says what happened, where, and what to do next; the facts are attributes.
@@ -315,6 +316,16 @@ class TurnLimit(Stopped):
     def __init__(self, message: str = "", *, turns: int = 0, best: Any = None, path: str = "", hint: str = "") -> None:
         super().__init__(message, best=best, path=path, hint=hint)
         self.turns = turns
+
+
+class WatchdogStopped(Stopped):
+    """A rule of the run's watchdog stopped it, or a human did whom it asked. `rule` names it."""
+
+    reason = "watchdog"
+
+    def __init__(self, message: str = "", *, rule: str = "", best: Any = None, path: str = "", hint: str = "") -> None:
+        super().__init__(message, best=best, path=path, hint=hint)
+        self.rule = rule
 
 
 class ApprovalPending(Stopped):

@@ -164,6 +164,20 @@ async def test_cancelling_a_run_closes_its_sockets(serve: Any) -> None:
 
 
 @every_provider
+async def test_the_slower_of_two_hedged_calls_is_hung_up_on(serve: Any, model: str) -> None:
+    """The provider sees its client go, and what it may bill for that is held in doubt."""
+    emulator = serve(faults=Faults(at={1: Fault.timeout(billed=True)}))
+    result = await run(asker(model, hedge=0.1), "Hello", budget=Budget(usd="1"))
+    assert result.stop_reason == "completed", result.error
+    assert result.seconds < 5
+    assert len(emulator.requests) == 2
+    assert result.bill.in_doubt > 0
+    async with asyncio.timeout(5):
+        while emulator.in_flight:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+@every_provider
 async def test_a_deadline_reaches_the_socket(serve: Any, model: str) -> None:
     """A provider that never answers does not hold a run past its time: it ends as `deadline`, the call in doubt, and
     the provider sees its client go while the loop lives on."""

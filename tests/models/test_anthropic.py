@@ -20,7 +20,7 @@ from outlay.protocols.transport import HttpReply, Timeouts, Transport
 from outlay.values.content import File, Image, ProviderBlock, Text, ToolCall, ToolResult
 from outlay.values.message import Message, user
 from outlay.values.price import Price
-from outlay.values.request import ModelRequest, ModelResponse, OutputSpec, Prelude, ToolSpec
+from outlay.values.request import ContextEdit, ModelRequest, ModelResponse, OutputSpec, Prelude, ToolSpec
 from outlay.values.settings import ModelSettings
 from outlay.values.transcript import EMPTY
 from outlay.values.usage import Usage
@@ -786,3 +786,25 @@ async def test_an_error_of_the_listener_is_the_listeners() -> None:
 
     with pytest.raises(KeyError):
         await HAIKU.send(ask(), Fake(sse(START, TEXT, HEL, END, DELTA, STOP)), listener)
+
+
+async def test_results_are_cleared_by_the_provider_where_it_is_asked() -> None:
+    """The beta is added to the user's own; what to keep is said in tool uses."""
+    fake = Fake()
+    model = Anthropic("claude-haiku-4-5", api_key="k", headers={"Anthropic-Beta": "mine"})
+    request = replace(ask("Hi"), edit=ContextEdit(4))
+    assert model.edits_context(request)
+    await model.send(request, fake)
+    assert fake.request["context_management"] == {
+        "edits": [
+            {
+                "type": "clear_tool_uses_20250919",
+                "trigger": {"type": "tool_uses", "value": 1},
+                "keep": {"type": "tool_uses", "value": 4},
+            }
+        ]
+    }
+    assert fake.sent[0][1]["anthropic-beta"] == "mine,context-management-2025-06-27"
+    assert not Anthropic("claude-3-5-haiku-latest", api_key="k").edits_context(request)
+    own = ModelSettings(extra={"context_management": {"edits": []}})
+    assert not model.edits_context(ask("Hi", settings=own))

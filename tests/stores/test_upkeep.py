@@ -49,6 +49,40 @@ async def test_it_lists_its_runs_by_start_with_their_size(store: Store):
     assert await store.runs() == [Span("z", 2, 1, 4.0, 3), Span("a", 1, 0, 9.5, 3)]
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 100])
+async def test_all_events_can_be_read_in_pages(store: Store, most: int):
+    """Of any size, each event once, a run's together and in order, whatever order they were written in."""
+    store.append([row("z", 0), row("a", 0), row("z", 1), row("a", 1), row("b", 0), row("z", 2)])
+    await store.flush()
+    assert await _paged(store, most) == [("z", 0), ("z", 1), ("z", 2), ("a", 0), ("a", 1), ("b", 0)]
+
+
+async def test_pages_have_the_kinds_and_the_time_that_are_asked_for(store: Store):
+    rows = [row("a", 0, time=1.0), row("a", 1, time=5.0), row("b", 0, kind="drawn", time=5.0), row("c", 0, time=4.0)]
+    store.append(rows)
+    await store.flush()
+    assert await _paged(store, 1, ("fact",), since=4.0) == [("a", 1), ("c", 0)]
+    assert await _paged(store, 1, ("asked",)) == []
+
+
+async def test_a_forgotten_run_is_in_no_page(store: Store):
+    store.append([row("a", 0), row("b", 0), row("c", 0)])
+    await store.flush()
+    await store.forget({"b": 0})
+    assert await _paged(store, 1) == [("a", 0), ("c", 0)]
+
+
+async def _paged(store: Store, most: int, kinds: tuple[str, ...] = (), since: float = 0.0) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    after: int | None = 0
+    while after is not None:
+        page = await store.page(after, kinds, since=since, most=most)
+        assert len(page.rows) <= most
+        found += [(one.run, one.seq) for one in page.rows]
+        after = page.next
+    return found
+
+
 async def test_a_forgotten_run_is_gone_and_its_neighbours_stay(store: Store):
     store.append([row("a", 0), row("b", 0), row("a", 1), row("c", 0)])
     await store.flush()

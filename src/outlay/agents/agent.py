@@ -14,9 +14,13 @@ from typing import TypeVar as PlainTypeVar
 
 from typing_extensions import TypeForm, TypeVar
 
+from outlay.agents import compaction as compactions
 from outlay.agents.cascade import Climb, ModelCascade
+from outlay.agents.compaction import Compaction
+from outlay.agents.compactor import Compactor
 from outlay.agents.content import as_parts, well_formed
 from outlay.agents.function import FunctionNode
+from outlay.agents.hedging import changes_the_world, check_hedge
 from outlay.agents.output import OutputCodec, codec_for
 from outlay.agents.signature import call
 from outlay.agents.stored_answers import check_stored_answers, reuse_of
@@ -56,9 +60,13 @@ class Agent(Node[Any, Out]):
     never for an answer that a check refused, nor where the model declines. `offline` stands in for the model under
     `models="offline"`. `cache`: "auto" lets the provider cache the prompt where that is expected to pay, "5m" and
     "1h" always for that long, "off" never. `cache_answers` gives a stored answer again for so many seconds, to exactly
-    the same request at the same place of the flow; `cache_scope` (text, or a function of the context) keeps tenants
+    the same request at the same place of the flow; `stale_answers` is how old it may be where the model (and every
+    `fallback`) fails: the result is degraded then. `cache_scope` (text, or a function of the context) keeps tenants
     apart; `cache_similar` (a `SimilarAnswers` of `outlay.routing.similar`) gives it to questions that are nearly the
-    same, too, where it passes `output_type` and `verify` for them.
+    same, too, where it passes `output_type` and `verify` for them. `hedge`: a call without an answer after so many
+    seconds is sent a second time, where the budget has room for both, and the first answer counts; only for agents
+    whose tools have no side effects. `compaction` shortens a long conversation where that is cheaper than to read it
+    again.
 
     Raises ConfigError for what cannot work: a bad name, duplicate tools, an output type no schema expresses.
     """
@@ -83,8 +91,11 @@ class Agent(Node[Any, Out]):
     fallback: Sequence[str | Model] = field(default=(), kw_only=True)
     cache: CacheMode = field(default="auto", kw_only=True)
     cache_answers: float | timedelta | None = field(default=None, kw_only=True)
+    stale_answers: float | timedelta | None = field(default=None, kw_only=True)
     cache_scope: str | Callable[..., Any] = field(default="", kw_only=True)
     cache_similar: Similarity | None = field(default=None, kw_only=True)
+    hedge: float | None = field(default=None, kw_only=True)
+    compaction: Compaction | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,11 +118,14 @@ class Agent(Node[Any, Out]):
                 hint="write settings=ModelSettings(temperature=0)",
             )
         check_stored_answers(self)
+        if self.hedge is not None:
+            check_hedge(self.name, self.hedge, cast(tuple[Tool, ...], self.tools), self.model)
         if self.cache not in CACHE_MODES:
             raise ConfigError(
                 f"agent {self.name!r}: cache={self.cache!r} is not understood",
                 hint=f"use one of {', '.join(map(repr, CACHE_MODES))}",
             )
+        compactions.checked(self.name, self.compaction)
         self.instruction_parts  # noqa: B018
         names = [tool.name for tool in self.toolbox.values()]
         if len(names) != len(self.tools):
@@ -132,7 +146,8 @@ class Agent(Node[Any, Out]):
     def models(self) -> tuple[str | Model, ...]:
         """Every model that it may call, the usual one first."""
         usual = self.model.models if isinstance(self.model, ModelCascade) else (self.model,)
-        return usual if self.cheaper is None else (*usual, self.cheaper)
+        summariser = None if self.compaction is None else self.compaction.model
+        return (*usual, *(other for other in (self.cheaper, summariser) if other is not None))
 
     @property
     def input_type(self) -> Any:
@@ -192,10 +207,13 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     refused = False
     best: Any = None
     climb = _climb(agent, ctx, toolbox)
+    compactor = _compactor(agent, ctx, question)
     # a conversation that is part of a longer one is likely to go on after this run's last turn
     after = agent.max_turns if agent.history or ctx.transcript.length else 0
     for turn in range(1, agent.max_turns + 1):
         request = _request(agent, ctx, prelude, transcript, agent.max_turns - turn + after, reuse)
+        if compactor is not None:
+            request = await compactor.shortened(request)
         if climb is None or _short_of_money(agent, ctx):
             response = await ctx.call_model(
                 _model(agent, ctx),
@@ -203,16 +221,19 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
                 least_output_tokens=agent.min_output_tokens,
                 max_input_tokens=agent.max_input_tokens,
                 fallback=_fallback(agent, ctx),
+                hedge=None if agent.hedge is None or changes_the_world(toolbox.values()) else agent.hedge,
             )
         else:
             response = await climb.answer(request, correcting=refused)
         refused = False
         transcript = transcript.append(response.message)
-        ctx.keep(transcript, calls.results)
+        if compactor is not None:
+            compactor.answered(request, response)
+        ctx.keep(transcript if compactor is None else compactor.kept(transcript), calls.results)
         _complete(agent, ctx, response)
         if response.message.tool_calls:
             transcript = transcript.append(await calls.run(response.message.tool_calls))
-            ctx.keep(transcript, calls.results)
+            ctx.keep(transcript if compactor is None else compactor.kept(transcript), calls.results)
             if calls.ended:
                 return calls.ended[0]
             continue
@@ -287,6 +308,15 @@ def _climb(agent: Agent[Any], ctx: RunContext[Any], toolbox: Mapping[str, Tool])
         agent.max_input_tokens,
         _fallback(agent, ctx),
     )
+
+
+def _compactor(agent: Agent[Any], ctx: RunContext[Any], question: Message) -> Compactor | None:
+    compaction = agent.compaction
+    if compaction is None:
+        return None
+    model = ctx.model(agent.name, agent.models[0], agent.offline)
+    summariser = ctx.model(agent.name, compaction.model or agent.models[0], compaction.offline)
+    return Compactor(compaction, ctx, model, summariser, question, agent.max_input_tokens)
 
 
 def _read(agent: Agent[Any], toolbox: Mapping[str, Tool], response: ModelResponse) -> tuple[Any, str | None]:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 def check_stored_answers(agent: Agent[Any]) -> None:
     """Raises ConfigError for what cannot be meant."""
-    if agent.cache_answers is not None and not seconds_of(agent.cache_answers) > 0:
-        raise ConfigError(
-            f"agent {agent.name!r}: cache_answers={agent.cache_answers!r} is no time to keep answers",
-            hint="give seconds or a timedelta, or leave it out",
-        )
+    for name, kept in (("cache_answers", agent.cache_answers), ("stale_answers", agent.stale_answers)):
+        if kept is not None and not seconds_of(kept) > 0:
+            raise ConfigError(
+                f"agent {agent.name!r}: {name}={kept!r} is no time to keep answers",
+                hint="give seconds or a timedelta, or leave it out",
+            )
     if agent.cache_similar is None:
         return
     if not hasattr(agent.cache_similar, "neighbours"):
@@ -40,13 +41,14 @@ def check_stored_answers(agent: Agent[Any]) -> None:
         )
 
 
-def seconds_of(kept: float | timedelta) -> float:
-    return kept.total_seconds() if isinstance(kept, timedelta) else float(kept)
+def seconds_of(kept: float | timedelta | None) -> float:
+    """For how long an answer may be given again; 0: never."""
+    return kept.total_seconds() if isinstance(kept, timedelta) else float(kept or 0)
 
 
 async def reuse_of(agent: Agent[Any], ctx: RunContext[Any]) -> Reuse | None:
     """What this agent's requests allow; None where nothing is kept."""
-    if agent.cache_answers is None:
+    if agent.cache_answers is None and agent.stale_answers is None:
         return None
     scope = agent.cache_scope if isinstance(agent.cache_scope, str) else await call(agent.cache_scope, ctx)
     if not isinstance(scope, str):
@@ -55,8 +57,9 @@ async def reuse_of(agent: Agent[Any], ctx: RunContext[Any]) -> Reuse | None:
             path=ctx.path,
             hint="return the tenant's name, as in f'tenant:{ctx.deps.tenant}'",
         )
+    kept, stale = seconds_of(agent.cache_answers), seconds_of(agent.stale_answers)
     if agent.cache_similar is None:
-        return Reuse(seconds_of(agent.cache_answers), scope)
+        return Reuse(kept, scope, stale)
 
     async def fits(text: str) -> str | None:
         problem = await _problem(agent, ctx, text)
@@ -64,7 +67,7 @@ async def reuse_of(agent: Agent[Any], ctx: RunContext[Any]) -> Reuse | None:
             ctx.decide("stored_answer_refused", agent=agent.name, problem=problem[:200])
         return problem
 
-    return Reuse(seconds_of(agent.cache_answers), scope, agent.cache_similar, fits)
+    return Reuse(kept, scope, stale, agent.cache_similar, fits)
 
 
 async def _problem(agent: Agent[Any], ctx: RunContext[Any], text: str) -> str | None:

@@ -6,7 +6,7 @@ import inspect
 import json
 import re
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import SimpleNamespace
@@ -20,11 +20,15 @@ from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
 from outlay.values.request import ToolSpec
+from outlay.values.server import Breaker, Server
 
 #: Both providers take these; anything else would be refused after the prompt was paid for.
 NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}\Z")
 _ARGS = re.compile(r"^(?:Args|Arguments|Parameters)\s*:$")
 _ENTRY = re.compile(r"^(\w+)(?:\s*\([^)]*\))?\s*:\s*(.*)$")
+
+#: While it is down, a tool without a declared way raises.
+_RAISE: Any = object()
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,10 @@ class Tool:
     `ends_turn`: a call that succeeds ends the agent's conversation, and what it gave is the agent's output as it is,
     past `output_type` and `verify` (a handoff, a submitted answer); of several in one turn the first one counts.
     Annotate what it returns: that is how a resumed run gets the same value again.
+
+    `concurrency` is how many of its calls run at once, over all runs of an event loop; `breaker` leaves it alone for a
+    while after failures in a row; a `server` has both for all the tools that stand on it. While a breaker is open the
+    tool gives `when_down` at once: a value, or a function of the same arguments; without it, an error to the model.
     Raises ConfigError for a parameter without a type hint, or a name that providers refuse.
     """
 
@@ -50,6 +58,10 @@ class Tool:
     parallel: bool | None = field(default=None, kw_only=True)
     max_result_tokens: int = field(default=MAX_RESULT_TOKENS, kw_only=True)
     ends_turn: bool = field(default=False, kw_only=True)
+    concurrency: int | None = field(default=None, kw_only=True)
+    breaker: Breaker | None = field(default=None, kw_only=True)
+    server: Server | None = field(default=None, kw_only=True)
+    when_down: Any = field(default=_RAISE, kw_only=True)
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -63,6 +75,18 @@ class Tool:
             raise ConfigError(f"tool {self.name!r}: timeout must be positive, not {self.timeout!r}")
         if not self.max_result_tokens >= 1:
             raise ConfigError(f"tool {self.name!r}: max_result_tokens must be at least 1")
+        if self.breaker is not None and not isinstance(self.breaker, Breaker):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"tool {self.name!r}: breaker={self.breaker!r} is none", hint="write breaker=Breaker()")
+        if self.server is not None and not isinstance(self.server, Server):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(
+                f"tool {self.name!r}: server={self.server!r} is none", hint='write server=Server("crm", concurrency=4)'
+            )
+        self.servers  # noqa: B018 - limits that cannot be are refused here
+        if self.when_down is not _RAISE and not any(server.breaker for server in self.servers):
+            raise ConfigError(
+                f"tool {self.name!r} says what it gives while it is down, and has no breaker that could say so",
+                hint="add breaker=Breaker(), or a server with one",
+            )
         if not self.description:
             object.__setattr__(self, "description", _summary(self.function))
         if self.input_schema is None:
@@ -75,6 +99,28 @@ class Tool:
     def replace(self, **changes: Any) -> Tool:
         """A changed copy."""
         return replace(self, **changes)
+
+    @cached_property
+    def servers(self) -> tuple[Server, ...]:
+        """What its calls go through: its own limits, and its server's."""
+        own = None
+        if self.concurrency is not None or self.breaker is not None:
+            own = Server(self.name, self.concurrency, self.breaker)
+        return tuple(server for server in (own, self.server) if server is not None)
+
+    def instead(self, arguments: Mapping[str, Any]) -> Callable[[RunContext], Awaitable[Any]] | None:
+        """What is called while it is down; None where nothing is declared."""
+        if self.when_down is _RAISE:
+            return None
+
+        async def given(ctx: RunContext) -> Any:
+            if not callable(self.when_down):
+                return self.when_down
+            args = (ctx,) if takes_context(self.when_down) else ()
+            result = self.when_down(*args, **arguments)
+            return await result if inspect.isawaitable(result) else result
+
+        return given
 
     @cached_property
     def spec(self) -> ToolSpec:
@@ -189,6 +235,10 @@ def tool(
     parallel: bool | None = None,
     max_result_tokens: int = MAX_RESULT_TOKENS,
     ends_turn: bool = False,
+    concurrency: int | None = None,
+    breaker: Breaker | None = None,
+    server: Server | None = None,
+    when_down: Any = ...,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Make a Tool of a function; see `Tool` for the options."""

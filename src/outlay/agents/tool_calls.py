@@ -117,6 +117,8 @@ def _effect(tool: Tool, given: dict[str, Any], arguments: dict[str, Any]) -> Too
         decode=decode,
         leaf=tool.leaf,
         unknown=_UNKNOWN,
+        servers=tool.servers,
+        when_down=tool.instead(arguments),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from outlay.analysis import receipt
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheFold, CacheHealth, merged
+from outlay.analysis.compactions import CompactionFold
 from outlay.errors import ConfigError
 from outlay.events import (
     CallFailed,
@@ -55,6 +56,10 @@ class Bill:
     #: Calls that a stored answer answered, and what they would have cost, in US dollars: None if that is unknown.
     answers: int = 0
     saved_by_answers: Decimal | None = ZERO
+    #: How often a conversation was shortened, and about what that saved, in US dollars: negative where it cost more,
+    #: None if a price is unknown.
+    compactions: int = 0
+    saved_by_compaction: Decimal | None = ZERO
     #: Of these, the ones that were given to a question which was only nearly the same.
     similar_answers: int = 0
 
@@ -85,6 +90,8 @@ class Bill:
             merged(health for bill in all_bills for health in bill.cache),
             sum(bill.answers for bill in all_bills),
             _total([bill.saved_by_answers for bill in all_bills]),
+            sum(bill.compactions for bill in all_bills),
+            _total([bill.saved_by_compaction for bill in all_bills]),
             sum(bill.similar_answers for bill in all_bills),
         )
 
@@ -159,6 +166,8 @@ class Bill:
             cache=self.cache,
             answers=self.answers,
             saved_by_answers=self.saved_by_answers,
+            compactions=self.compactions,
+            saved_by_compaction=self.saved_by_compaction,
             similar_answers=self.similar_answers,
         )
 
@@ -205,12 +214,14 @@ class BillFold:
         self._tools = 0
         self._failed_tools = 0
         self._cache = CacheFold()
+        self._compactions = CompactionFold()
         #: What each stored answer saved.
         self._answers: list[Decimal | None] = []
         self._similar = 0
 
     def add(self, event: Event) -> None:
         self._cache.add(event)
+        self._compactions.add(event)
         if isinstance(event, CallStarted):
             self._attempt(event)
             call = (event.run, event.path, event.key)
@@ -265,6 +276,8 @@ class BillFold:
             self._cache.health(),
             len(self._answers),
             _total(self._answers),
+            self._compactions.times,
+            self._compactions.saved,
             self._similar,
         )
 

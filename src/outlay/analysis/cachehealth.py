@@ -94,7 +94,7 @@ class CacheFold:
     def health(self) -> tuple[CacheHealth, ...]:
         """One for each agent and model of which there is anything to say."""
         found = [replace(line.health, unread=_unread(line.calls)) for line in self._lines.values()]
-        return tuple(one for one in found if one.read or one.written or one.changes or one.why_not or one.alerts)
+        return tuple(one for one in found if _is_worth_telling(one))
 
     def _decided(self, event: Decision) -> None:
         data = event.data
@@ -133,6 +133,11 @@ class CacheFold:
         if line is None:
             line = self._lines[agent, model] = _Line(CacheHealth(agent, model))
         return line
+
+
+def _is_worth_telling(one: CacheHealth) -> bool:
+    """Also where a read was expected and nothing came of it."""
+    return bool(one.read or one.written or one.expected or one.changes or one.why_not or one.alerts)
 
 
 _EMPTY = CacheHealth("", "")

@@ -17,7 +17,7 @@ from outlay.events.records import CallFailed, CallFinished, CallStarted, Decisio
 #: From here on an escalation is worth a warning, as shares of the turns and of the turns at the top.
 MOST_TO_TOP, MOST_TOP_FAILURES = 0.30, 0.20
 #: Below so many turns a share says little.
-_ENOUGH = 20
+ENOUGH = 20
 _ITEM = re.compile(r"\[[^\]]*\]|#\d+")
 
 
@@ -98,7 +98,7 @@ class Escalation:
         """What is out of bounds, from 20 turns on."""
         found: list[str] = []
         share, failures = self.to_top, self.top_failures
-        if self.turns < _ENOUGH:
+        if self.turns < ENOUGH:
             return ()
         if share is not None and share > MOST_TO_TOP:
             found.append(f"{self.path}: {share:.0%} of the turns came to the top tier, more than {MOST_TO_TOP:.0%}")

@@ -26,6 +26,7 @@ _OUTCOMES = {
     "budget": "stopped by the budget after",
     "deadline": "stopped by the deadline after",
     "turn_limit": "stopped by the turn limit after",
+    "watchdog": "stopped by its watchdog after",
     "approval": "waiting for approval after",
     "cancelled": "cancelled after",
     "error": "failed after",
@@ -46,6 +47,8 @@ class _Notes:
     cache: tuple[CacheHealth, ...] = ()
     answers: int = 0
     saved_by_answers: Decimal | None = ZERO
+    compactions: int = 0
+    saved_by_compaction: Decimal | None = ZERO
     similar_answers: int = 0
 
 
@@ -157,6 +160,8 @@ def _notes(shown: Receipt) -> list[str]:
         worth = "" if shown.saved_by_answers is None else f", saved {_amount(shown.saved_by_answers)}"
         similar = f" ({shown.similar_answers:,} to similar questions)" if shown.similar_answers else ""
         first.append(f"{_count(shown.answers, 'stored answer')}{similar}{worth}")
+    if shown.compactions:
+        first.append(_compacted(shown.compactions, shown.saved_by_compaction))
     if shown.doubtful:
         first.append(_doubt(shown))
     second: list[str] = []
@@ -167,6 +172,14 @@ def _notes(shown: Receipt) -> list[str]:
         refused = f" ({_count(shown.refused, 'output')} refused)" if shown.refused else ""
         second.append(f"checked by: {', '.join(one_line(check, 40) for check in shown.checks)}{refused}")
     return [" · ".join(notes) for notes in (first, second) if notes] + [_sick(one) for one in shown.cache if _ails(one)]
+
+
+def _compacted(times: int, saved: Decimal | None) -> str:
+    """An estimate, and so called: nobody sent the longer requests."""
+    if saved is None:
+        return _count(times, "compaction")
+    word = "saved" if saved >= 0 else "cost"
+    return f"{_count(times, 'compaction')} {word} about {_amount(abs(saved))}"
 
 
 def _ails(one: CacheHealth) -> bool:

@@ -28,3 +28,18 @@ def one_line(text: str, width: int = 80) -> str:
     # Only a little more than is shown is looked at: the text may be megabytes long.
     line = _SPACE.sub(" ", plain(text[: width * 8])).strip()
     return line if len(line) <= width and len(text) <= width * 8 else line[: width - 1].rstrip() + "…"
+
+
+#: What would be markup in Markdown: also what GitHub makes of words (mentions, numbers of issues).
+_MARKUP = re.compile(r"([\\`*_{}\[\]|~#]|^[-+>]|(?<=^\d)[.)](?=\s))")
+
+
+def markdown(text: str) -> str:
+    """`text` as Markdown shows it: on one line, no markup, no tags."""
+    line = " ".join(plain(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKUP.sub(r"\\\1", line)
+
+
+def code(text: str, width: int = 80) -> str:
+    """`text` as a code span of Markdown, also in a table: nobody is mentioned in it, and nothing is a link."""
+    return f"`{one_line(text, width).replace('`', chr(39)).replace('|', chr(0xA6)) or ' '}`"

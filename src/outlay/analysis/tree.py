@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from outlay.analysis.billlines import ZERO
 from outlay.analysis.summary import summary
@@ -16,6 +17,7 @@ from outlay.events import (
     CallFinished,
     CallStarted,
     Decision,
+    EscalationAlert,
     Event,
     NodeFinished,
     NodeStarted,
@@ -24,7 +26,9 @@ from outlay.events import (
     Skipped,
     ToolFinished,
     ToolStarted,
+    WatchdogAlert,
 )
+from outlay.events.records import COMPACTION
 
 #: Of what models and tools wrote, at most this many characters are shown.
 WIDTH = 80
@@ -100,9 +104,18 @@ class TreeFold:
             node.problem = f"skipped: {event.reason}" + (f" · {event.error}" if event.error else "")
         elif isinstance(event, CacheAlert):
             self._node(event.run, event.path).below.append(_Leaf(f"! cache: {one_line(event.text, 200)}", bad=True))
+        elif isinstance(event, EscalationAlert):
+            words = f"{event.share:.0%} of {event.turns:,} turns of {event.path} came to the top tier"
+            self._root(event.run).below.append(_Leaf(f"! cascade: {words}".replace("%", " %"), bad=True))
+        elif isinstance(event, WatchdogAlert):
+            did = f"{event.action}: {one_line(event.text, 160)}"
+            words = f"{did} · {one_line(event.opinion, WIDTH)}" if event.opinion else did
+            self._root(event.run).below.append(_Leaf(f"! watchdog: {words}", bad=True))
         elif isinstance(event, Decision) and event.about == "prefix_changed":
             change = one_line(str(event.data.get("change", "")), 160)
             self._node(event.run, event.path).below.append(_Leaf(f"! cache: {change}", bad=True))
+        elif isinstance(event, Decision) and event.about == COMPACTION:
+            self._node(event.run, event.path).below.append(_compacted(event.data))
         elif isinstance(event, RunStarted):
             self._root(event.run).type = event.flow
         elif isinstance(event, RunFinished):
@@ -237,6 +250,16 @@ def _refused(event: CallFailed) -> str:
     elif event.maybe_billed:
         words.append("in doubt, unpriced")
     return " · ".join(words)
+
+
+def _compacted(data: Mapping[str, Any]) -> _Leaf:
+    """`✓ compaction: clear · 11,444 → 5,505 tokens · 8 more requests are expected`, or why not."""
+    why = one_line(str(data.get("why", "")), 160)
+    if data.get("outcome") != "done":
+        return _Leaf(f"! compaction {one_line(str(data.get('outcome', '')), 40)}: {why}", bad=True)
+    sizes = (data.get("tokens_before"), data.get("tokens_after"))
+    tokens = [f"{size:,}" if isinstance(size, int) else "?" for size in sizes]
+    return _Leaf(f"✓ compaction: {one_line(str(data.get('way', '')), 40)} · {' → '.join(tokens)} tokens · {why}")
 
 
 def _model(model: str) -> str:

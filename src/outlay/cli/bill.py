@@ -57,6 +57,8 @@ def _document(bill: Bill) -> dict[str, Any]:
         "in_doubt": money(bill.in_doubt),
         "billed_twice": bill.billed_twice,
         "saved_by_cache": money(bill.saved_by_cache(default_prices())),
+        "compactions": bill.compactions,
+        "saved_by_compaction": money(bill.saved_by_compaction),
         "cache": [_health(one) for one in bill.cache],
         "lines": [_line(line) for line in bill.lines],
     }

@@ -26,8 +26,8 @@ from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
 from outlay.cli.words import cell, count, jsonable, money, routes, spread
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, CircuitChanged, Event
-from outlay.runtime.alerts import circuit_text
+from outlay.events import AlertEvent, BudgetAlert, Event
+from outlay.runtime.alerts import alert_text
 from outlay.runtime.directory import default_prices
 from outlay.runtime.many import run_many
 from outlay.stores.opening import open_store
@@ -102,9 +102,9 @@ async def _run(setting: Setting, messages: Path, tally: Tally) -> tuple[Outcome,
         tally.add(event)
         outcome.see(event)
 
-    def on_alert(alert: BudgetAlert | CircuitChanged) -> None:
-        if isinstance(alert, CircuitChanged):
-            progress.say(f"  {circuit_text(alert)}")
+    def on_alert(alert: AlertEvent) -> None:
+        if not isinstance(alert, BudgetAlert):
+            progress.say(f"  {alert_text(alert)}")
             return
         progress.say(f"  {alert.percent} % of the budget is spent")
 

@@ -16,7 +16,7 @@ from outlay.cli.options import store_path
 from outlay.cli.problems import CODES, Problem, Quiet, as_problem, budget_stop, show
 from outlay.cli.setting import Setting
 from outlay.cli.words import jsonable, money, short, shown
-from outlay.errors import ApprovalPending, BudgetExceeded
+from outlay.errors import ApprovalPending, BudgetExceeded, WatchdogStopped
 from outlay.errors import one_line as first_line
 from outlay.events.records import Decision, RunResumed, RunStarted
 from outlay.runtime.directory import default_prices
@@ -96,7 +96,8 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
         )
     problem = as_problem(error)
     lines = line_of(error, setting.folder)
-    hints = (*problem.next, look)
+    resume = (f"{again}{store}",) if isinstance(error, WatchdogStopped) else ()
+    hints = (*problem.next, look, *resume)
     return Problem(problem.message, *problem.facts, *lines, run_id, next=hints, code=CODES[result.stop_reason])
 
 

@@ -17,6 +17,14 @@ from outlay.errors import ConfigError
 from outlay.protocols.node import Node
 
 
+class NotThere(Problem):
+    """The file, the module or the attribute is not there; what is there imports."""
+
+
+class DoesNotImport(Problem):
+    """The user's file raises where it is imported."""
+
+
 def load_flow(spec: str) -> Node[Any, Any]:
     """The node that FLOW names. Raises Problem with the user's own line where their file does not import."""
     found, module, name = _load(spec, "FLOW")
@@ -69,7 +77,7 @@ def _load(spec: str, what: str) -> tuple[Any, ModuleType, str]:
     except AttributeError:
         nodes = [known for known, value in vars(module).items() if isinstance(value, Node)]
         close = difflib.get_close_matches(name, nodes, n=1)
-        raise Problem(
+        raise NotThere(
             f"{target} has no {name!r}", *_nodes_of(module), next=f"did you mean {target}:{close[0]}?" if close else ""
         ) from None
 
@@ -83,7 +91,7 @@ def _import_file(path: Path) -> ModuleType:
         here = sorted(str(p) for p in path.parent.glob("*.py"))[:5] if path.parent.is_dir() else []
         seen = (f"in {path.parent}: {', '.join(here)}",) if here else ()
         kind = "is a folder" if path.is_dir() else "is not there"
-        raise Problem(f"cannot read {path}: it {kind}", *seen, next="FLOW is path/to/file.py:attribute")
+        raise NotThere(f"cannot read {path}: it {kind}", *seen, next="FLOW is path/to/file.py:attribute")
     path = path.resolve()
     # What `python file.py` does: the file's neighbours can be imported.
     if str(path.parent) not in sys.path:
@@ -114,7 +122,7 @@ def _import_module(name: str, what: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            raise Problem(
+            raise NotThere(
                 f"there is no module {name!r}", next=f"{what} is path/to/file.py:attribute or package.module:attribute"
             ) from None
         raise _broken(error, name, Path.cwd()) from error
@@ -129,14 +137,14 @@ def _broken(error: BaseException, what: str, folder: Path) -> BaseException:
     shown = _short(what)
     if isinstance(error, SyntaxError) and error.filename:
         line = f"{_short(error.filename)} line {error.lineno}: {(error.text or '').strip()}"
-        return Problem(f"cannot import {shown}: {type(error).__name__}: {error.msg}", line)
+        return DoesNotImport(f"cannot import {shown}: {type(error).__name__}: {error.msg}", line)
     if isinstance(error, SystemExit):
         text = f"it ends the program (SystemExit: {error.code})"
     else:
         message = error.message if isinstance(error, ConfigError) else str(error)
         text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     hint = error.hint if isinstance(error, ConfigError) else ""
-    return Problem(f"cannot import {shown}: {text}", *line_of(error, folder), next=hint)
+    return DoesNotImport(f"cannot import {shown}: {text}", *line_of(error, folder), next=hint)
 
 
 def line_of(error: BaseException, folder: Path) -> list[str]:

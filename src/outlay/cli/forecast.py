@@ -19,10 +19,9 @@ from outlay.cli.foreseeing import (
     inputs_of,
     keep_forecast,
     known_of,
-    store_of,
     write,
 )
-from outlay.cli.options import amount, debug_option, json_option, store_option
+from outlay.cli.options import amount, debug_option, json_option, store_if_any, store_option
 from outlay.cli.setting import results_only_on_stdout
 from outlay.forecast import Expected, Forecast, NotApplicable, forecast
 from outlay.forecast.track import Past, kept, said_of
@@ -68,7 +67,7 @@ def command(
         inputs = inputs_of(root, given, rows)
         limits = [Budget(usd=budget)] if budget is not None else []
         limits += [Budget(seconds=seconds)] if seconds is not None else []
-        known = known_of(root.name, store_of(store) if fit else None)
+        known = known_of(root.name, store_if_any(store, "to forecast without stored runs") if fit else None)
         assumptions = known.fitted.under(declared_of(root, assume, rights))
         found = forecast(root, inputs, n=n, assumptions=assumptions, budget=limits, seed=seed, deps=deps_of(deps))
         if known.path is not None:

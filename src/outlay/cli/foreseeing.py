@@ -14,7 +14,6 @@ import click
 from outlay.analysis.runs import KINDS, runs
 from outlay.cli.flows import load_factory
 from outlay.cli.inputs import InputType, read_input
-from outlay.cli.options import store_path
 from outlay.cli.problems import Problem
 from outlay.cli.rows import RowFile
 from outlay.errors import OutlayError
@@ -94,16 +93,6 @@ def inputs_of(root: Node[Any, Any], given: str | None, rows: Path | None) -> Seq
     if not inputs:
         raise Problem(f"{rows} has no rows")
     return inputs
-
-
-def store_of(store: str | None) -> str | None:
-    """The store whose runs are fitted; None where there is none yet, and none was named."""
-    path = store_path(store)
-    if "://" in path or Path(path).expanduser().is_file():
-        return path
-    if store is not None:
-        raise Problem(f"there is no store at {path}", next="leave --store out to forecast without stored runs")
-    return None
 
 
 @dataclass(frozen=True, slots=True)

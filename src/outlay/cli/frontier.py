@@ -18,10 +18,9 @@ from outlay.cli.foreseeing import (
     inputs_of,
     known_of,
     read_text,
-    store_of,
     write,
 )
-from outlay.cli.options import amount, debug_option, json_option, store_option
+from outlay.cli.options import amount, debug_option, json_option, store_if_any, store_option
 from outlay.cli.problems import Problem
 from outlay.cli.setting import results_only_on_stdout
 from outlay.forecast import Expect
@@ -88,7 +87,8 @@ def command(
         root = load_flow(flow)
         space, expected = _space(root, spaces)
         declared = declared_of(root, assume, rights, expected)
-        assumptions = known_of(root.name, store_of(store) if fit else None).fitted.under(declared)
+        stored = store_if_any(store, "to forecast without stored runs") if fit else None
+        assumptions = known_of(root.name, stored).fitted.under(declared)
         inputs, made = inputs_of(root, given, rows), deps_of(deps)
         if sweeps:
             if svg is not None or spaces:

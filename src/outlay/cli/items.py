@@ -43,7 +43,7 @@ def item_line(item: Pending) -> str:
 def ways_to_decide(item: Pending) -> tuple[str, ...]:
     """The commands that decide it."""
     id = item.id[:ID]
-    if item.kind == "approval":
+    if item.kind in ("approval", "watchdog"):
         return f"outlay approve {id}", f"outlay deny {id} --reason TEXT"
     if item.kind == "budget":
         return (f"outlay approve {id} --answer {'USD' if item.action == 'usd' else 'LIMIT'}",)

@@ -19,6 +19,7 @@ from outlay.cli.problems import CODES, INTERRUPTED, Problem, Quiet, budget_stop,
 from outlay.cli.rows import RowFile
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
+from outlay.cli.watching import watch_options, watched
 from outlay.cli.words import count, money, routes, spread
 from outlay.errors import BudgetExceeded, ConfigError, OutlayError
 from outlay.runtime.directory import default_prices
@@ -60,6 +61,7 @@ from outlay.values.money import show_limit
     help="Stop before anything is spent, or run the good rows and list the bad.",
 )
 @flow_options
+@watch_options
 @store_option
 @json_option
 @debug_option
@@ -74,6 +76,8 @@ def command(
     budget: Decimal | None,
     models: str | None,
     deps: str | None,
+    watchdog: str | None,
+    webhook: str | None,
     store: str | None,
     as_json: bool,
 ) -> None:
@@ -95,7 +99,7 @@ def command(
         raise ConfigError("--lane batch is not there yet", hint="leave it out: rows run live")
     with results_only_on_stdout():
         file = RowFile(source, field)
-        setting = prepare(flow, models, store, budget, deps)
+        setting = watched(prepare(flow, models, store, budget, deps), watchdog, webhook)
         takes = InputType(setting.root)
         if not source.exists():
             raise Problem(f"cannot read {source}: no such file", "nothing has been run or paid")
@@ -132,7 +136,7 @@ def command(
     else:
         click.echo(_receipt(outcome, survey, tally, target))
     if outcome.stop_reason != "completed":
-        again = _Again(flow, source, target, field, on_bad_row, concurrency, store, models, deps)
+        again = _Again(flow, source, target, field, on_bad_row, concurrency, store, models, deps, watchdog)
         show(_stopped(setting, outcome, survey, target, again))
     raise Quiet(INTERRUPTED if outcome.interrupted else CODES.get(outcome.stop_reason, 1))
 
@@ -185,9 +189,11 @@ class _Again:
         store: str | None,
         models: str | None,
         deps: str | None,
+        watchdog: str | None,
     ) -> None:
         self._words = ["outlay", "map", flow, "--input", str(source), "--output", str(target)]
         given = {"--field": field, "--store": store and shown(store), "--models": models, "--deps": deps}
+        given["--watchdog"] = watchdog
         for name, value in given.items():
             if value is not None:
                 self._words += [name, value]

@@ -20,7 +20,7 @@ from outlay.cli.setting import Setting
 from outlay.cli.tally import Tally
 from outlay.cli.words import count, dollars, jsonable, money
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, CacheAlert, CircuitChanged, Event
+from outlay.events import AlertEvent, BudgetAlert, Event
 from outlay.protocols.store import Store
 from outlay.runtime.alerts import alert_text
 from outlay.runtime.many import run_many
@@ -28,7 +28,7 @@ from outlay.runtime.result import Result
 from outlay.values.money import show_limit
 
 #: Rows that ended so are answered; any other end leaves the row for the next time.
-ANSWERED = ("completed", "turn_limit", "error")
+ANSWERED = ("completed", "turn_limit", "watchdog", "error")
 _LISTED = 20
 
 
@@ -174,7 +174,8 @@ class Mapping:
             store=store,
             models=self.setting.choice.lane,
             on_event=self._see,
-            on_alert=self._alert,
+            on_alert=self.setting.alarms(self._alert),
+            watchdog=self.setting.watchdog,
             source=address_of(self.setting.flow, self.setting.deps),
         )
         try:
@@ -245,7 +246,7 @@ class Mapping:
         # Without --budget it is a limit of the flow's own that stopped the row: it would do so again.
         return result.stop_reason in ANSWERED or (result.stop_reason == "budget" and self.setting.budget is None)
 
-    def _alert(self, alert: BudgetAlert | CacheAlert | CircuitChanged) -> None:
+    def _alert(self, alert: AlertEvent) -> None:
         if not isinstance(alert, BudgetAlert):
             self.progress.say(f"  {alert_text(alert)}")
             return

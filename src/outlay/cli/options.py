@@ -69,6 +69,16 @@ def store_path(store: str | None) -> str:
     return store or os.environ.get("OUTLAY_STORE") or DEFAULT_STORE
 
 
+def store_if_any(store: str | None, without: str) -> str | None:
+    """For commands that do without one: None where there is none yet, and none was named; `without` says how."""
+    path = store_path(store)
+    if "://" in path or Path(path).expanduser().is_file():
+        return path
+    if store is not None:
+        raise Problem(f"there is no store at {path}", next=f"leave --store out {without}")
+    return None
+
+
 def existing_store(store: str | None) -> str:
     """The same for commands that only read: a store that is not there is an error, and is not made."""
     path = store_path(store)

@@ -25,6 +25,7 @@ CODES = {
     "budget": STOPPED,
     "deadline": STOPPED,
     "turn_limit": STOPPED,
+    "watchdog": STOPPED,
     "approval": APPROVAL,
     "cancelled": INTERRUPTED,
     "error": ERROR,

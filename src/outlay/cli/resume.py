@@ -13,6 +13,7 @@ from outlay.cli.known import Asked, known_run
 from outlay.cli.options import debug_option, flow_options, json_option, store_option
 from outlay.cli.run import go
 from outlay.cli.setting import results_only_on_stdout
+from outlay.cli.watching import watch_options, watched
 from outlay.runtime.limits import rebuilt
 from outlay.values.budget import Budget
 
@@ -21,6 +22,7 @@ from outlay.values.budget import Budget
 @click.argument("run", metavar="RUN")
 @click.argument("flow", metavar="[FLOW]", required=False)
 @flow_options
+@watch_options
 @store_option
 @json_option
 @debug_option
@@ -30,13 +32,16 @@ def command(
     budget: Decimal | None,
     models: str | None,
     deps: str | None,
+    watchdog: str | None,
+    webhook: str | None,
     store: str | None,
     as_json: bool,
 ) -> None:
     """Go on with RUN (the beginning of its id, or `last`); what it has done is not paid again.
 
-    The store knows the flow as `outlay run` was given it, the input, the limits and the lane. FLOW, --deps, --budget
-    and --models say otherwise; without --budget the limits of before hold, and what was spent counts.
+    The store knows the flow as `outlay run` was given it, the input, the limits, the lane and the watchdog. FLOW,
+    --deps, --budget, --models and --watchdog say otherwise; without --budget the limits of before hold, and what was
+    spent counts.
 
     \b
         outlay resume 7f3a
@@ -50,6 +55,7 @@ def command(
         setting = replace(
             known.setting, budget=next((limit.money for limit in limits if limit.money is not None), None)
         )
+        setting = watched(setting, watchdog, webhook, known.last.watchdog)
         result = asyncio.run(go(setting, known.input(), limits=limits, run_id=known.id))
     report(setting, result, as_json=as_json)
 

@@ -17,9 +17,10 @@ from outlay.cli.problems import INTERRUPTED, Problem
 from outlay.cli.progress import Progress
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
+from outlay.cli.watching import watch_options, watched
 from outlay.cli.words import short
 from outlay.errors import BudgetExceeded
-from outlay.events import BudgetAlert, CacheAlert, CircuitChanged, Event
+from outlay.events import AlertEvent, BudgetAlert, Event
 from outlay.runtime.alerts import alert_text
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
@@ -34,6 +35,7 @@ from outlay.values.budget import Budget
 )
 @click.option("--session", metavar="ID", help="Go on with this conversation: the next run of it sees this one.")
 @flow_options
+@watch_options
 @store_option
 @json_option
 @debug_option
@@ -44,6 +46,8 @@ def command(
     budget: Decimal | None,
     models: str | None,
     deps: str | None,
+    watchdog: str | None,
+    webhook: str | None,
     store: str | None,
     as_json: bool,
 ) -> None:
@@ -56,7 +60,7 @@ def command(
         outlay run triage.py:triage --input "Where is my card?" --budget 0.05
     """
     with results_only_on_stdout():
-        setting = prepare(flow, models, store, budget, deps)
+        setting = watched(prepare(flow, models, store, budget, deps), watchdog, webhook)
         text, origin = read_input(given)
         value = InputType(setting.root).read(text, origin)
         result = asyncio.run(go(setting, value, session=session))
@@ -83,7 +87,7 @@ async def go(
         tally.add(event)
         id = event.run
 
-    def on_alert(alert: BudgetAlert | CacheAlert | CircuitChanged) -> None:
+    def on_alert(alert: AlertEvent) -> None:
         if not isinstance(alert, BudgetAlert):
             progress.say(f"  {alert_text(alert)}")
             return
@@ -106,7 +110,8 @@ async def go(
                     source=address_of(setting.flow, setting.deps),
                     models=setting.choice.lane,
                     on_event=on_event,
-                    on_alert=on_alert,
+                    on_alert=setting.alarms(on_alert),
+                    watchdog=setting.watchdog,
                 )
         except asyncio.CancelledError:
             raise Problem(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import Any
 from outlay.cli.flows import load_factory, load_flow
 from outlay.cli.lanes import Choice, choose
 from outlay.cli.options import store_path
+from outlay.policies.watchdog import Watchdog
 from outlay.protocols.node import Node
+from outlay.runtime.alerts import Alarm
 from outlay.stores.addresses import shown
 from outlay.values.budget import Budget
 
@@ -29,6 +31,12 @@ class Setting:
     store: str
     budget: Decimal | None
     deps: str | None
+    watchdog: Watchdog | None = None
+    webhook: Alarm | None = None
+
+    def alarms(self, shown: Alarm) -> Sequence[Alarm]:
+        """Who is told of alerts: the terminal, and the webhook."""
+        return (shown,) if self.webhook is None else (shown, self.webhook)
 
     @property
     def limits(self) -> Budget | None:

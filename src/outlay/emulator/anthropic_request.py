@@ -8,6 +8,7 @@ from typing import Any
 from outlay.emulator import json
 from outlay.emulator.answer import Call
 from outlay.emulator.cache import FIVE_MINUTES, ONE_HOUR, Prompt, Segment
+from outlay.emulator.context_editing import edited
 from outlay.emulator.exchange import EmulatedMessage, EmulatedRequest, Role, ToolCall, ToolSpec
 from outlay.emulator.json import Json, rows, table, text, whole
 from outlay.emulator.models import effort_complaint, facts, thinking_complaint
@@ -43,7 +44,8 @@ def read_messages(body: Json, endpoint: str, signer: Signer, *, counting: bool =
     tools = tuple(_tools(body))
     choice = _tool_choice(body, tools)
     thinking = _thinking(body, model, choice, max_tokens)
-    neutral = tuple(_messages(rows(messages), signer))
+    read = edited(body).body
+    neutral = tuple(_messages(rows(read.get("messages")), signer))
     form = table(table(body.get("output_config")).get("format")) or table(body.get("output_format"))
     if form and (form.get("type") != "json_schema" or not isinstance(form.get("schema"), dict)):
         raise invalid("output_config.format: Input should be a json_schema with a schema")
@@ -61,7 +63,7 @@ def read_messages(body: Json, endpoint: str, signer: Signer, *, counting: bool =
         body=body,
     )
     stop = tuple(text(item) for item in rows(body.get("stop_sequences")))
-    return Call(request, _prompt(body), stream=body.get("stream") is True, stop=stop)
+    return Call(request, _prompt(read), stream=body.get("stream") is True, stop=stop)
 
 
 def _required_text(body: Json, name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from outlay.emulator import json
 from outlay.emulator.answer import Answer, BilledUsage, Call, arguments_text
 from outlay.emulator.anthropic_request import read_messages
+from outlay.emulator.context_editing import edited
 from outlay.emulator.exchange import Provider, ToolCall
 from outlay.emulator.json import Json, table
 from outlay.emulator.problems import ErrorAnswer
@@ -54,6 +55,7 @@ class MessagesWire:
             "stop_sequence": answer.stop_sequence,
             "stop_details": _stop_details(answer),
             "usage": _usage(answer.usage, tier) | _thinking_details(call, answer),
+            **_edits(call),
         }
 
     def events(self, call: Call, answer: Answer) -> list[Event]:
@@ -77,7 +79,8 @@ class MessagesWire:
             for key, value in _usage(answer.usage, "standard").items()
             if key in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
         }
-        events.append(_event("message_delta", delta=delta, usage=usage | _thinking_details(call, answer)))
+        usage |= _thinking_details(call, answer)
+        events.append(_event("message_delta", delta=delta, usage=usage, **_edits(call)))
         events.append(_event("message_stop"))
         return events
 
@@ -105,6 +108,11 @@ class MessagesWire:
 
 def _envelope(call: Call, answer: Answer) -> Json:
     return {"model": call.request.model, "id": answer.id, "type": "message", "role": "assistant"}
+
+
+def _edits(call: Call) -> Json:
+    applied = edited(call.request.body).applied
+    return {} if applied is None else {"context_management": {"applied_edits": applied}}
 
 
 def _usage(usage: BilledUsage, tier: Tier) -> Json:

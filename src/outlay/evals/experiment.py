@@ -30,7 +30,10 @@ from outlay.runtime.shape import shape_of
 from outlay.values.budget import Budget
 from outlay.values.critique import Critique
 
-_COLLECTION = "evals"
+#: Where what was measured is kept, by run.
+COLLECTION = "evals"
+#: What the ids of all runs of comparisons begin with.
+RUN_PREFIX = "compare-"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +108,7 @@ class Experiment:
                 opinion = await self._opinion(self.judge, case, result.output, run_id)
         found = _measured(case, result, answered, tuple(checks), opinion, marks)
         if self.store is not None and over:
-            change = Change(_COLLECTION, run_id, msgspec.json.encode(found), None)
+            change = Change(COLLECTION, run_id, msgspec.json.encode(found), None)
             await self.store.commit([change])
         return found
 
@@ -136,7 +139,7 @@ class Experiment:
     async def _kept(self, run_id: str) -> Measured | None:
         if self.store is None:
             return None
-        document = await self.store.read(_COLLECTION, run_id)
+        document = await self.store.read(COLLECTION, run_id)
         try:
             return None if document is None else msgspec.json.decode(document.body, type=Measured)
         except msgspec.DecodeError:  # of another version: it is measured anew, out of the journal
@@ -152,7 +155,7 @@ class Experiment:
         if models is not None and not isinstance(models, str):
             models = ",".join(f"{name}={m if isinstance(m, str) else m.id}" for name, m in sorted(models.items()))
         whole = (terms.name, self.flow.name, shape_of(self.flow.node), str(self.limit), str(models), str(terms.seed))
-        return f"compare-{self.side}-{_digest(*whole)}-{case.mark}"
+        return f"{RUN_PREFIX}{self.side}-{_digest(*whole)}-{case.mark}"
 
 
 def _measured(

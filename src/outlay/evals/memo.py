@@ -6,11 +6,10 @@ Names of flows, data sets and checkers are other people's words, and so are text
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from outlay.analysis.text import plain
+from outlay.analysis.text import markdown, plain
 from outlay.evals.cautions import cautions
 from outlay.evals.charts import charts
 from outlay.evals.comparison import Comparison
@@ -20,7 +19,6 @@ from outlay.evals.verdict import flips, verdict_on
 from outlay.evals.wording import counted
 from outlay.values.money import show_limit
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#]|^[-+>]|(?<=^\d)[.)](?=\s))")
 _STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.15rem .6rem .15rem 0;"
@@ -126,27 +124,22 @@ def method(found: Comparison) -> str:
 def _markdown(block: Block) -> str:
     match block:
         case Heading(text, level):
-            return f"{'#' * level} {_marked(text)}"
+            return f"{'#' * level} {markdown(text)}"
         case Paragraph(text):
-            return _marked(text)
+            return markdown(text)
         case Points(texts):
-            return "\n".join(f"- {_marked(text)}" for text in texts)
+            return "\n".join(f"- {markdown(text)}" for text in texts)
         case Table(header, rows):
             lines = [*_cells([header]), ["---"] * len(header), *_cells(rows)]
             return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
         case Picture(svg):
             return svg
         case Link(before, address):
-            return f"{_marked(before)} [{address}]({address})"
+            return f"{markdown(before)} [{address}]({address})"
 
 
 def _cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [[_marked(cell) for cell in row] for row in rows]
-
-
-def _marked(text: str) -> str:
-    """Words as Markdown shows them: no markup, no tags, no line of their own."""
-    return _SPECIAL.sub(r"\\\1", html.escape(_line(text), quote=False))
+    return [[markdown(cell) for cell in row] for row in rows]
 
 
 # ── HTML ──────────────────────────────────────────────────────────────────────────────────────────────────

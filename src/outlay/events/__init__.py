@@ -2,6 +2,7 @@
 
 from outlay.events.codec import decode, encode
 from outlay.events.records import (
+    AlertEvent,
     Answered,
     Asked,
     BudgetAlert,
@@ -18,6 +19,7 @@ from outlay.events.records import (
     EffectCancelled,
     EffectFailed,
     Elapsed,
+    EscalationAlert,
     Event,
     Fact,
     NodeFinished,
@@ -33,9 +35,11 @@ from outlay.events.records import (
     ToolFinished,
     ToolStarted,
     Unknown,
+    WatchdogAlert,
 )
 
 __all__ = [
+    "AlertEvent",
     "Answered",
     "Asked",
     "BudgetAlert",
@@ -52,6 +56,7 @@ __all__ = [
     "EffectCancelled",
     "EffectFailed",
     "Elapsed",
+    "EscalationAlert",
     "Event",
     "Fact",
     "NodeFinished",
@@ -67,6 +72,7 @@ __all__ = [
     "ToolFinished",
     "ToolStarted",
     "Unknown",
+    "WatchdogAlert",
     "decode",
     "encode",
 ]

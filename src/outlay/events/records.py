@@ -11,12 +11,14 @@ declaration (5 times faster to make, 10 times to encode).
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 #: The purpose of a call that a stored answer answered: it costs nothing.
 CACHED = "cached"
+#: The purpose of a call that writes a summary of a conversation, and what decisions about that are about.
+COMPACTION = "compaction"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
@@ -34,7 +36,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     flow's address as it was typed (`outlay resume` imports it). A fork names
     the run it branched off (`parent`) and the path from which on it does not share its records (`at`); `changed` is
     the digest of the input that the node there gets instead of its own. `session` is the conversation it is a turn
-    of, and `conversation` the newest page of each of its parts as they were when the run began, by place.
+    of, and `conversation` the newest page of each of its parts as they were when the run began, by place. `watchdog`
+    are the settings of the run's watchdog, empty where it had none.
     """
 
     flow: str
@@ -50,6 +53,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     changed: str = ""
     session: str = ""
     conversation: dict[str, str] = {}
+    watchdog: dict[str, Any] = {}
 
 
 class RunResumed(Event, frozen=True, kw_only=True, tag="run_resumed"):
@@ -61,6 +65,7 @@ class RunResumed(Event, frozen=True, kw_only=True, tag="run_resumed"):
     shape: str = ""
     owner: str = ""
     source: str = ""
+    watchdog: dict[str, Any] = {}
 
 
 class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
@@ -155,6 +160,8 @@ class CallFinished(Event, frozen=True, kw_only=True, tag="call_finished"):
     message: str = ""
     #: The part of `cache_write_tokens` that was written for an hour.
     cache_write_1h_tokens: int = 0
+    #: Why a stored answer that is no longer fresh stands in for one; empty where none does.
+    stale: str = ""
     #: What the same tokens would have cost more without a prompt cache, in US dollars; negative where it cost more
     #: than it saved. None where nothing was cached or the price is unknown.
     saved: Decimal | None = None
@@ -257,8 +264,8 @@ class Elapsed(Event, frozen=True, kw_only=True, tag="elapsed"):
 
 
 class Asked(Event, frozen=True, kw_only=True, tag="asked"):
-    """A question to somebody outside the run. `id` is its name in the inbox, `about` ask, approval, in_doubt or budget
-    (which is no effect, and has no key)."""
+    """A question to somebody outside the run. `id` is its name in the inbox, `about` ask, approval, in_doubt, budget
+    or watchdog (the last two are no effects, and have no key)."""
 
     key: str
     id: str
@@ -314,6 +321,28 @@ class CacheAlert(Event, frozen=True, kw_only=True, tag="cache_alert"):
     expected: int = 0
 
 
+class WatchdogAlert(Event, frozen=True, kw_only=True, tag="watchdog_alert"):
+    """A rule of the watchdog was met for the `level`th time; `path` is where. `action` is what it did: warn, pause or
+    stop. `about` tells the subjects of one rule apart, `text` is for people, `opinion` what the model said that was
+    asked about it, where one was."""
+
+    rule: str
+    action: str
+    text: str
+    about: str = ""
+    level: int = 1
+    opinion: str = ""
+
+
+class EscalationAlert(Event, frozen=True, kw_only=True, tag="escalation_alert"):
+    """The cascade at `path` sent a larger `share` of its `turns` to its top tier than `limit`, over the runs of one
+    process that share a map."""
+
+    turns: int
+    share: float
+    limit: float
+
+
 class CircuitChanged(Event, frozen=True, kw_only=True, tag="circuit_changed"):
     """A circuit breaker opened or closed. `target` is the model, `state` open or closed, `reason` the last failure."""
 
@@ -360,6 +389,10 @@ class Retracted(Event, frozen=True, kw_only=True, tag="retracted"):
     """Earlier deltas of this path no longer count: the attempt failed or its output was refused."""
 
     reason: str
+
+
+#: What is told while a run goes on.
+AlertEvent: TypeAlias = BudgetAlert | CacheAlert | CircuitChanged | EscalationAlert | WatchdogAlert
 
 
 class Unknown(Event, frozen=True, kw_only=True, tag="unknown"):

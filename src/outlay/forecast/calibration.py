@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from outlay.events.records import (
     CACHED,
+    COMPACTION,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -137,7 +138,7 @@ def fit_runs(events: Iterable[Event], flow: str | None = None) -> Fitted:
         of = seen[lane]
         if isinstance(event, CallStarted):
             bounds[event.run, event.key, event.attempt] = event.input_bound
-        elif isinstance(event, CallFinished) and event.purpose != CACHED:
+        elif isinstance(event, CallFinished) and event.purpose not in (CACHED, COMPACTION):
             bound = bounds.pop((event.run, event.key, event.attempt), 0)
             for name in (event.agent, f"{event.agent}@{event.model}"):
                 of[name].answered(event, bound, lane)

@@ -130,7 +130,7 @@ def forecast(
     if not inputs:
         beliefs.note("the input", "", "a text of 50 tokens", "default")
     directory = SimulatedModels(root, beliefs, Chance())
-    unpriced = _unpriced(root, directory)
+    unpriced = unpriced_models(root, directory)
     limits = as_budgets(budget)
     began = time.perf_counter()
     plan = Plan(root, given, n, seed, beliefs.given, deps=deps)
@@ -177,7 +177,8 @@ def _limit(plan: Plan, beliefs: Beliefs, limit: Budget, workers: int | None) -> 
     return Limit(" and ".join(words) or "a budget", Rate.of(stopped, runs))
 
 
-def _unpriced(root: Node[Any, Any], directory: SimulatedModels) -> tuple[str, ...]:
+def unpriced_models(root: Node[Any, Any], directory: SimulatedModels) -> tuple[str, ...]:
+    """The models of a flow whose price nobody knows."""
     found: dict[str, None] = {}
     for node in walk(root):
         if isinstance(node, Agent):

@@ -243,7 +243,9 @@ class SimulatedModels(Directory):
         known = self._agents.get(agent)
         if known is None:
             known = self._agents[agent] = Agent(agent, choice, offline=offline)
-        answers = answers_of(known, real, self._beliefs, self._parts)
+        summarises = known.compaction is not None and offline is known.compaction.offline
+        speaker = known.replace(offline=offline) if summarises else known
+        answers = answers_of(speaker, real, self._beliefs, self._parts)
         belief = self._beliefs.of(known, real.id)
         lane = (self._tier, self._beliefs.batch_seconds()) if self._tier else None
         return SimulatedModel(known, real, answers, belief, self._chance, exact=self._exact, lane=lane)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from outlay.agents.agent import Agent
 from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN
+from outlay.forecast.repeated import Repeated, repeated
 from outlay.protocols.node import Node
 from outlay.runtime.preflight import walk
-
-#: Shorter texts may well be equal.
-LEAST_CHARACTERS = 200
+from outlay.values.request import ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +30,31 @@ class Static:
 
 def statics(root: Node[Any, Any]) -> tuple[Static, ...]:
     """Of every agent that is known before the run."""
-    found: list[Static] = []
-    for agent in _agents(root):
-        prelude = agent.prelude_of(_texts(agent))
-        tools = sum(len(tool.name) + len(tool.description) + len(tool.schema) for tool in prelude.tools)
-        schema = 0 if prelude.output is None else len(prelude.output.schema)
-        found.append(Static(agent.name, _tokens(sum(map(len, prelude.system))), _tokens(tools), _tokens(schema)))
-    return tuple(found)
+    return tuple(static_of(agent) for agent in _agents(root))
+
+
+def static_of(agent: Agent[Any]) -> Static:
+    """Of one agent."""
+    prelude = agent.prelude_of(_texts(agent))
+    tools = sum(len(_tool_text(tool)) for tool in prelude.tools)
+    schema = 0 if prelude.output is None else len(prelude.output.schema)
+    return Static(agent.name, _tokens(sum(map(len, prelude.system))), _tokens(tools), _tokens(schema))
+
+
+def repetitions(root: Node[Any, Any]) -> tuple[Repeated, ...]:
+    """Instructions and tools that several agents carry."""
+    agents = _agents(root)
+    said = [(agent.name, _texts(agent)) for agent in agents]
+    shown = [(agent.name, [_tool_text(tool) for tool in agent.prelude_of(()).tools]) for agent in agents]
+    return (*repeated("instructions", said), *repeated("tools", shown))
 
 
 def repeated_texts(root: Node[Any, Any]) -> Iterator[str]:
     """A line for each long text that several agents carry."""
-    carriers: dict[str, list[str]] = defaultdict(list)
-    for agent in _agents(root):
-        for text in dict.fromkeys(_texts(agent)):
-            carriers[text].append(agent.name)
-    for text, names in carriers.items():
-        if len(names) > 1 and len(text) >= LEAST_CHARACTERS:
-            shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
-            yield f"{len(names)} agents carry the same {_tokens(len(text)):,} tokens of instructions: {shown}"
+    for one in repetitions(root):
+        if one.what == "instructions":
+            shown = ", ".join(one.agents[:4]) + (", …" if len(one.agents) > 4 else "")
+            yield f"{len(one.agents)} agents carry the same {one.tokens:,} tokens of {one.what}: {shown}"
 
 
 def _agents(root: Node[Any, Any]) -> list[Agent[Any]]:
@@ -59,6 +63,11 @@ def _agents(root: Node[Any, Any]) -> list[Agent[Any]]:
 
 def _texts(agent: Agent[Any]) -> tuple[str, ...]:
     return tuple(part for part in agent.instruction_parts if isinstance(part, str) and part)
+
+
+def _tool_text(tool: ToolSpec) -> str:
+    """A tool as the model is shown it."""
+    return f"{tool.name}{tool.description}{tool.schema}"
 
 
 def _tokens(characters: int) -> int:

@@ -91,6 +91,8 @@ class Walk:
 
     def agent(self, agent: Agent[Any], characters: float, right: float | None = None) -> Expected:
         """An agent whose conversation begins with so many characters."""
+        if agent.compaction is not None and agent.toolbox:
+            raise Unforeseeable("its conversation may be shortened, when is decided by what it has cost until then")
         if isinstance(agent.model, ModelCascade):
             return self._cascade(agent, agent.model, Conversation(characters, right))
         models = [self.directory.model(agent.name, agent.model, agent.offline)]

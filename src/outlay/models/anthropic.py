@@ -35,7 +35,7 @@ from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCa
 from outlay.values.label import TRUSTED
 from outlay.values.message import Message
 from outlay.values.price import Price
-from outlay.values.request import ModelRequest, ModelResponse, Prelude, StopKind
+from outlay.values.request import ContextEdit, ModelRequest, ModelResponse, Prelude, StopKind
 from outlay.values.settings import ModelSettings
 from outlay.values.usage import Usage
 
@@ -81,6 +81,8 @@ _STOPS: Final[dict[str, StopKind]] = {
     "pause_turn": "pause",
     "compaction": "pause",
 }
+#: The beta that clears old tool results.
+_EDITING: Final = "context-management-2025-06-27"
 #: Fields of the body that are not for `settings.extra`.
 _OURS: Final = frozenset({"model", "messages", "system", "max_tokens", "stream", "stop_sequences"})
 
@@ -118,6 +120,10 @@ class Anthropic:
         """Raises ConfigError for a missing key, and for whatever this model would refuse."""
         self._check_key()
         _check(self.id, capabilities(self.name), prelude, settings, max_output_tokens)
+
+    @property
+    def context_window(self) -> int | None:
+        return capabilities(self.name).context
 
     def price(self, book: PriceBook) -> Price | None:
         return book.find("anthropic", self.name)
@@ -157,6 +163,10 @@ class Anthropic:
     def cache_place(self) -> str:
         return place_of(self._url(""), self._key())
 
+    def edits_context(self, request: ModelRequest) -> bool:
+        """Since Claude 4; not beside edits of your own in `settings.extra`."""
+        return not self.name.startswith("claude-3") and "context_management" not in (request.settings.extra or {})
+
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """What the provider counts, for free. None where it will not (server tools, files by address or id)."""
         body = self._head(request) + b'"messages":[' + request.transcript.wire(DIALECT, _message) + b"]}"
@@ -176,7 +186,7 @@ class Anthropic:
     ) -> ModelResponse:
         """One attempt; streamed when somebody listens, or when the answer may be long."""
         streamed = on_text is not None or request.max_output_tokens > LONGEST_PLAIN
-        url, headers, body = self._url("/v1/messages"), self._headers(), self._body(request, streamed)
+        url, headers, body = self._url("/v1/messages"), self._headers(request.edit), self._body(request, streamed)
         try:
             if not streamed:
                 return self._plain(await transport.post(url, headers, body, self.timeouts))
@@ -199,6 +209,7 @@ class Anthropic:
                 _sampling(request.settings),
                 b'"max_tokens":%d,' % request.max_output_tokens,
                 b'"stream":true,' if streamed else b"",
+                _context_management(request.edit),
                 b'"messages":[',
                 *_messages(request),
                 b"]}",
@@ -252,12 +263,15 @@ class Anthropic:
                 hint="copy ANTHROPIC_API_KEY again",
             )
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, edit: ContextEdit | None = None) -> dict[str, str]:
         headers = {"content-type": "application/json", "anthropic-version": API_VERSION}
         if key := self._key():
             headers["x-api-key"] = key
         if self.headers:
             headers.update((name.lower(), value) for name, value in self.headers.items())
+        if edit is not None:
+            others = headers.get("anthropic-beta")
+            headers["anthropic-beta"] = f"{others},{_EDITING}" if others else _EDITING
         return headers
 
     # ── response ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -419,6 +433,16 @@ def _check_extra(no: Callable[..., ConfigError], settings: ModelSettings) -> Non
         _encode(extra)
     except (TypeError, ValueError) as error:
         raise no(f"cannot be sent this extra=: {error}") from error
+
+
+def _context_management(edit: ContextEdit | None) -> bytes:
+    """Asked for whenever there is a tool use at all: what to keep was decided here, and grows with each turn, so that
+    what is cleared stays the same and the provider's cache finds it."""
+    if edit is None:
+        return b""
+    one = {"type": "tool_uses", "value": 1}
+    asked = {"type": "clear_tool_uses_20250919", "trigger": one, "keep": one | {"value": edit.keep}}
+    return b'"context_management":' + _encode({"edits": [asked]}) + b","
 
 
 def _sampling(settings: ModelSettings) -> bytes:

@@ -16,6 +16,7 @@ import msgspec
 
 from outlay.errors import BadRequest, ConfigError, ModelError
 from outlay.models import failures
+from outlay.models.context_windows import context_window
 from outlay.models.openai_caching import cache_fields, cache_terms
 from outlay.models.openai_common import (
     DOCUMENT_TOKENS,
@@ -123,6 +124,10 @@ class OpenAI:
         if "effort" in extra.get("reasoning", {}):
             raise ConfigError(f"{self.id}: extra['reasoning']['effort'] has a setting", hint="use effort=")
         check_tools(self.id, prelude, settings)
+
+    @property
+    def context_window(self) -> int | None:
+        return context_window("openai", self.name)
 
     def price(self, book: PriceBook) -> Price | None:
         return book.find("openai", self.name)

@@ -17,6 +17,7 @@ import msgspec
 
 from outlay.errors import BadResponse, ConfigError, ModelError, ModelTimeout
 from outlay.models import failures
+from outlay.models.context_windows import context_window
 from outlay.models.openai_caching import cache_fields, cache_terms
 from outlay.models.openai_common import (
     OVERHEAD_TOKENS,
@@ -120,6 +121,10 @@ class OpenAIChat:
                 f"{self.id}: extra['response_format'] and output_type exclude each other", hint="drop one"
             )
         check_tools(self.id, prelude, settings)
+
+    @property
+    def context_window(self) -> int | None:
+        return context_window("openai", self.name) if self._official else None
 
     def price(self, book: PriceBook) -> Price | None:
         """What the book has under `openai-chat`, else OpenAI's list price at OpenAI, else what it knows of the host."""

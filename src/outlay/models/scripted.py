@@ -16,6 +16,7 @@ from outlay.errors import ConfigError
 from outlay.protocols.model import Model
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import Transport
+from outlay.protocols.window import window_of
 from outlay.values.content import Part, ProviderBlock, Text, ToolCall, ToolResult
 from outlay.values.message import Message
 from outlay.values.money import usd
@@ -190,6 +191,10 @@ class Offline:
     @property
     def dialect(self) -> str:
         return self._inner.dialect
+
+    @property
+    def context_window(self) -> int | None:
+        return window_of(self._stands_for)
 
     def check(self, prelude: Prelude, settings: ModelSettings, max_output_tokens: int) -> None:
         """What the stand-in can do. The real model's check wants a key, which nobody has offline."""

@@ -49,13 +49,24 @@ class RetryBudget:
         """May a call that began at `began`, and has failed with this now, be tried again? Counted if so."""
         if isinstance(error, RateLimited):
             return True
-        minute = max(self.floor, int(self.share * self.firsts.since(now - _MINUTE, now)))
-        if self.retries.since(now - _MINUTE, now) >= minute:
+        if self._minute_is_used(now):
             since = min(began, now - _MINUTE)
             if self.retries.since(since, now) >= int(self.share * self.firsts.since(since, now)):
                 return False
         self.retries.add(now)
         return True
+
+    def one_more(self, now: float) -> bool:
+        """May a request be sent beside that of a call which has not failed? Counted if so."""
+        if self._minute_is_used(now):
+            return False
+        self.retries.add(now)
+        self.sent.add(now)
+        return True
+
+    def _minute_is_used(self, now: float) -> bool:
+        minute = max(self.floor, int(self.share * self.firsts.since(now - _MINUTE, now)))
+        return self.retries.since(now - _MINUTE, now) >= minute
 
     def goes(self, error: ModelError, now: float, down_since: float | None) -> bool:
         """A retry that was allowed is about to go: may it still? `down_since` is when the first call was sent of those

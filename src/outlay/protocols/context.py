@@ -250,6 +250,7 @@ class RunContext(Protocol[Deps]):
         max_input_tokens: int | None = None,
         fallback: Sequence[Model] = (),
         purpose: str = "",
+        hedge: float | None = None,
     ) -> ModelResponse:
         """One logical call on the path of SEMANTICS 3: reserved, retried, settled and recorded.
 
@@ -257,6 +258,7 @@ class RunContext(Protocol[Deps]):
         below this agent's longest answer so far); an input over
         `max_input_tokens` is refused before it is paid for. Where the model fails, each `fallback` is asked in turn, on
         the same path and at its own price. `purpose` is what the bill calls it (`tier:0`), and part of its identity.
+        Without an answer after `hedge` seconds it is sent once more, where there is room for both.
         Raises ModelError, Stopped.
         """
         ...

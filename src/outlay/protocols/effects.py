@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from outlay.values.server import Server
 
 if TYPE_CHECKING:
     from outlay.protocols.context import RunContext
@@ -20,7 +22,8 @@ class ToolEffect:
 
     `encode` makes of the result what is stored (None: it cannot be), `decode` makes the result of that, on the first
     run too. `leaf` is False where all its work is effects of its own (an agent as a tool): those are recorded, not
-    this one. `unknown` is what it gives where all that is known is that it has happened.
+    this one. `unknown` is what it gives where all that is known is that it has happened. `servers` are what it stands
+    on, with their limits and breakers; `when_down` is what is called instead while one of these is open.
     """
 
     tool: str
@@ -37,3 +40,5 @@ class ToolEffect:
     decode: Callable[[bytes], Any] | None = None
     leaf: bool = True
     unknown: Any = None
+    servers: Sequence[Server] = ()
+    when_down: Callable[[RunContext[Any]], Awaitable[Any]] | None = None

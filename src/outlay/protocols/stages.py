@@ -54,6 +54,10 @@ class Answers(Protocol):
     async def find(self, key: AnswerKey, request: ModelRequest) -> Given | None: ...
     async def remember(self, key: AnswerKey, request: ModelRequest, response: ModelResponse) -> None: ...
 
+    async def stale(self, key: AnswerKey, request: ModelRequest) -> tuple[ModelResponse, float] | None:
+        """What `find` would give if it were younger, as far as `request` allows that, and its age in seconds."""
+        ...
+
 
 class Breaker(Protocol):
     """Whether a model is worth asking, for all runs that share it."""
@@ -99,6 +103,10 @@ class Retries(Protocol):
         """Such a retry is about to go: may it still, now that it is known who else has failed?"""
         ...
 
+    def one_more(self, model: Model, now: float) -> bool:
+        """May a call that has not failed be sent a second time? Counted as a retry if so."""
+        ...
+
 
 class Permits(Protocol):
     """Who may call a model next, over all runs that share it. A permit is opaque, and given back once."""
@@ -117,6 +125,19 @@ class Permits(Protocol):
 
     def unused(self, model: Model, permit: Any) -> None:
         """The call was never sent."""
+        ...
+
+
+class Guard(Protocol):
+    """What stands before each new effect of a run that has a watchdog."""
+
+    async def gate(self, path: str, final: str) -> None:
+        """Return when the effect at `path` may begin. `final` is the path of the final step that it is part of, empty
+        where it is none. Raises WatchdogStopped."""
+        ...
+
+    def changed(self, path: str, what: str) -> None:
+        """Something shared was read or written that leaves no event."""
         ...
 
 

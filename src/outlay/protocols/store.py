@@ -7,18 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from outlay.protocols.documents import Documents
+from outlay.protocols.rows import Row
 from outlay.protocols.upkeep import Upkeep
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One stored event: its place in its run, its kind, and its JSON."""
-
-    run: str
-    seq: int
-    time: float
-    kind: str
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)

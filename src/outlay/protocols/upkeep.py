@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from outlay.protocols.documents import Document
+from outlay.protocols.rows import Row
 
 #: Seconds after which a content that is kept again is marked as used anew; more often would cost a write each time.
 TOUCH_SECONDS = 1_800
 #: Seconds that a content stays for the event that will name it. What was kept so long ago and is named nowhere may
 #: go: at least `GRACE_SECONDS - TOUCH_SECONDS` have passed since anybody kept it.
 GRACE_SECONDS = 3_600
+#: Events that are held at once where all runs are read: some megabytes.
+PAGE_EVENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,26 @@ class Span:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some events of all runs, and where to go on: `next` is None after the last page."""
+
+    rows: Sequence[Row]
+    next: int | None
+
+
 class Upkeep(Protocol):
+    async def page(
+        self, after: int = 0, kinds: Sequence[str] = (), *, since: float = 0.0, most: int = PAGE_EVENTS
+    ) -> Page:
+        """The next events of all runs, at most `most`: by run start, then by `seq`, so that each run's stand together.
+
+        `after` is 0 or the `next` of the page before, and means nothing else. Only events of these kinds (or of all),
+        written at `since` (seconds since the epoch) or later. Events that are written meanwhile to a run whose page is
+        past are not seen.
+        """
+        ...
+
     async def runs(self) -> list[Span]:
         """All runs that have events, in the order in which they started."""
         ...

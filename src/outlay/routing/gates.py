@@ -213,6 +213,7 @@ def self_reported(threshold: float, *, field: str = "confidence") -> Callable[[A
             return f"it has no {field}"
         return None if sure >= threshold else f"{field} {sure:.2f} is below {threshold:.2f}"
 
+    confident.goes_by = "confidence"  # pyright: ignore[reportFunctionMemberAccess]  # for checks of a flow
     return confident
 
 

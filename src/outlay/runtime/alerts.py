@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from outlay.analysis.text import one_line
-from outlay.events.records import BudgetAlert, CacheAlert, CircuitChanged
+from outlay.events.records import AlertEvent, BudgetAlert, CacheAlert, CircuitChanged, EscalationAlert, WatchdogAlert
 from outlay.policies.ledger import Alert
 from outlay.runtime.recorder import Recorder
 from outlay.values.money import show_limit, show_usd
 
 log = logging.getLogger("outlay")
-#: Takes a BudgetAlert, a CacheAlert or a CircuitChanged.
-OnAlert: TypeAlias = Callable[[Any], Any]
+Alarm: TypeAlias = Callable[[Any], Any]
+#: Who is told of alerts: a function of the event, or several.
+OnAlert: TypeAlias = Alarm | Sequence[Alarm]
 
 
 def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callable[[Alert], None]:
@@ -42,19 +43,42 @@ def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callabl
     return alert
 
 
-def tell(on_alert: OnAlert | None, event: BudgetAlert | CacheAlert | CircuitChanged) -> None:
-    """Hand an alert to whoever listens."""
-    try:
-        (on_alert or _alert_on_stderr)(event)
-    except Exception:  # a broken listener must not lose the call that set it off
-        log.warning("an on_alert listener raised", exc_info=True)
+def tell(on_alert: OnAlert | None, event: AlertEvent) -> None:
+    """Hand an alert to whoever listens; by default that is stderr."""
+    several: Sequence[Alarm] = () if callable(on_alert) else on_alert or ()
+    for listener in several or (on_alert if callable(on_alert) else alert_to_stderr,):
+        try:
+            listener(event)
+        except Exception:  # a broken listener must not lose the call that set it off
+            log.warning("an on_alert listener raised", exc_info=True)
 
 
-def alert_text(event: CacheAlert | CircuitChanged) -> str:
+def alert_to_stderr(alert: AlertEvent) -> None:
+    """A line on stderr."""
+    print(f"outlay: {alert_text(alert)}", file=sys.stderr)  # noqa: T201
+
+
+def alert_text(event: AlertEvent) -> str:
     """An alert for people."""
-    if isinstance(event, CacheAlert):
-        return f"prompt cache of {one_line(event.agent)}: {one_line(event.text, 200)}"
-    return circuit_text(event)
+    match event:
+        case BudgetAlert():
+            return f"budget of {event.scope} at {event.percent} % ({amount_text(event)})"
+        case CacheAlert():
+            return f"prompt cache of {one_line(event.agent)}: {one_line(event.text, 200)}"
+        case CircuitChanged():
+            return circuit_text(event)
+        case EscalationAlert():
+            share = f"{event.share:.0%} of {event.turns:,} turns came to the top tier, more than {event.limit:.0%}"
+            return f"cascade {event.path}: {share.replace('%', ' %')}"
+        case WatchdogAlert():
+            return watchdog_text(event)
+
+
+def amount_text(alert: BudgetAlert) -> str:
+    """`$0.0125 of $0.02`"""
+    if alert.resource == "usd":
+        return f"{show_usd(alert.spent)} of {show_limit(alert.limit)}"
+    return f"{alert.spent:,} of {alert.limit:,} {alert.resource}"
 
 
 def circuit_text(event: CircuitChanged) -> str:
@@ -64,14 +88,8 @@ def circuit_text(event: CircuitChanged) -> str:
     return f"{event.target} does not answer and is left alone for a while ({event.reason})"
 
 
-def _alert_on_stderr(alert: BudgetAlert | CacheAlert | CircuitChanged) -> None:
-    if not isinstance(alert, BudgetAlert):
-        print(f"outlay: {alert_text(alert)}", file=sys.stderr)  # noqa: T201
-        return
-    if alert.resource == "usd":
-        amount = f"{show_usd(alert.spent)} of {show_limit(alert.limit)}"
-    else:
-        amount = f"{alert.spent:,} of {alert.limit:,} {alert.resource}"
-    print(  # noqa: T201 - alerts go to stderr unless on_alert= takes them
-        f"outlay: budget of {alert.scope} at {alert.percent} % ({amount})", file=sys.stderr
-    )
+def watchdog_text(event: WatchdogAlert) -> str:
+    """What a watchdog found and did, for people."""
+    done = {"warn": "", "pause": " · paused", "stop": " · stopped"}
+    opinion = f" ({one_line(event.opinion, 120)})" if event.opinion else ""
+    return f"watchdog: {one_line(event.text, 160)}, at {event.path}{done.get(event.action, '')}{opinion}"

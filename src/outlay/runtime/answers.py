@@ -57,7 +57,7 @@ class AnswerCache:
             return None
         found = await self._answer(_name(key, request), reuse.seconds)
         if found is not None:
-            return Given(found)
+            return Given(found[0])
         question = None if reuse.similar is None else question_of(request)
         if reuse.similar is None or question is None:
             return None
@@ -73,9 +73,14 @@ class AnswerCache:
         if found is None:
             alike.forget(near.name)
             return None
-        if reuse.fits is not None and await reuse.fits(found.message.text) is not None:
+        if reuse.fits is not None and await reuse.fits(found[0].message.text) is not None:
             return None
-        return Given(found, near.similarity)
+        return Given(found[0], near.similarity)
+
+    async def stale(self, key: AnswerKey, request: ModelRequest) -> tuple[ModelResponse, float] | None:
+        if request.reuse is None or self._fresh:
+            return None
+        return await self._answer(_name(key, request), request.reuse.stale)
 
     async def remember(self, key: AnswerKey, request: ModelRequest, response: ModelResponse) -> None:
         reuse = request.reuse
@@ -99,13 +104,17 @@ class AnswerCache:
         except OutlayError:  # the answer is paid for, and is given all the same
             log.warning("an answer could not be stored", exc_info=True)
 
-    async def _answer(self, name: str, seconds: float) -> ModelResponse | None:
+    async def _answer(self, name: str, seconds: float) -> tuple[ModelResponse, float] | None:
+        """The stored answer that is younger than so many seconds, and its age."""
+        if seconds <= 0:
+            return None
         try:
             document = await self._store.read(COLLECTION, name)
             if document is None:
                 return None
             answer = _decode(document.body)
-            if not 0 <= _now() - answer.at < seconds:
+            age = _now() - answer.at
+            if not 0 <= age < seconds:
                 return None
             message = load(answer.message.encode())
         except OutlayError:
@@ -114,7 +123,7 @@ class AnswerCache:
         except (msgspec.MsgspecError, ValueError):  # of another version, or damaged
             return None
         usage = None if answer.usage is None else Usage(*answer.usage)
-        return ModelResponse(message, answer.stop, usage, answer.model)
+        return ModelResponse(message, answer.stop, usage, answer.model), age
 
 
 def _name(key: AnswerKey, request: ModelRequest) -> str:

@@ -43,7 +43,8 @@ async def deny(id: str, *, store: str | Store, by: str = "", reason: str = "") -
     """Say no to an item of the inbox; the item as it is then.
 
     A model is told that its tool call was denied, by whom and why. `ctx.ask` raises PermissionError. An effect in
-    doubt is given up. A budget is not raised: the run ends with its best answer so far. Raises as `approve` does.
+    doubt is given up. A budget is not raised, and what a watchdog paused does not go on: the run ends with its best
+    answer so far. Raises as `approve` does.
     """
     async with _inbox(store) as inbox:
         item = await inbox.read(id)
@@ -64,7 +65,7 @@ def _answer(item: Pending, answer: str | None) -> str:
         assert answer is not None
         return answer
     if answer is None:
-        if item.kind == "approval":
+        if item.kind in ("approval", "watchdog"):
             return APPROVE
         options = f", one of {', '.join(map(repr, item.options))}" if item.options else ""
         raise ConfigError(f"item {item.id} asks {item.question[:200]!r}", hint=f"give answer={options}")

@@ -103,6 +103,21 @@ async def raise_of(state: RunState, path: str, stop: BudgetExceeded) -> Decimal 
     return None if decided.denied else higher_limit(item, decided.answer)
 
 
+async def leave_of(state: RunState, path: str, about: str, question: str) -> Decided:
+    """Whether the run may go on, though its watchdog says that it should not. Until somebody decides, the branch is
+    parked; branches that one finding (`about`) pauses share one item."""
+    item = _complete(state, about, Pending("watchdog", path, question, (APPROVE, DENY)), None)
+    _asked(state, "", item)
+    decided = await _decision(state, item)
+    _answered(state, "", item, decided)
+    return decided
+
+
+def id_of(state: RunState, about: str) -> str:
+    """The name in the inbox of the item about this."""
+    return digest(state.id_bytes, b"inbox", about.encode()).hex()[:12]
+
+
 def higher_limit(item: Pending, answer: str) -> Decimal:
     """The new limit that the answer to a budget's item names. Raises ValueError where it is none, or not higher."""
     limit = usd(answer)
@@ -135,7 +150,7 @@ def _complete(state: RunState, key: str, item: Pending, seconds: float | None) -
     now = state.wall()
     return replace(
         item,
-        id=digest(state.id_bytes, b"inbox", key.encode()).hex()[:12],
+        id=id_of(state, key),
         run_id=state.id,
         spent=state.recorder.spent,
         created=now,

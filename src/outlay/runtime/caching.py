@@ -48,6 +48,8 @@ _MOST_CHANGES: Final = 2
 _SHORT: Final = "short"
 #: Links of a conversation that are looked at for an earlier request of it: the provider looks back 20 blocks.
 _LOOK_BACK: Final = 24
+#: So many calls of an agent that should have read, and did not, are told of while the run goes on.
+_SILENT: Final = 5
 
 
 def visit(run: RunState, model: Model, request: ModelRequest, key: str, bound: int) -> Visit | None:
@@ -176,6 +178,8 @@ class Visit:
             if planned.warm:
                 calls, read = self._run.cache_reads.get(self._agent, (0, 0))
                 self._run.cache_reads[self._agent] = (calls + 1, read + usage.cache_read_tokens)
+                if calls + 1 == _SILENT and not read + usage.cache_read_tokens:
+                    _tell_of_silence(self._run, self._request.path, self._agent, calls + 1)
                 self._provider.misses = 0 if usage.cache_read_tokens else self._provider.misses + 1
                 self._provider.missed_at = now
         self.leave()
@@ -357,11 +361,15 @@ def _decided(run: RunState, request: ModelRequest, model: Model, key: str, plann
 
 
 def tell_of_missed_reads(run: RunState, path: str) -> None:
-    """Alert of each agent that read nothing over a run in which it should have."""
-    for (agent, model), (calls, read) in run.cache_reads.items():
-        if not read:
-            text = f"nothing was read, {calls:,} call{'s' if calls > 1 else ''} should have"
-            _alert(run, path, agent=agent, model=model, text=text, expected=calls)
+    """Alert of each agent that read nothing over a run in which it should have, and was not told of before."""
+    for agent, (calls, read) in run.cache_reads.items():
+        if not read and calls < _SILENT:
+            _tell_of_silence(run, path, agent, calls)
+
+
+def _tell_of_silence(run: RunState, path: str, agent: tuple[str, str], calls: int) -> None:
+    text = f"nothing was read, {calls:,} call{'s' if calls > 1 else ''} should have"
+    _alert(run, path, agent=agent[0], model=agent[1], text=text, expected=calls)
 
 
 def _alert(run: RunState, path: str, **facts: Any) -> None:

@@ -9,7 +9,7 @@ One layer retries, and it is this one: each attempt reserves anew, is counted, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -27,6 +27,7 @@ from outlay.errors import (
 )
 from outlay.events.records import (
     CACHED,
+    COMPACTION,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -43,6 +44,7 @@ from outlay.runtime.asking import raise_of
 from outlay.runtime.budgets import Chain, exhausted
 from outlay.runtime.caching import Visit, visit
 from outlay.runtime.request_facts import call_key, foreign_blocks, largest_segments, request_hash
+from outlay.runtime.stale import say_stale, stale_answer
 from outlay.runtime.state import RunState
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
@@ -102,7 +104,7 @@ class Call:
         #: What this attempt has to do with its provider's prompt cache.
         self._visit: Visit | None = None
         #: So far, those of earlier legs of this run and of other models included.
-        self._attempts = 0
+        self._attempts: int = 0
 
     def again(self, event: CallFinished) -> ModelResponse:
         """The answer that an earlier leg of the run paid for."""
@@ -111,6 +113,8 @@ class Call:
         response = past.response(event)
         tokens = 0 if response.usage is None else response.usage.total_tokens
         run.budgets.carry(self._chain, event.cost, tokens)
+        if event.stale:
+            say_stale(run, self._request.path, event.stale)
         if response.usage is not None:
             longest = run.longest_answers.get(self._request.agent, 0)
             run.longest_answers[self._request.agent] = max(longest, response.usage.output_tokens)
@@ -149,7 +153,12 @@ class Call:
                 response = await self._tried(least_output_tokens, max_input_tokens, draw)
                 break
             except ModelError as error:
-                self._fall_back(error, next(spare, None))
+                other = next(spare, None)
+                if other is None and stored is not None:
+                    old = await stale_answer(self._run, stages.cache, stored, self._request, error)
+                    if old is not None:
+                        return await self._given_again(Given(old[0]), old[1])
+                self._fall_back(error, other)
             finally:
                 if self._visit is not None:
                     self._visit.leave()
@@ -163,8 +172,9 @@ class Call:
         tenants = sorted(account.budget.scope for account in self._chain if account.budget.scope is not None)
         return AnswerKey(self._model.provider, self._model.id, self._key, tuple(tenants))
 
-    async def _given_again(self, given: Given) -> ModelResponse:
-        """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost."""
+    async def _given_again(self, given: Given, stale: str = "") -> ModelResponse:
+        """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost. `stale`
+        says why it stands in for a newer one."""
         run, request, response = self._run, self._request, given.response
         message = response.message
         price = run.directory.price(self._model)
@@ -195,7 +205,10 @@ class Call:
             tools=tuple(call.name for call in message.tool_calls),
             head=after.head.hex(),
             message=whole,
+            stale=stale,
         )
+        if stale:
+            say_stale(run, request.path, stale)
         await run.recorder.durable()
         return response
 
@@ -229,7 +242,7 @@ class Call:
                 stages.retries.first(self._model, run.loop.time())
             self._attempts += 1
             try:
-                response = await run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
+                response = await self._begin(price, hold, bound)
             except ModelError as error:
                 delay = self._retry_delay(error, attempt, began, draw)
                 if delay is None:
@@ -241,6 +254,15 @@ class Call:
             if response.stop == "length" and hold.output_tokens < self._request.max_output_tokens:
                 raise self._cut_short(hold)
             return response
+
+    def _begin(self, price: Price | None, hold: Hold, bound: int) -> Awaitable[ModelResponse]:
+        """One attempt: the answer, when there is one. A hedged call is more than one (runtime/hedge.py)."""
+        return self._run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
+
+    @property
+    def parts(self) -> tuple[RunState, Model, ModelRequest, str, Chain, float | None]:
+        """What another attempt at the same call is made of."""
+        return self._run, self._model, self._request, self._key, self._chain, self._deadline
 
     async def _permitted(self, bound: int) -> None:
         """Wait for the provider's limits; a wait that anybody would notice is said."""
@@ -391,7 +413,7 @@ class Call:
                 prelude=request.prelude.digest.hex(),
             )
             await recorder.durable()
-            on_text = self._stream if recorder.streaming else None
+            on_text = self._stream if recorder.streaming and self.purpose != COMPACTION else None
             if self._visit is not None:
                 request = self._visit.decide(request)
                 on_text = self._visit.listening(on_text)

@@ -18,6 +18,7 @@ from outlay.protocols.caching import terms_of
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.directory import Directory, default_prices
+from outlay.runtime.loops import uncapped_loops
 from outlay.runtime.prefixes import CHARACTERS_PER_TOKEN, chain
 from outlay.runtime.preflight import check, walk
 from outlay.stores.memory import MemoryStore
@@ -77,7 +78,7 @@ def checkup(root: Node[Any, Any], lane: Literal["live", "offline"] = "live", run
     tools = {tool for agent in agents for tool in agent.toolbox}
     findings = (
         _ready(root, Directory(lane, default_prices()), lane),
-        _caps(nodes),
+        _caps(root, nodes),
         _prices(agents, directory),
         _budget(nodes),
     )
@@ -93,12 +94,16 @@ def _ready(root: Node[Any, Any], directory: Directory, lane: str) -> Finding:
     return Finding("setting", "ok", "names, models and settings fit", f"to run {lane}")
 
 
-def _caps(nodes: list[Node[Any, Any]]) -> Finding:
-    capped = [f"{node.name} {cap}={value}" for node in nodes for cap, value in _caps_of(node)]
+def _caps(root: Node[Any, Any], nodes: list[Node[Any, Any]]) -> Finding:
+    capped = [f"{node.name} {cap}={value}" for node in nodes for cap, value in caps_of(node)]
+    loose = [f"{found.node.name} ({found.place})" for found in uncapped_loops(root)]
+    if loose:
+        return Finding("caps", "note", "a loop has no cap of its own", ", ".join(loose), next="count its turns")
     return Finding("caps", "ok", "every loop has a cap", ", ".join(capped) or "there is no loop")
 
 
-def _caps_of(node: Node[Any, Any]) -> Iterator[tuple[str, int]]:
+def caps_of(node: Node[Any, Any]) -> Iterator[tuple[str, int]]:
+    """What bounds the loop that a node is, by the name of its argument; nothing for one that is no loop."""
     if isinstance(node, Agent):
         if node.tools or node.verify or node.output_type is not str:
             yield "max_turns", node.max_turns

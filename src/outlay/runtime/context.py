@@ -18,6 +18,7 @@ from outlay.errors import (
     OutlayError,
     Stopped,
     StoreFailed,
+    WatchdogStopped,
     one_line,
 )
 from outlay.events.records import (
@@ -77,7 +78,7 @@ class Context(Effects):
         if tools:
             child._lent = tuple(tools)
         if finishing:
-            child._finish = self._finish
+            child._finish, child._final = self._finish, child.path
         elif self.parent is not None and self._finish is not None and self._finish is self.parent._finish:
             child._finish = self._finish  # below a finishing child everything is the final step
         self.limit_shape(child)
@@ -128,6 +129,18 @@ class Context(Effects):
             drawn(self._run, record, child.path, "detached", lambda: "late")
         self._skipped(child, f"detached, and not done {grace:g} s after the answer", None)
 
+    async def aside(self, node: Any, input: Any, *, key: str) -> Any:
+        """Run a child that is no part of the flow, but asked by the runtime itself: nobody is asked for money for it,
+        and what it gives is no partial result."""
+        child = self._born(node, input, key)
+        child._spare = True
+        token = current_scope.set(self._keyed(child._place, key))
+        try:
+            return await child.live()
+        finally:
+            current_scope.reset(token)
+            self.finished = [part for part in self.finished if part[0] != child.path]
+
     async def _alone(self, child: Context, scope: Scope | None, late: Callable[[], None] | None) -> None:
         """A child that nobody waits for: however it ends, the run goes on."""
         if scope is not None:
@@ -163,7 +176,7 @@ class Context(Effects):
         before = len(self._run.stops)
         try:
             return await child.live()
-        except (DeadlineExceeded, ConfigError, InDoubt, JournalMismatch, StoreFailed):
+        except (DeadlineExceeded, WatchdogStopped, ConfigError, InDoubt, JournalMismatch, StoreFailed):
             raise
         except Exception as error:
             short = isinstance(error, BudgetExceeded)

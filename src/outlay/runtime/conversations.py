@@ -22,14 +22,24 @@ PAGE = 64
 _FIRST = bytes(DIGEST_SIZE)
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a run made of a conversation: the messages that it added, or `anew` all that there are."""
+
+    said: tuple[Message, ...]
+    anew: bool
+
+
 class Conversations:
     """What the agents of one run remember: what was said before it, and what they add."""
 
-    __slots__ = ("_before", "_labels", "_now")
+    __slots__ = ("_anew", "_before", "_labels", "_now")
 
     def __init__(self, before: Mapping[str, Transcript]) -> None:
         self._before = before
         self._now: dict[str, Transcript] = {}
+        #: Places whose conversation was shortened: it no longer goes on from the one before.
+        self._anew: set[str] = set()
         self._labels: dict[str, Label] = {}
 
     def before(self, place: str) -> Transcript:
@@ -46,16 +56,24 @@ class Conversations:
     def add(self, place: str, began: Transcript, ended: Transcript) -> None:
         """A visit that began with one transcript came to another. What a sibling has added meanwhile stays."""
         now = self._now.get(place, self.before(place))
-        added = since(now, ended)
-        if added is None:
-            added = since(began, ended) or ()
-            self._now[place] = now.append(*added)
-        else:
+        added = since(began, ended)
+        if since(now, ended) is not None:
             self._now[place] = ended
+        elif added is not None:
+            self._now[place] = now.append(*added)
+        else:  # a compaction took its place; where it did for a sibling too, both stay
+            others = since(began, now)
+            self._now[place] = ended.append(*(now.messages if others is None else others))
+            self._anew.add(place)
 
-    def turns(self) -> dict[str, tuple[Message, ...]]:
-        """What the run added, by place."""
-        return {place: since(self.before(place), now) or () for place, now in self._now.items()}
+    def turns(self) -> dict[str, Turn]:
+        """What the run made of the conversations, by place."""
+        return {
+            place: Turn(now.messages, anew=True)
+            if place in self._anew
+            else Turn(since(self.before(place), now) or (), anew=False)
+            for place, now in self._now.items()
+        }
 
 
 def label_of(transcript: Transcript) -> Label:

@@ -29,6 +29,7 @@ from outlay.protocols.model import Model
 from outlay.runtime.asking import HAPPENED, answer_to, approval_of, denial, doubt_about
 from outlay.runtime.call import Call, request_hash
 from outlay.runtime.difference import difference
+from outlay.runtime.hedge import HedgedCall
 from outlay.runtime.identity import current_scope, digest, segment
 from outlay.runtime.journaled import known, outcome
 from outlay.runtime.pending import Pending
@@ -64,6 +65,7 @@ class Effects(Place):
         max_input_tokens: int | None = None,
         fallback: Sequence[Model] = (),
         purpose: str = "",
+        hedge: float | None = None,
     ) -> ModelResponse:
         state = self._run
         if state.stages.policy is not None:
@@ -76,7 +78,8 @@ class Effects(Place):
                     return self._answered(model, await answer)
         # a tier is a child effect: its place has its name (SEMANTICS 1)
         key = self._identity(request_hash(model, request), f"{self._place}/{purpose}" if purpose else "")
-        call = Call(state, model, request, key, self._chain, self.deadline, self._finish, self._spare)
+        parts = (state, model, request, key, self._chain, self.deadline, self._finish, self._spare)
+        call = Call(*parts) if hedge is None else HedgedCall(*parts, after=hedge)
         call.purpose = purpose or self._purpose or call.purpose
         with state.branches.here(), state.parking.working(), outcome(state, key, self.path):
             before = None
@@ -89,6 +92,8 @@ class Effects(Place):
                 if isinstance(before.event, CallFinished) and not short:
                     return self._answered(model, call.again(before.event))
                 call.resend(before)
+            if state.watching is not None:
+                await state.watching.gate(self.path, self._final)
             answer = await call.answer(least_output_tokens, max_input_tokens, self._jitter, fallback)
             return self._answered(model, answer)
 
@@ -139,6 +144,8 @@ class Effects(Place):
                         decided = await doubt_about(state, asked, self.path, effect, lost=lost)
                         if decided.answer == HAPPENED:
                             return happened(state, effect, inner._whole, self.node.name, key, decided.result)
+            if state.watching is not None:
+                await state.watching.gate(inner.path, self._final)
             if effect.side_effect and not effect.requires_approval and state.past is not None and state.past.parent:
                 await self._approve(effect, key.encode())  # it has changed the world once already
             return await run_tool(state, effect, inner._whole, agent=self.node.name, key=key, deadline=self.deadline)

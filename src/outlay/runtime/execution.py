@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from outlay.errors import ApprovalPending, BudgetExceeded, ConfigError, JournalMismatch, OutlayError, Stopped
-from outlay.events.records import RunFinished, RunResumed, RunStarted
+from outlay.errors import ApprovalPending, BudgetExceeded, ConfigError, JournalMismatch, OutlayError, Stopped, one_line
+from outlay.events.records import Decision, RunFinished, RunResumed, RunStarted
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.node import Node
@@ -179,6 +179,7 @@ async def _work(
         warn=partial(tell, host.on_alert),
         conversations=leg.conversations,
         session=leg.session,
+        escalating=host.escalating,
     )
     shape = "" if host.store is None else shape_of(root)
     if past is not None and past.events:
@@ -200,6 +201,8 @@ async def _work(
     if not leg.is_over:
         await state.budgets.look()
         await _settle_crash(state, host)
+    if host.watcher is not None and not leg.is_over:
+        await host.watcher.watch(state, context)
     started = loop.time()
     install(loop)
     try:
@@ -244,13 +247,15 @@ def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shap
         changed=changed,
         session="" if leg.session is None else leg.session.id,
         conversation=dict(fork.conversation if fork is not None else {} if leg.session is None else leg.session.tips),
+        watchdog={} if host.watcher is None else host.watcher.facts,
     )
 
 
 def _announce_again(state: RunState, host: Host, path: str, leg: Leg, shape: str) -> None:
     """The first event of a later leg."""
     facts = {"lane": _lane(host), "limits": _all_limits(state), "shape": shape, "owner": leg.owner}
-    state.recorder.emit(RunResumed, path, **facts, source=host.source)
+    dog = {} if host.watcher is None else host.watcher.facts
+    state.recorder.emit(RunResumed, path, **facts, source=host.source, watchdog=dog)
 
 
 def _lane(host: Host) -> str:
@@ -359,6 +364,7 @@ async def _finish(state: RunState, context: Context, end: _End, started: float) 
         reason = error.reason if isinstance(error, Stopped) else _reason_of(error)
         if isinstance(error, Stopped) and error.best is not None:
             output = error.best
+            state.recorder.emit(Decision, context.path, about="best_so_far", data={"after": one_line(error)})
     elif state.stops:
         reason = min(state.stops, key=precedence).reason
     tell_of_missed_reads(state, context.path)

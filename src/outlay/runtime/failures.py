@@ -15,7 +15,7 @@ from outlay.errors import OutlayError
 from outlay.events.records import EffectFailed
 
 _LONGEST = 2_000
-_FACTS = ("status", "provider", "request_id", "retry_after", "hint", "tool")
+_FACTS = ("status", "provider", "request_id", "retry_after", "hint", "tool", "path")
 _PLAIN = (str, int, float, bool, type(None))
 _CAUSE = "_outlay_effect"
 
@@ -51,7 +51,7 @@ def rebuild(record: EffectFailed, path: str = "") -> Exception:
         known = getattr(errors, record.error, None)
         if isinstance(known, type) and issubclass(known, OutlayError):
             message = str(record.args[0]) if record.args else ""
-            found: OutlayError = known(message, path=path)
+            found: OutlayError = known(message)  # with the path that it had, if any: a model may have read it
             for name, value in record.facts.items():
                 if name in _FACTS:
                     setattr(found, name, value)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from outlay.errors import ApprovalPending, BudgetExceeded, DeadlineExceeded, PolicyViolation, Stopped
+from outlay.errors import (
+    ApprovalPending,
+    BudgetExceeded,
+    DeadlineExceeded,
+    PolicyViolation,
+    Stopped,
+    WatchdogStopped,
+)
 
 
 def flatten(error: BaseException) -> BaseException:
-    """The one error that a group of them stands for: cancelled, policy, approval, budget, deadline, then the rest."""
+    """The one error that a group of them stands for: cancelled, policy, approval, budget, deadline, watchdog, then the
+    rest."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     leaves = [flatten(inner) for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions]
@@ -18,5 +26,6 @@ def flatten(error: BaseException) -> BaseException:
 
 def precedence(error: BaseException) -> int:
     """The smaller, the sooner it speaks for the others."""
-    order = (asyncio.CancelledError, PolicyViolation, ApprovalPending, BudgetExceeded, DeadlineExceeded, Stopped)
+    stops = (ApprovalPending, BudgetExceeded, DeadlineExceeded, WatchdogStopped, Stopped)
+    order = (asyncio.CancelledError, PolicyViolation, *stops)
     return next((i for i, kind in enumerate(order) if isinstance(error, kind)), len(order))

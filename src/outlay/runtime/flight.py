@@ -90,6 +90,13 @@ class Flight:
         task.add_done_callback(self._landed)
         return answer
 
+    def cut(self, answer: asyncio.Future[Any], why: str) -> None:
+        """Cancel the work whose answer this is, down to the socket, if it is still under way."""
+        for task, one in self._tasks.items():
+            if one is answer:
+                task.cancel(why)
+                return
+
     def _landed(self, task: asyncio.Task[None]) -> None:
         answer = self._tasks.pop(task)
         self._beside.discard(task)

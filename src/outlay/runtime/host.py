@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
+from outlay.analysis.escalating import Escalating
 from outlay.errors import ConfigError
 from outlay.policies.ledger import Ledger
+from outlay.policies.watchdog import Watchdog
 from outlay.protocols.stages import Stages
 from outlay.protocols.store import Store
 from outlay.runtime import traffic
@@ -18,6 +20,7 @@ from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
 from outlay.runtime.pending import Pending
 from outlay.runtime.recorder import Listener, Recorder
+from outlay.runtime.watching import Watcher
 from outlay.runtime.windows import Windows
 from outlay.stores.memory import MemoryStore
 from outlay.stores.opening import connected
@@ -50,6 +53,8 @@ class Host:
     source: str = ""
     #: What budgets across runs are counted in, None without a store.
     windows: Windows | None = None
+    watcher: Watcher | None = None
+    escalating: Escalating = field(default_factory=Escalating)
 
 
 class Options(TypedDict, total=False):
@@ -62,6 +67,7 @@ class Options(TypedDict, total=False):
     on_event: Listener | None
     on_alert: OnAlert | None
     on_ask: OnAsk | None
+    watchdog: Watchdog | None
     seed: int | None
     history: Transcript | None
     strict: bool
@@ -82,7 +88,7 @@ class hosting:
     A class and not a generator: it stands in the way of every run.
     """
 
-    __slots__ = ("_address", "_fresh", "_host", "_own")
+    __slots__ = ("_address", "_fresh", "_host", "_own", "_watchdog")
 
     def __init__(self, options: Options, *listeners: Listener, deadline: float | None = None) -> None:
         directory = Directory(options.get("models"), default_prices())
@@ -90,6 +96,7 @@ class hosting:
         self._address = store if isinstance(store, str | Path) else None
         self._own: Store | None = None
         self._fresh = options.get("fresh", False)
+        self._watchdog = options.get("watchdog")
         self._host = Host(
             directory,
             Ledger(),
@@ -111,6 +118,8 @@ class hosting:
         self._host.stages = replace(traffic.stages(), cache=answers)
         if self._host.store is not None:
             self._host.windows = Windows(self._host.store)
+        if self._watchdog is not None:
+            self._host.watcher = Watcher(self._watchdog, self._host.store)
         return self._host
 
     async def __aexit__(self, *_: object) -> None:

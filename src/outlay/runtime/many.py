@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from outlay.agents.function import as_node
 from outlay.errors import ConfigError
 from outlay.policies.admission import Admission
+from outlay.policies.watchdog import Watchdog
 from outlay.protocols.node import Node
 from outlay.runtime import preflight
 from outlay.runtime.alerts import OnAlert
@@ -37,6 +38,7 @@ async def run_many(
     on_event: Listener | None = None,
     on_alert: OnAlert | None = None,
     on_ask: OnAsk | None = None,
+    watchdog: Watchdog | None = None,
     seed: int | None = None,
     source: str = "",
 ) -> AsyncGenerator[tuple[Id, Result[Out]]]:
@@ -44,7 +46,7 @@ async def run_many(
 
     The budget covers all rows together. Near its end fewer rows are started, so that it is not used up by rows that
     are half done; once it is used up no further row is started, rows in flight end as they can, and the generator
-    ends. `source` is as in `run`.
+    ends. `source` and `watchdog` (one for each row) are as in `run`.
     """
     if concurrency < 1:
         raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
@@ -61,6 +63,7 @@ async def run_many(
         on_event=on_event,
         on_alert=on_alert,
         on_ask=on_ask,
+        watchdog=watchdog,
         seed=seed,
         source=source,
     )

@@ -29,10 +29,10 @@ class Decided:
 class Pending:
     """What a run waits for: an answer of a human, or a budget to be raised.
 
-    `kind` is ask, approval, in_doubt or budget; `action` is the tool, and `arguments` are all of its arguments. `id` is
-    the item's name in the inbox. `spent` in US dollars is what the run had cost when it asked (the known part),
-    `created` and `deadline` are in seconds since the epoch; when the deadline passes, `default` is the answer.
-    `closed`: nobody waits for it any more.
+    `kind` is ask, approval, in_doubt, budget or watchdog; `action` is the tool, and `arguments` are all of its
+    arguments. `id` is the item's name in the inbox. `spent` in US dollars is what the run had cost when it asked (the
+    known part), `created` and `deadline` are in seconds since the epoch; when the deadline passes, `default`
+    is the answer. `closed`: nobody waits for it any more.
     """
 
     kind: str

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from outlay.analysis.escalation import MOST_TO_TOP
 from outlay.errors import (
     BudgetExceeded,
     ConfigError,
@@ -15,6 +16,7 @@ from outlay.events.records import (
     Checked,
     Custom,
     Decision,
+    EscalationAlert,
     Fact,
     Retracted,
     Skipped,
@@ -55,6 +57,7 @@ class Place:
         "_conversations",
         "_counts",
         "_deadline",
+        "_final",
         "_finish",
         "_idempotency_key",
         "_if_stopped",
@@ -106,6 +109,8 @@ class Place:
         self._kin: Place | None = None
         self._lent: tuple[Any, ...] = ()
         self._finish: Hold | None = None
+        #: The path of the final step of a pattern that this node is, or is part of; empty where it is none.
+        self._final: str = "" if parent is None else parent._final
         #: The scope that this node began in, and how often it had run there; what its children's keys hang on.
         self._visit: tuple[Scope, int] | None = None
         self._keys: Scope | None = None
@@ -299,6 +304,19 @@ class Place:
 
     def decide(self, about: str, **data: Any) -> None:
         self._run.recorder.emit(Decision, self.path, about=about, data=data)
+        if about == "cascade":
+            self._escalated(data)
+
+    def _escalated(self, data: dict[str, Any]) -> None:
+        """Tell of a cascade that sends too much to its top, while that can still be mended."""
+        run = self._run
+        found = None if run.recorder.sealed else run.escalating.see(run.turns, self.path, data)
+        if found is not None:
+            facts = {"turns": found.turns, "share": round(found.share, 4), "limit": MOST_TO_TOP}
+            run.recorder.emit(EscalationAlert, found.place, **facts)
+            event = run.recorder.events[-1]
+            if run.warn is not None and isinstance(event, EscalationAlert):
+                run.warn(event)
 
     def checked(self, checks: Sequence[str], problem: str = "") -> None:
         self._run.recorder.emit(Checked, self.path, agent=self.node.name, checks=tuple(checks), problem=problem)

@@ -22,6 +22,7 @@ from outlay.events.records import (
     Checked,
     Custom,
     Decision,
+    EscalationAlert,
     Event,
     Fact,
     NodeFinished,
@@ -37,6 +38,7 @@ from outlay.values.stored import content_digest
 from outlay.values.transcript import Transcript
 
 log = logging.getLogger("outlay")
+log.addHandler(logging.NullHandler())  # silent until somebody asks for it
 Listener = Callable[[Event], Any]
 
 
@@ -50,6 +52,7 @@ class Recorder:
         "_listeners",
         "_seq",
         "_wall",
+        "digests",
         "events",
         "failed",
         "run_id",
@@ -80,6 +83,8 @@ class Recorder:
         #: The run is over: nothing is added to it.
         self.sealed = False
         self.failed: OutlayError | None = None
+        #: Contents are named though there is no store to keep them in: somebody compares them.
+        self.digests = False
         self._listeners = tuple(listeners)
         self._seq = itertools.count(len(past))
         #: Facts of an earlier leg that a replay will state again; None where there is no such leg.
@@ -88,6 +93,10 @@ class Recorder:
         #: Of a run that was taken over: what its owner is known by.
         self._fence = fence
         self._kept: set[bytes] = set()
+
+    def listen(self, listener: Listener) -> None:
+        """One more listener, told last."""
+        self._listeners = (*self._listeners, listener)
 
     def emit(self, kind: type[Event], path: str, **fields: Any) -> None:
         if self.sealed or (self._known is not None and self._is_known(kind, path, fields)):
@@ -124,7 +133,7 @@ class Recorder:
     def keep_content(self, content: bytes) -> str:
         """Store a result; the digest it can be found under, empty where nothing is stored."""
         if self.store is None or self.failed is not None:
-            return ""
+            return content_digest(content).hex() if self.digests else ""
         name = content_digest(content)
         try:
             self.store.keep(((name, content),))
@@ -173,9 +182,11 @@ def _told(error: OutlayError) -> OutlayError:
 
 
 #: What a replay states again, because the flow does what it did. Effects are not among them: they are not repeated.
-_RESTATED = frozenset((NodeStarted, NodeFinished, Decision, Checked, Skipped, Fact, Custom, BudgetAlert, Asked))
+_RESTATED = frozenset(
+    (NodeStarted, NodeFinished, Decision, Checked, Skipped, Fact, Custom, BudgetAlert, EscalationAlert, Asked)
+)
 #: Decisions about a call that is really made: a replay makes none, so one that reads alike is another one.
-_OF_ATTEMPTS = frozenset(("sent_again", "retry", "clip", "dropped_blocks"))
+_OF_ATTEMPTS = frozenset(("sent_again", "retry", "clip", "dropped_blocks", "hedge", "hedged", "tool_down"))
 
 
 _MAY_BE_PAID = (CallFinished, CallFailed)

@@ -23,7 +23,7 @@ def request_hash(model: Model, request: ModelRequest) -> bytes:
     return digest(
         request.agent.encode(),
         model.id.encode(),
-        request.transcript.head,
+        request.whole or request.transcript.head,
         request.prelude.digest,
         request.settings.key,
         request.max_output_tokens.to_bytes(8, "big"),

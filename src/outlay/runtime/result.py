@@ -40,8 +40,8 @@ class SkippedPart:
 class Result(Generic[Out]):
     """The outcome of a run. `output` is None where there is none; `unwrap` raises why.
 
-    `stop_reason` is completed, budget, deadline, turn_limit, approval, cancelled or error. `degraded` says that
-    something was skipped, failed or cut short on the way. `partial` are the outermost finished nodes.
+    `stop_reason` is completed, budget, deadline, turn_limit, watchdog, approval, cancelled or error. `degraded` says
+    that something was skipped, failed or cut short on the way. `partial` are the outermost finished nodes.
     """
 
     output: Out | None

@@ -22,6 +22,9 @@ class RetryBudgets:
     def goes(self, model: Model, error: ModelError, now: float, down_since: float | None) -> bool:
         return self._of(model).goes(error, now, down_since)
 
+    def one_more(self, model: Model, now: float) -> bool:
+        return self._of(model).one_more(now)
+
     def _of(self, model: Model) -> RetryBudget:
         found = self._budgets.get(model.provider)
         if found is None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from outlay.agents.function import as_node
 from outlay.errors import ConfigError
+from outlay.policies.watchdog import Watchdog
 from outlay.protocols.clock import loop_factory
 from outlay.protocols.node import Node
 from outlay.runtime import preflight
@@ -40,6 +41,7 @@ async def run(
     on_event: Listener | None = None,
     on_alert: OnAlert | None = None,
     on_ask: OnAsk | None = None,
+    watchdog: Watchdog | None = None,
     seed: int | None = None,
     history: Transcript | None = None,
     strict: bool = False,
@@ -50,8 +52,9 @@ async def run(
 
     `budget` is one or several, and all hold. `store` is None (memory), a path (SQLite) or an open store. `models`
     replaces models by agent name, then model string, then `"*"`; `"offline"` uses the agents' stand-ins. `history` is
-    a conversation to go on with. `on_event` sees every event, `on_alert` a `BudgetAlert` or `CacheAlert` (by default
-    a line on stderr), `on_ask` answers questions; without it they wait in the inbox of the store (`outlay.approve`).
+    a conversation to go on with. `on_event` sees every event, `on_alert` (a function, or several) each `AlertEvent`: of
+    a budget, a cache, a breaker, a watchdog; by default that is a line on stderr. `on_ask` answers questions;
+    without it they wait in the inbox of the store (`outlay.approve`). `watchdog` looks out for a run that is stuck.
 
     `session` names a conversation in the store: the root agent goes on with it, or each agent with `history=True` at
     its place in the flow. One run at a time is at a session, the next waits (which counts against `seconds`). A run
@@ -77,6 +80,7 @@ async def run(
         on_event=on_event,
         on_alert=on_alert,
         on_ask=on_ask,
+        watchdog=watchdog,
         source=source,
         fresh=fresh,
     )

@@ -187,8 +187,11 @@ class Session:
 
     def tell(self, conversations: Conversations, keep: Callable[[bytes], str]) -> dict[str, str]:
         """What the run's turn makes of the conversations, by place. It stands behind those that came meanwhile."""
-        turns = {place: said for place, said in conversations.turns().items() if said}
-        told = {place: self._pages.get(place, Page()).extended(said, keep) for place, said in turns.items()}
+        turns = {place: turn for place, turn in conversations.turns().items() if turn.said}
+        told = {
+            place: (Page() if turn.anew else self._pages.get(place, Page())).extended(turn.said, keep)
+            for place, turn in turns.items()
+        }
         return {**self.tips, **told} if told else {}
 
     def told(self, tips: Mapping[str, str]) -> None:

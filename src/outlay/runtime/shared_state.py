@@ -70,6 +70,8 @@ class NodeActor:
         key = self._identify(digest(name.encode(), asked))
         with run.branches.here(), run.parking.working():
             if not self.keeps:
+                if run.watching is not None:
+                    run.watching.changed(path, key.split("-")[1])
                 return await work("")
             with outcome(run, key, path):
                 before = await known(run, key, path, name)

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from outlay.analysis.escalating import Escalating, SeenTurns
 from outlay.errors import Stopped
-from outlay.events.records import CacheAlert, CircuitChanged, SharedDone, ToolFinished
+from outlay.events.records import AlertEvent, SharedDone, ToolFinished
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.node import Node
-from outlay.protocols.stages import Stages
+from outlay.protocols.stages import Guard, Stages
 from outlay.protocols.store import Store
 from outlay.protocols.transport import Transport
 from outlay.runtime.beside import Beside
@@ -72,8 +73,8 @@ class RunState:
     replay: Replay | None = None
     #: The input that a node of a fork gets instead of its own, by path.
     changed: dict[str, Any] = field(default_factory=dict[str, Any])
-    #: Who is told of a provider that does not answer, and of a cache that is not read.
-    warn: Callable[[CacheAlert | CircuitChanged], None] | None = None
+    #: Who is told of alerts.
+    warn: Callable[[AlertEvent], None] | None = None
     #: Where questions wait for an answer, None without a store; and the ids of all that this run has asked.
     inbox: Inbox | None = None
     asked: set[str] = field(default_factory=set[str])
@@ -83,6 +84,11 @@ class RunState:
     #: The task that runs this run, and how often it had been cancelled before.
     task: asyncio.Task[Any] | None = None
     cancels: int = 0
+    #: How cascades escalate, in all the runs of a map; and this run's turns of them.
+    escalating: Escalating = field(default_factory=Escalating)
+    turns: SeenTurns = field(default_factory=SeenTurns)
+    #: What looks after the run, where it was given a watchdog.
+    watching: Guard | None = None
     #: Made on first use, for what the nodes of a run without a store share.
     memory: MemoryStore | None = None
 

@@ -14,6 +14,7 @@ from outlay.runtime.call import deadline_exceeded
 from outlay.runtime.flatten import flatten
 from outlay.runtime.state import RunState
 from outlay.runtime.threads import in_thread
+from outlay.runtime.tool_guards import guarded
 from outlay.sharing.labels import label_as_json
 
 
@@ -22,9 +23,11 @@ async def run_tool(
 ) -> Any:
     """What the tool gives. `inner` is the context it runs in, `key` the effect's identity, `deadline` in loop time.
 
-    Raises what the tool raised, TimeoutError after `effect.timeout`, DeadlineExceeded.
+    Raises what the tool raised, ToolError where it is down, TimeoutError after `effect.timeout`, DeadlineExceeded.
     """
     async with AsyncExitStack() as held:
+        if effect.servers:
+            effect = await held.enter_async_context(guarded(state, effect, inner))
         if not effect.parallel:
             await held.enter_async_context(state.tool_locks.setdefault(effect.tool, asyncio.Lock()))
         return await _recorded(state, effect, inner, agent, key, deadline)

@@ -5,9 +5,11 @@
         await team.update("count", lambda n: n + 1, default=0)
         await Outbox(store).relay(bus)
 
-For agents there are ready-made tools: `Agent(…, tools=[read_artifact, list_artifacts, write_artifact])`.
+For agents there are ready-made tools: `Agent(…, tools=[read_artifact, list_artifacts, write_artifact])`, and for short
+notes from run to run `tools=[Memory("clerk")]`.
 """
 
+from outlay.sharing.memory import Memory
 from outlay.sharing.outbox import Outbox, Publisher, Relayed
 from outlay.sharing.state import State
 from outlay.sharing.tools import list_artifacts, read_artifact, write_artifact
@@ -18,6 +20,7 @@ __all__ = [
     "Collected",
     "Entry",
     "LogRecord",
+    "Memory",
     "Outbox",
     "Outgoing",
     "Publisher",

@@ -10,7 +10,7 @@ from contextlib import suppress
 from outlay.errors import Conflict, StoreFailed
 from outlay.protocols.documents import Change, Document
 from outlay.protocols.store import Fence, Row
-from outlay.protocols.upkeep import Span
+from outlay.protocols.upkeep import PAGE_EVENTS, Page, Span
 from outlay.sim.process import Process
 from outlay.stores.memory import MemoryStore
 
@@ -75,6 +75,12 @@ class SimStore:
         versions = await self._disk.commit(changes)
         self._step()  # it may die between the commit and hearing of it
         return versions
+
+    async def page(
+        self, after: int = 0, kinds: Sequence[str] = (), *, since: float = 0.0, most: int = PAGE_EVENTS
+    ) -> Page:
+        await self._turn()
+        return await self._disk.page(after, kinds, since=since, most=most)
 
     async def runs(self) -> list[Span]:
         await self._turn()

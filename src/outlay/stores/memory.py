@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from outlay.errors import ConfigError
 from outlay.protocols.documents import Change, Document
 from outlay.protocols.store import Fence, Row
-from outlay.protocols.upkeep import Span
+from outlay.protocols.upkeep import PAGE_EVENTS, Page, Span
 from outlay.stores.changes import Held, Place, check_name, decide, holds
 from outlay.stores.refusals import Lost, Refusals
+from outlay.stores.writer import SEQ_BITS
 
 
 class MemoryStore:
@@ -101,6 +102,22 @@ class MemoryStore:
         new, versions = decide(changes, self._documents)
         self._documents.update(new)
         return versions
+
+    async def page(
+        self, after: int = 0, kinds: Sequence[str] = (), *, since: float = 0.0, most: int = PAGE_EVENTS
+    ) -> Page:
+        self._check()
+        first, last = divmod(after, 1 << SEQ_BITS)
+        found: list[Row] = []
+        for number, rows in enumerate(list(self._runs.values())[max(first - 1, 0) :], max(first, 1)):
+            for seq in sorted(rows):
+                row = rows[seq]
+                if (number == first and seq <= last) or row.time < since or (kinds and row.kind not in kinds):
+                    continue
+                found.append(row)
+                if len(found) == most:
+                    return Page(found, (number << SEQ_BITS) + seq)
+        return Page(found, None)
 
     async def runs(self) -> list[Span]:
         self._check()

@@ -13,16 +13,21 @@ import psycopg
 from outlay.errors import StoreFailed
 from outlay.protocols.documents import Document
 from outlay.protocols.store import Row
-from outlay.protocols.upkeep import Span
+from outlay.protocols.upkeep import Page, Span
 from outlay.stores.batch import Batch
 from outlay.stores.postgres_inserts import Inserts
 from outlay.stores.postgres_tables import Address
 from outlay.stores.threaded import HIGH_WATER, ThreadedStore
-from outlay.stores.writer import Written, closed, forked
+from outlay.stores.writer import SEQ_BITS, Written, closed, forked
 
 T = TypeVar("T")
 _EVENTS: LiteralString = """
 SELECT r.run, e.seq, e.time, e.kind, e.body FROM outlay_events e, outlay_runs r WHERE r.id = e.run
+"""
+_OF_KINDS: LiteralString = " AND e.kind = ANY(%(kinds)s::text[])"
+_PAGE: LiteralString = """
+SELECT e.run, r.run, e.seq, e.time, e.kind, e.body FROM outlay_events e JOIN outlay_runs r ON r.id = e.run
+WHERE (e.run, e.seq) > (%(run)s::bigint, %(seq)s::bigint) AND e.time >= %(since)s::double precision
 """
 _BLOBS: LiteralString = "SELECT digest, content FROM outlay_blobs WHERE digest = ANY(%b::bytea[])"
 _DOCUMENTS: LiteralString = "SELECT collection, key, version, body FROM outlay_documents WHERE body IS NOT NULL"
@@ -82,7 +87,7 @@ class _Reader:
         if run is not None:
             query += " AND r.run = %(run)s"
         if kinds:
-            query += " AND e.kind = ANY(%(kinds)s::text[])"
+            query += _OF_KINDS
         query += " ORDER BY e.run, e.seq"
         values = {"run": run, "kinds": list(kinds)}
         found = self._read(lambda connection: connection.execute(query, values, binary=True).fetchall())
@@ -106,6 +111,14 @@ class _Reader:
             lambda connection: connection.execute(query, [collection, prefix, prefix], binary=True).fetchall()
         )
         return [Document(*row) for row in found]
+
+    def page(self, after: int, kinds: Sequence[str], since: float, most: int) -> Page:
+        query = _PAGE + (_OF_KINDS if kinds else "") + " ORDER BY e.run, e.seq LIMIT %(most)s"
+        run, seq = divmod(after, 1 << SEQ_BITS)
+        values = {"run": run, "seq": seq, "since": since, "kinds": list(kinds), "most": most}
+        found = self._read(lambda connection: connection.execute(query, values, binary=True).fetchall())
+        rows = [Row(*row) for _, *row in found]
+        return Page(rows, (found[-1][0] << SEQ_BITS) + rows[-1].seq if len(found) == most else None)
 
     def runs(self) -> list[Span]:
         return [Span(*row) for row in self._read(lambda c: c.execute(_RUNS, binary=True).fetchall())]

@@ -14,7 +14,7 @@ from pathlib import Path
 from outlay.errors import StoreFailed
 from outlay.protocols.documents import Document
 from outlay.protocols.store import Row
-from outlay.protocols.upkeep import Span
+from outlay.protocols.upkeep import Page, Span
 from outlay.stores.batch import Batch
 from outlay.stores.checksums import intact, of_blob, of_document, of_row
 from outlay.stores.database import connect, damaged, failed, open_database, unusable
@@ -153,6 +153,20 @@ class _Reader:
                 return [self._document(*row) for row in takewhile(lambda row: row[1].startswith(prefix), rows)]
             except sqlite3.Error as error:
                 raise unusable(self._path, error) from error
+
+    def page(self, after: int, kinds: Sequence[str], since: float, most: int) -> Page:
+        some = f" AND e.kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+        query = (
+            "SELECT e.id, r.run, e.seq, e.time, e.kind, e.body, e.crc FROM events e CROSS JOIN runs r ON r.id = e.run "  # noqa: S608
+            f"WHERE e.id > ? AND e.time >= ?{some} ORDER BY e.id LIMIT ?"
+        )
+        with self._lock:
+            try:
+                found = self._open().execute(query, (after, since, *kinds, most)).fetchall()
+            except sqlite3.Error as error:
+                raise unusable(self._path, error) from error
+        rows = [self._row(*row) for _, *row in found]
+        return Page(rows, found[-1][0] if len(found) == most else None)
 
     def runs(self) -> list[Span]:
         with self._lock:

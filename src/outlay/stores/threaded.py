@@ -10,7 +10,7 @@ from typing import Protocol
 
 from outlay.protocols.documents import Change, Document
 from outlay.protocols.store import Fence, Row
-from outlay.protocols.upkeep import Span
+from outlay.protocols.upkeep import PAGE_EVENTS, Page, Span
 from outlay.stores.batch import Forget, Sweep
 from outlay.stores.writer import Database, Writer
 
@@ -28,6 +28,7 @@ class Reader(Protocol):
     def blobs(self, digests: Sequence[bytes]) -> dict[bytes, bytes]: ...
     def document(self, collection: str, key: str) -> Document | None: ...
     def documents(self, collection: str | None, prefix: str) -> list[Document]: ...
+    def page(self, after: int, kinds: Sequence[str], since: float, most: int) -> Page: ...
     def runs(self) -> list[Span]: ...
     def digests(self) -> list[bytes]: ...
     def compact(self) -> int: ...
@@ -78,6 +79,11 @@ class ThreadedStore:
 
     async def commit(self, changes: Sequence[Change]) -> tuple[int, ...]:
         return await self._writer.put_changes(asyncio.get_running_loop(), changes)
+
+    async def page(
+        self, after: int = 0, kinds: Sequence[str] = (), *, since: float = 0.0, most: int = PAGE_EVENTS
+    ) -> Page:
+        return await asyncio.to_thread(self._reader.page, after, kinds, since, most)
 
     async def runs(self) -> list[Span]:
         return await asyncio.to_thread(self._reader.runs)

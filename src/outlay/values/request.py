@@ -68,6 +68,13 @@ class Prelude:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class ContextEdit:
+    """The provider is to clear the contents of all tool results but the last `keep` before the model reads them."""
+
+    keep: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelRequest:
     """One request to a model.
@@ -75,7 +82,9 @@ class ModelRequest:
     `max_output_tokens` includes thinking. `output_type` is the Python type behind `prelude.output`, for models
     that are a function of yours; providers see only the schema. `clipped`: a budget lowered `max_output_tokens`.
     `turns_left`: how many more requests may follow in this conversation. `cache` is what the agent asks of the prompt
-    cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer.
+    cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer. Where `transcript` is
+    a shortened conversation, `whole` is the head of the whole one, which the call is known by. `edit` is for models
+    that edit contexts (protocols/context_editing.py).
     """
 
     agent: str
@@ -90,6 +99,8 @@ class ModelRequest:
     cache: CacheMode = "auto"
     cache_plan: CachePlan | None = None
     reuse: Reuse | None = None
+    whole: bytes | None = None
+    edit: ContextEdit | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -44,12 +44,14 @@ class Similarity(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """A stored answer may be given again for so many seconds, to requests of the same scope.
+    """A stored answer may be given again for so many seconds, to requests of the same scope; where the model fails, for
+    `stale` seconds.
 
     `similar`: to questions that are nearly the same, too, where the answer's text passes `fits` (None, or why not).
     """
 
     seconds: float
     scope: str = ""
+    stale: float = 0.0
     similar: Similarity | None = None
     fits: Callable[[str], Awaitable[str | None]] | None = None

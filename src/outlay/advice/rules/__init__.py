@@ -1,0 +1,1 @@
+"""The rules of `outlay check`, each a pure function of a flow as it stands."""
