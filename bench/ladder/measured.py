@@ -70,6 +70,8 @@ def notes_of(bill: Bill) -> str:
     )
     if read := sum(line.cache_read_tokens or 0 for line in bill.lines):
         said.append(f"{read / whole:.0%} of input read from cache".replace("%", " %"))
+    if bill.compactions:
+        said.append(f"shortened {bill.compactions} times")
     if bill.answers:
         similar = f", {bill.similar_answers:,} to similar questions" if bill.similar_answers else ""
         said.append(f"{bill.answers:,} stored answers{similar}")

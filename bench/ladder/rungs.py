@@ -1,4 +1,4 @@
-"""The rungs: what each of them switches on. One more is one more entry."""
+"""The rungs: what each of them switches on. One more is one more entry, a field of `Setting` and its use in a workload."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Setting:
     prompt_cache: bool = False
     answers: Literal["", "exact", "similar"] = ""
     cascade: bool = False
+    compaction: bool = False
     student: bool = False
 
 
@@ -37,6 +38,7 @@ RUNGS = (
     Rung("stored answers", lambda s: replace(s, answers="exact"), (TICKETS,)),
     Rung("similar answers", lambda s: replace(s, answers="similar"), (TICKETS,)),
     Rung("cascade", lambda s: replace(s, cascade=True)),
+    Rung("compaction", lambda s: replace(s, compaction=True), (CODING, AUTONOMOUS)),
     Rung("student", lambda s: replace(s, student=True), (TICKETS,)),
 )
 

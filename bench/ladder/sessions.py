@@ -7,6 +7,7 @@ sees that. The cheap model calls the same tools and slips in the answer.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import Any
 from bench.ladder.measured import Meter
 from bench.ladder.models import CHEAP, model_for
 from bench.ladder.rungs import AUTONOMOUS, CODING, Setting
-from outlay import Agent, run
+from outlay import Agent, Compaction, run
+from outlay.agents.checkpoint import ASKS
 from outlay.emulator import EmulatedReply, EmulatedRequest, ToolCall
 
 
@@ -45,6 +47,7 @@ class Session:
             verify=[self.check],
             max_turns=self.turns + 5,
             cache="auto" if setting.prompt_cache else "off",
+            compaction=Compaction() if setting.compaction else None,
         )
         result: Any = await run(agent, "Begin.", on_event=meter)
         meter.check(result.stop_reason == "completed" and self.check(result.output) is None)
@@ -56,8 +59,19 @@ def seen(request: EmulatedRequest) -> str:
 
 
 def turn_of(request: EmulatedRequest) -> int:
-    """How many tool calls came before; the calls stay when their results are cleared."""
-    return sum(len(message.tool_calls) for message in request.messages if message.role == "assistant")
+    """The step that comes next: each call names its number, and so does a checkpoint that stands for calls."""
+    calls = [str(call.arguments) for message in request.messages for call in message.tool_calls]
+    steps = [int(n) for call in calls for n in re.findall(r"\d+", call)]
+    steps += [int(n) for n in re.findall(r"Steps taken: (\d+)", seen(request))]
+    return max(steps, default=0 if calls else -1) + 1
+
+
+def checkpoint(request: EmulatedRequest) -> EmulatedReply:
+    """What a model writes that is asked to sum up: where it stands, and what it saw fail."""
+    found = re.findall(r"(?:FAILED|ALARM|Noted:|The bug is)[^\n\"]*", seen(request))
+    errors = list(dict.fromkeys(line[:200] for line in found))
+    notes = {"summary": f"Steps taken: {turn_of(request) - 1}.", "errors": errors}
+    return EmulatedReply(json.dumps({"open_tasks": [], "paths": [], "decisions": [], **notes}))
 
 
 # ── coding: 40 turns ────────────────────────────────────────────────────────────────────────────────────────────
@@ -69,25 +83,28 @@ _SLIP = "def total(amounts):\n    return sum(amounts[:-1])\n"
 
 def read_file(path: str) -> str:
     """The text of a file."""
-    return (_BUG if path == "src/mod_07.py" else "") + filler(f"# {path}: line", 900)
+    return (_BUG if path == "src/mod_06.py" else "") + filler(f"# {path}: line", 900)
 
 
 def run_tests(only: str) -> str:
     """Run the tests of a module and show what failed."""
-    failed = "FAILED test_total: src/mod_07.py total([3, 4]) gave 4, expected 7\n" if only == "all" else ""
+    failed = "FAILED test_total: src/mod_06.py total([3, 4]) gave 4, expected 7\n" if only == "all" else ""
     return failed + filler(f"{only}: test passed", 500)
 
 
 def _codes(request: EmulatedRequest) -> EmulatedReply:
+    if ASKS in request.messages[-1].text:
+        return checkpoint(request)
     turn = turn_of(request)
     if turn == 0:
         return EmulatedReply("First the tests.", (ToolCall("run_tests", {"only": "all"}),))
     if turn < 39:
+        notes = re.findall(r"FAILED [^\n]*|return sum\(amounts\[1:\]\)", "\n".join(request.tool_results))
         tool = ToolCall("run_tests", {"only": f"mod_{turn:02}"}) if turn % 4 == 3 else None
-        note = "The bug is in total() of src/mod_07.py." if turn == 8 and "sum(amounts[1:])" in seen(request) else ""
-        return EmulatedReply(note, (tool or ToolCall("read_file", {"path": f"src/mod_{turn:02}.py"}),))
-    if "total" not in seen(request):
-        return EmulatedReply("I no longer know what failed.")
+        said = "".join(f"Noted: {note}. " for note in notes) + "On."
+        return EmulatedReply(said, (tool or ToolCall("read_file", {"path": f"src/mod_{turn:02}.py"}),))
+    if not ("FAILED test_total" in seen(request) and "sum(amounts[1:])" in seen(request)):
+        return EmulatedReply("I no longer know what failed, or where.")
     # told that it failed, the cheap one finds it, too
     told = "cannot be used" in request.text
     return EmulatedReply(_SLIP if request.model == CHEAP and not told else _MENDED)
@@ -116,6 +133,8 @@ def read_page(page: int) -> str:
 
 
 def _audits(request: EmulatedRequest) -> EmulatedReply:
+    if ASKS in request.messages[-1].text:
+        return checkpoint(request)
     turn = turn_of(request)
     if turn < 99:
         fresh = re.findall(r"ALARM on page (\d+)", "\n".join(request.tool_results))

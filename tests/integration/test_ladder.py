@@ -30,7 +30,7 @@ def test_a_prefix_of_30k_tokens_used_20_times_is_billed_as_3_15_prefixes() -> No
     assert prefixes_paid(played(Prefix(), Setting())) == 20
 
 
-@pytest.mark.parametrize("rung", ["prompt cache", "cascade", "all of these"])
+@pytest.mark.parametrize("rung", ["prompt cache", "cascade", "compaction", "all of these"])
 def test_each_rung_saves_on_a_coding_session_and_loses_nothing(rung: str) -> None:
     settings = settings_for(CODING.name)
     off, on = (played(CODING, settings[name]).measured(CODING.name, name) for name in ("off", rung))
