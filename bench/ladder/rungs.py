@@ -1,4 +1,4 @@
-"""The rungs: what each of them switches on. One more is one more entry, a field of `Setting` and its use in a workload."""
+"""The rungs: what each switches on. One more is one more entry, a field of `Setting` and its use in a workload."""
 
 from __future__ import annotations
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from outlay.agents.signature import call
+from outlay.agents.keeping import check_kept, scope_of, seconds_of
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.values.reuse import Reuse
@@ -16,12 +15,8 @@ if TYPE_CHECKING:
 
 def check_stored_answers(agent: Agent[Any]) -> None:
     """Raises ConfigError for what cannot be meant."""
-    for name, kept in (("cache_answers", agent.cache_answers), ("stale_answers", agent.stale_answers)):
-        if kept is not None and not seconds_of(kept) > 0:
-            raise ConfigError(
-                f"agent {agent.name!r}: {name}={kept!r} is no time to keep answers",
-                hint="give seconds or a timedelta, or leave it out",
-            )
+    for option in ("cache_answers", "stale_answers"):
+        check_kept(f"agent {agent.name!r}", option, getattr(agent, option))
     if agent.cache_similar is None:
         return
     if not hasattr(agent.cache_similar, "neighbours"):
@@ -41,22 +36,11 @@ def check_stored_answers(agent: Agent[Any]) -> None:
         )
 
 
-def seconds_of(kept: float | timedelta | None) -> float:
-    """For how long an answer may be given again; 0: never."""
-    return kept.total_seconds() if isinstance(kept, timedelta) else float(kept or 0)
-
-
 async def reuse_of(agent: Agent[Any], ctx: RunContext[Any]) -> Reuse | None:
     """What this agent's requests allow; None where nothing is kept."""
     if agent.cache_answers is None and agent.stale_answers is None:
         return None
-    scope = agent.cache_scope if isinstance(agent.cache_scope, str) else await call(agent.cache_scope, ctx)
-    if not isinstance(scope, str):
-        raise ConfigError(
-            f"agent {agent.name}: cache_scope gave {type(scope).__name__}, not text",
-            path=ctx.path,
-            hint="return the tenant's name, as in f'tenant:{ctx.deps.tenant}'",
-        )
+    scope = await scope_of(f"agent {agent.name}", agent.cache_scope, ctx)
     kept, stale = seconds_of(agent.cache_answers), seconds_of(agent.stale_answers)
     if agent.cache_similar is None:
         return Reuse(kept, scope, stale)

@@ -62,6 +62,9 @@ class Bill:
     saved_by_compaction: Decimal | None = ZERO
     #: Of these, the ones that were given to a question which was only nearly the same.
     similar_answers: int = 0
+    #: Tool results that were given again, and the seconds that these tools had taken.
+    results: int = 0
+    seconds_saved_by_results: float = 0.0
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -93,6 +96,8 @@ class Bill:
             sum(bill.compactions for bill in all_bills),
             _total([bill.saved_by_compaction for bill in all_bills]),
             sum(bill.similar_answers for bill in all_bills),
+            sum(bill.results for bill in all_bills),
+            math.fsum(bill.seconds_saved_by_results for bill in all_bills),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -169,6 +174,8 @@ class Bill:
             compactions=self.compactions,
             saved_by_compaction=self.saved_by_compaction,
             similar_answers=self.similar_answers,
+            results=self.results,
+            seconds_saved_by_results=self.seconds_saved_by_results,
         )
 
 
@@ -218,6 +225,7 @@ class BillFold:
         #: What each stored answer saved.
         self._answers: list[Decimal | None] = []
         self._similar = 0
+        self._results: list[float] = []
 
     def add(self, event: Event) -> None:
         self._cache.add(event)
@@ -238,6 +246,8 @@ class BillFold:
             saved = event.data.get("saved")
             self._answers.append(None if saved is None else Decimal(str(saved)))
             self._similar += "similarity" in event.data
+        elif isinstance(event, Decision) and event.about == "stored_result":
+            self._results.append(float(event.data.get("seconds", 0.0)))
         elif isinstance(event, CallFailed):
             line = self._end(event)
             line.seconds.append(event.seconds)
@@ -279,6 +289,8 @@ class BillFold:
             self._compactions.times,
             self._compactions.saved,
             self._similar,
+            len(self._results),
+            math.fsum(self._results),
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:

@@ -50,6 +50,8 @@ class _Notes:
     compactions: int = 0
     saved_by_compaction: Decimal | None = ZERO
     similar_answers: int = 0
+    results: int = 0
+    seconds_saved_by_results: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,8 @@ def _notes(shown: Receipt) -> list[str]:
         worth = "" if shown.saved_by_answers is None else f", saved {_amount(shown.saved_by_answers)}"
         similar = f" ({shown.similar_answers:,} to similar questions)" if shown.similar_answers else ""
         first.append(f"{_count(shown.answers, 'stored answer')}{similar}{worth}")
+    if shown.results:
+        first.append(f"{_count(shown.results, 'stored tool result')}, saved {shown.seconds_saved_by_results:,.1f} s")
     if shown.compactions:
         first.append(_compacted(shown.compactions, shown.saved_by_compaction))
     if shown.doubtful:

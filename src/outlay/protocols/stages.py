@@ -51,6 +51,11 @@ class Given:
 class Answers(Protocol):
     """The response cache: what was answered in other runs."""
 
+    @property
+    def fresh(self) -> bool:
+        """Nothing is given again; what is new is stored."""
+        ...
+
     async def find(self, key: AnswerKey, request: ModelRequest) -> Given | None: ...
     async def remember(self, key: AnswerKey, request: ModelRequest, response: ModelResponse) -> None: ...
 

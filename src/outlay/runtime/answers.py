@@ -49,11 +49,11 @@ class AnswerCache:
 
     def __init__(self, store: Documents, *, fresh: bool = False) -> None:
         self._store = store
-        self._fresh = fresh
+        self.fresh = fresh
 
     async def find(self, key: AnswerKey, request: ModelRequest) -> Given | None:
         reuse = request.reuse
-        if reuse is None or self._fresh:
+        if reuse is None or self.fresh:
             return None
         found = await self._answer(_name(key, request), reuse.seconds)
         if found is not None:
@@ -78,7 +78,7 @@ class AnswerCache:
         return Given(found[0], near.similarity)
 
     async def stale(self, key: AnswerKey, request: ModelRequest) -> tuple[ModelResponse, float] | None:
-        if request.reuse is None or self._fresh:
+        if request.reuse is None or self.fresh:
             return None
         return await self._answer(_name(key, request), request.reuse.stale)
 
