@@ -78,4 +78,11 @@ def notes_of(bill: Bill) -> str:
     tiers = {name: line.calls for name, line in bill.by("purpose").items() if name.startswith("tier:")}
     if tiers:
         said.append("calls by tier " + " / ".join(f"{tiers[name]:,}" for name in sorted(tiers)))
-    return " · ".join(said)
+    rungs = {
+        "cache": bill.saved_by_cache(),
+        "stored answers": bill.saved_by_answers,
+        "cascade": bill.saved_by_cascade,
+        "compaction": bill.saved_by_compaction,
+    }
+    told = [f"{name} ${saved:,.2f}" for name, saved in rungs.items() if saved]
+    return " · ".join([*said, *([f"the bill says saved: {', '.join(told)}"] if told else [])])

@@ -11,6 +11,7 @@ from typing import Any
 from outlay.analysis import receipt
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheFold, CacheHealth, merged
+from outlay.analysis.cascades import CascadeFold
 from outlay.analysis.compactions import CompactionFold
 from outlay.errors import ConfigError
 from outlay.events import (
@@ -65,6 +66,10 @@ class Bill:
     #: Tool results that were given again, and the seconds that these tools had taken.
     results: int = 0
     seconds_saved_by_results: float = 0.0
+    #: Turns over cascades of models, and about what these saved against the last tier alone, in US dollars: negative
+    #: where they cost more, None if a price is unknown.
+    cascaded: int = 0
+    saved_by_cascade: Decimal | None = ZERO
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -98,6 +103,8 @@ class Bill:
             sum(bill.similar_answers for bill in all_bills),
             sum(bill.results for bill in all_bills),
             math.fsum(bill.seconds_saved_by_results for bill in all_bills),
+            sum(bill.cascaded for bill in all_bills),
+            _total([bill.saved_by_cascade for bill in all_bills]),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -176,6 +183,8 @@ class Bill:
             similar_answers=self.similar_answers,
             results=self.results,
             seconds_saved_by_results=self.seconds_saved_by_results,
+            cascaded=self.cascaded,
+            saved_by_cascade=self.saved_by_cascade,
         )
 
 
@@ -226,10 +235,12 @@ class BillFold:
         self._answers: list[Decimal | None] = []
         self._similar = 0
         self._results: list[float] = []
+        self._cascades = CascadeFold()
 
     def add(self, event: Event) -> None:
         self._cache.add(event)
         self._compactions.add(event)
+        self._cascades.add(event)
         if isinstance(event, CallStarted):
             self._attempt(event)
             call = (event.run, event.path, event.key)
@@ -291,6 +302,8 @@ class BillFold:
             self._similar,
             len(self._results),
             math.fsum(self._results),
+            self._cascades.turns,
+            self._cascades.saved,
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:
