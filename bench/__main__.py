@@ -6,6 +6,7 @@
     python -m bench --json          for programs
     python -m bench --strict        exits with 1 where a target is missed
     python -m bench ladder          the cost ladder: dollars, seconds and success, each rung off and on
+    python -m bench load --real-minutes 10     thousands of runs at once, also for so long in real time
 
 Contestants take turns in processes of their own, in one session; figures are medians over the turns, ratios medians
 of the ratios turn by turn. CPU is that of all threads of the client. Nothing but loopback is used. Absolute figures
@@ -38,6 +39,7 @@ BENCHES = (
     "compaction",
     "calibration",
     "faults",
+    "load",
 )
 
 
@@ -47,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--quick", action="store_true", help="fewer repeats: a look, not a measurement")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a target is missed")
+    parser.add_argument("--real-minutes", type=float, default=0.0, metavar="N", help="load: for so long over sockets")
     chosen = parser.parse_args(arguments)
     if chosen.names == ["ladder"]:  # a table of its own: dollars, not speed
         return int(importlib.import_module("bench.ladder").main(chosen.quick, chosen.json))
@@ -56,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in chosen.names or BENCHES:
         if not chosen.json:
             print(f"{name} …", file=sys.stderr, flush=True)
-        figures += importlib.import_module(f"bench.{name}").measure(chosen.quick)
+        options = {"real_minutes": chosen.real_minutes} if name == "load" else {}
+        figures += importlib.import_module(f"bench.{name}").measure(chosen.quick, **options)
     print(_as_json(figures) if chosen.json else table(figures))
     return int(chosen.strict and any(figure.ok is False for figure in figures))
 

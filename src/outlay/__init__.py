@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from outlay.agents.agent import Agent
     from outlay.agents.compaction import Compaction
     from outlay.agents.function import node
+    from outlay.agents.survivors import Survivor
     from outlay.agents.tool import Tool, tool
+    from outlay.policies.batching import Batching
     from outlay.policies.watchdog import Watchdog
     from outlay.protocols.context import RunContext
     from outlay.runtime.alerts import alert_to_stderr
@@ -42,6 +44,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "Agent": "agents.agent",
     "Breaker": "values.server",
+    "Batching": "policies.batching",
     "Budget": "values.budget",
     "Compaction": "agents.compaction",
     "File": "values.content",
@@ -50,6 +53,7 @@ _WHERE = {
     "Result": "runtime.result",
     "RunContext": "protocols.context",
     "Server": "values.server",
+    "Survivor": "agents.survivors",
     "Tool": "agents.tool",
     "Usage": "values.usage",
     "Watchdog": "policies.watchdog",
@@ -70,6 +74,7 @@ _WHERE = {
 
 __all__ = [
     "Agent",
+    "Batching",
     "Breaker",
     "Budget",
     "Compaction",
@@ -79,6 +84,7 @@ __all__ = [
     "Result",
     "RunContext",
     "Server",
+    "Survivor",
     "Tool",
     "Usage",
     "Watchdog",

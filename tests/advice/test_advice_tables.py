@@ -201,7 +201,7 @@ def test_every_knob_is_an_argument_that_there_is(shape: str):
     [
         ("interactive", "Budget(seconds)"),
         ("batch", "run_many(lane)"),
-        ("conversation", "run(session)"),
+        ("conversation", "Agent(compaction)"),
         ("shared-prefix", "Agent(cache)"),
         ("narrow", "Agent(model)"),
         ("critical", "Agent(verify)"),

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from outlay import Agent, Budget, Compaction, run, run_sync, stream, tool
-from outlay.agents.checkpoint import extract, found_in, is_asked_for
-from outlay.errors import ConfigError, Overloaded
+from outlay.agents.checkpoint import asks_for_summary, extract, found_in
+from outlay.errors import ConfigError, ContextTooLong, Overloaded
 from outlay.events import Decision
+from outlay.models.scripted import estimate_input
 from outlay.policies.shortening import misshapen
 from outlay.testing import Reply, ScriptedModel, virtual_time
 from outlay.values.label import Integrity
@@ -32,18 +33,23 @@ def look(page: int) -> str:
     return f"page {page}: {PAGE}"
 
 
-def reader(turns: int, summary: Any = extract, **options: Any) -> tuple[ScriptedModel, list[int]]:
+def reading(turns: int, summary: Any = extract) -> tuple[Any, list[int]]:
     """Looks at so many pages and then answers; the pages it looked at."""
     looked: list[int] = []
 
     def answer(request: Any) -> Any:
-        if is_asked_for(request):
+        if asks_for_summary(request):
             return summary(request)
         if len(looked) == turns:
             return "done"
         looked.append(len(looked) + 1)
         return Reply("Decision: go on" if len(looked) == 2 else "", tool_calls=[("look", {"page": looked[-1]})])
 
+    return answer, looked
+
+
+def reader(turns: int, summary: Any = extract, **options: Any) -> tuple[ScriptedModel, list[int]]:
+    answer, looked = reading(turns, summary)
     return ScriptedModel(answer, **({"price": (3, 15)} | options)), looked
 
 
@@ -60,7 +66,7 @@ def said(result: Any) -> list[dict[str, Any]]:
 
 
 def turns_of(model: ScriptedModel) -> list[Any]:
-    return [request for request in model.calls if not is_asked_for(request)]
+    return [request for request in model.calls if not asks_for_summary(request)]
 
 
 SUMMARISE = Compaction(clear=False, expected_turns=80)
@@ -120,7 +126,7 @@ def test_a_summary_is_paid_and_stands_on_the_bill_by_its_purpose() -> None:
     model, _ = reader(30)
     result = go(model, SUMMARISE)
     lines = result.bill.by("purpose")
-    assert lines["compaction"].calls == sum(map(is_asked_for, model.calls)) > 0
+    assert lines["compaction"].calls == sum(map(asks_for_summary, model.calls)) > 0
     assert lines["compaction"].cost + lines["work"].cost == result.bill.total
 
 
@@ -136,7 +142,7 @@ def test_the_request_for_a_summary_has_the_prefix_of_the_agent_s_own() -> None:
     """So the provider reads it from its cache: the same instructions, tools and messages, and one more."""
     model, _ = reader(30)
     go(model, SUMMARISE, instructions="Be brief.")
-    at = next(i for i, request in enumerate(model.calls) if is_asked_for(request))
+    at = next(i for i, request in enumerate(model.calls) if asks_for_summary(request))
     asking, before = model.calls[at], model.calls[at - 1]
     assert asking.prelude is before.prelude
     assert asking.messages[: len(before.messages)] == before.messages
@@ -147,7 +153,7 @@ def test_another_model_may_write_it_at_its_own_price() -> None:
     writer = ScriptedModel(extract, name="writer", price=(1, 5))
     result = go(model, Compaction(clear=False, model=writer, expected_turns=80))
     assert result.bill.by("model")["writer"].calls == len(writer.calls) > 0
-    assert not any(map(is_asked_for, model.calls))
+    assert not any(map(asks_for_summary, model.calls))
 
 
 def test_an_agent_with_typed_output_is_summarised_as_text() -> None:
@@ -159,7 +165,7 @@ def test_an_agent_with_typed_output_is_summarised_as_text() -> None:
     looked: list[int] = []
 
     def answer(request: Any) -> Any:
-        if is_asked_for(request):
+        if asks_for_summary(request):
             assert request.prelude.output is None
             return extract(request)
         looked.append(1)
@@ -258,6 +264,24 @@ def test_no_request_is_longer_than_the_window(price: Any, clear: bool) -> None:
     assert max(model.estimate(request) for request in model.calls) + 1024 <= window
 
 
+def refusing(turns: int, most: int) -> ScriptedModel:
+    """A model with a window that nobody knows of, and that refuses what does not fit."""
+    fitting, _ = reading(turns)
+    return ScriptedModel(lambda r: ContextTooLong("too long") if estimate_input(r) > most else fitting(r))
+
+
+def test_what_the_provider_refuses_for_its_length_is_shortened_and_sent_again() -> None:
+    """Neither price nor window is known: the refusal is what there is to go by, and it costs nothing."""
+    result = run_sync(agent(refusing(30, 4_000), Compaction()), "Find the treasure")
+    assert result.output == "done"
+    assert {data["way"] for data in said(result) if data["outcome"] == "done"} == {"clear"}
+
+
+def test_what_is_too_long_and_cannot_be_shortened_is_the_error_that_it_was() -> None:
+    result = run_sync(agent(refusing(30, 4_000), Compaction(keep_tools=["look"])), "Find the treasure")
+    assert isinstance(result.error, ContextTooLong)
+
+
 def test_the_agent_s_own_input_limit_is_a_window_too() -> None:
     model, _ = reader(60, price=None)
     result = run_sync(agent(model, Compaction(), max_input_tokens=5_000), "Find the treasure")
@@ -290,7 +314,7 @@ def test_every_request_is_well_formed(data: st.DataObject) -> None:
     left = iter(turns)
 
     def answer(request: Any) -> Any:
-        if is_asked_for(request):
+        if asks_for_summary(request):
             return data.draw(st.sampled_from([extract(request), "no", Reply(tool_calls=[("look", {"page": 1})])]))
         calls = next(left, None)
         if calls is None:
@@ -345,7 +369,7 @@ def test_offline_the_summary_has_a_stand_in_of_its_own() -> None:
     looked: list[int] = []
 
     def stand_in(request: Any) -> Any:
-        assert not is_asked_for(request)
+        assert not asks_for_summary(request)
         looked.append(1)
         return Reply(tool_calls=[("look", {"page": len(looked)})]) if len(looked) < 40 else "done"
 

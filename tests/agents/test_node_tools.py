@@ -54,7 +54,7 @@ def ask(tool, arguments):
 FREE_TEXT = {"type": "string", "description": "What to hand over, complete in itself."}
 
 
-def test_a_typed_object_is_asked_for_by_its_fields():
+def test_a_typed_object_asks_for_summary_by_its_fields():
     """Names, types and what is required; the node gets the object, the model the result as JSON."""
     schema = spec(solve)
     assert list(schema["properties"]) == ["title", "priority"]

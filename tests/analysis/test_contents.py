@@ -66,5 +66,5 @@ def test_pictures_are_named_and_not_shown():
     assert read(log.events, kept(seen)).inputs == {seen.head.hex(): "user: [image]"}
 
 
-def test_without_calls_nothing_is_asked_for():
+def test_without_calls_nothing_asks_for_summary():
     assert Contents([]).missing() == []

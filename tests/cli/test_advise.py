@@ -80,6 +80,7 @@ def test_as_json(call: Call):
         (["--shares", "none", "--shares", "large"], "shares: none, large cannot all be", "give one of them"),
         (["--store", "nowhere.db"], "there is no store at nowhere.db", "outlay demo makes one"),
         (["nowhere.py:flow"], "nowhere.py", ""),
+        (["nobody"], "no run of a flow 'nobody' is stored", "outlay runs lists them"),
     ],
 )
 def test_what_is_not_understood_is_said(call: Call, options: list[str], said: str, next: str):

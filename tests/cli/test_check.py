@@ -36,6 +36,25 @@ mute = Agent("mute", "anthropic:claude-haiku-4-5")
 '''
 
 
+LONG_FLOW = '''
+from outlay import Agent, Compaction
+
+
+def look(page: int) -> str:
+    """Read a page."""
+    return ""
+
+
+def agent(name, model="anthropic:claude-haiku-4-5", **more):
+    return Agent(name, model, tools=[look], max_turns=100, offline=lambda r: "", **more)
+
+
+whole = agent("whole")
+short = agent("short", compaction=Compaction())
+blind = agent("blind", "openai-chat:nobody-knows-it", compaction=Compaction())
+'''
+
+
 @pytest.fixture
 def flow(tmp_path: Path) -> str:
     path = tmp_path / "desk_to_check.py"
@@ -69,7 +88,7 @@ def test_a_flow_is_looked_at_without_a_key(flow: str, call: Call):
         "  ✗ checkers          what gpt says leaves the flow unchecked",
         "      next: gpt: verify=[…], of outlay.checkers or your own (output) -> None | str",
         "  ? trace-and-alerts  no run of it is stored",
-        "      next: run(…, store=…, on_alert=page_somebody); `outlay trace last` shows a run",
+        '      next: run(…, store=…, on_alert=Webhook("https://…")), or OUTLAY_WEBHOOK; outlay trace last shows a run',
         "  ✓ allow-lists       each agent has a list of tools, none of them declared to change the world",
         "  ? resumable         no run of it is stored",
         '      next: run(…, store="runs.db", run_id=…); outlay run and map do so by themselves',
@@ -99,6 +118,19 @@ def test_many_runs_make_it_worth_caching_what_one_run_does_not(flow: str, call: 
     one = call("check", f"{flow}:flow", "--runs", "1", "--json").json["cache"][0]
     many = call("check", f"{flow}:flow", "--runs", "100", "--json").json["cache"][0]
     assert (one["reads"], many["reads"]) == (1, 100)
+
+
+def test_a_long_conversation_is_advised_to_be_shortened(tmp_path: Path, call: Call):
+    """Who may take a hundred turns reads them all again in each; with a compaction, who has no price is named."""
+    path = tmp_path / "long_to_check.py"
+    path.write_text(LONG_FLOW)
+    said = call("check", f"{path}:whole")
+    assert "? all that was said is read again in each turn  whole max_turns=100" in said.out
+    assert "next: Agent(…, compaction=Compaction()) shortens it where that is cheaper" in said.out
+    assert "✓ long conversations are shortened" in call("check", f"{path}:short").out
+    assert (
+        "? without a price, blind shortens before the context window is full only" in call("check", f"{path}:blind").out
+    )
 
 
 def test_what_would_keep_it_from_running_is_exit_code_1(flow: str, call: Call):

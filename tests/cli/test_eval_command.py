@@ -14,7 +14,7 @@ from outlay.testing import Emulator
 
 FLOW = """
 from outlay import Agent, Compaction
-from outlay.agents.checkpoint import is_asked_for
+from outlay.agents.checkpoint import asks_for_summary
 from outlay.testing import Reply
 
 looked = []

@@ -82,11 +82,13 @@ def test_a_name_that_is_nobodys_is_said(call: Call):
     [
         (("--right", "mute"), "--right mute is not understood"),
         (("--right", "mute=1.1"), "--right mute=1.1 is not understood"),
+        (("--seconds", "nan"), "'nan' is not a number of seconds above 0"),
+        (("--seconds", "0"), "'0' is not a number of seconds above 0"),
         (("--assume", "none.toml"), "cannot read none.toml"),
         (("--assume", "desk.py"), "cannot read desk.py"),
     ],
 )
-def test_what_cannot_be_declared_is_a_usage_error(call: Call, options: tuple[str, ...], problem: str):
+def test_what_cannot_be_meant_is_a_usage_error(call: Call, options: tuple[str, ...], problem: str):
     said = call("forecast", "desk.py:mute", "--n", "20", *options)
     assert said.code == 2
     assert problem in said.err

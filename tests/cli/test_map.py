@@ -353,13 +353,6 @@ def test_two_maps_do_not_write_into_one_file(map: Map, rows: Path, out: Path):
     assert said.err.startswith("error: another outlay map is writing to out.jsonl\n")
 
 
-def test_the_batch_lane_comes_later(map: Map, rows: Path):
-    said = map("word", "--lane", "batch")
-    assert (said.code, said.err) == (
-        2, "error: --lane batch is not there yet\n  next: leave it out: rows run live\n",
-    )  # fmt: skip
-
-
 def test_the_shipped_messages(call: Call, folder: Path):
     """The main job, as the README has it."""
     example = Path(__file__).resolve().parents[2] / "examples" / "triage"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from outlay import Agent, Budget, Compaction, run
-from outlay.agents.checkpoint import extract, is_asked_for
+from outlay.agents.checkpoint import asks_for_summary, extract
 from outlay.agents.survivors import Survivor
 from outlay.errors import ConfigError
 from outlay.evals.canaries import Canary, canaries_in, probe
@@ -126,7 +126,7 @@ async def recorded(compaction: Compaction | None, summary: Any = extract) -> Mem
         return f"secret of {path} " + "line " * 400
 
     def answer(request: Any) -> Any:
-        if is_asked_for(request):
+        if asks_for_summary(request):
             return summary(request)
         turn = next(turns, None)
         if turn is None:

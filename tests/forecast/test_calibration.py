@@ -7,6 +7,7 @@ that depend on the question, a slow day now and then, gamma noise.
 from __future__ import annotations
 
 import asyncio
+import statistics
 from random import Random
 from typing import Any
 
@@ -17,12 +18,14 @@ from outlay.analysis.percentiles import percentile
 from outlay.errors import Overloaded
 from outlay.events import Event
 from outlay.forecast import Assumptions, Empirical, Expect, Fixed, Lognormal, fit_runs, forecast, held_against
-from outlay.forecast.assumptions import FAILURE, Beliefs, Fit, Measured
+from outlay.forecast.assumptions import FAILURE, Beliefs
+from outlay.forecast.fits import Fit, Measured
 from outlay.models.naming import resolve
 from outlay.models.scripted import Offline, ScriptedModel, estimate_input
 from outlay.patterns import Cascade, Pipeline, Router
 from outlay.runtime.run import run_sync
 from outlay.sim import virtual_time
+from outlay.testing import Reply
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.usage import Usage
 
@@ -145,6 +148,28 @@ def test_failures_turns_and_routes_are_found_in_the_events():
     assert found.routes["desk"]["long"] == pytest.approx(0.25)
 
 
+def test_how_long_tools_take_is_found_in_the_events():
+    async def look(query: str) -> str:
+        """Look it up."""
+        await asyncio.sleep(2 if query == "a" else 4)
+        return query
+
+    model = ScriptedModel(
+        lambda request: "done" if request.messages[-1].role == "tool" else Reply(tool_calls=[("look", {"query": "a"})])
+    )
+    clerk = Agent("clerk", model, tools=[look])
+    events: list[Event] = []
+    with virtual_time():
+        run_sync(clerk, "x", on_event=events.append)
+    found = fit_runs(events, "clerk")
+    took = found.agents["clerk"].expect.tool_seconds
+    assert isinstance(took, Lognormal)
+    assert (took.median, took.spread) == (pytest.approx(2), 0)
+    again = forecast(clerk, ["x"], n=5, assumptions=found.under(Assumptions()), workers=1)
+    assert again.seconds.p50 >= 2
+    assert "clerk tool_seconds" in {one.about for one in again.assumed if one.source.startswith("fitted")}
+
+
 def test_runs_of_another_flow_do_not_count():
     events, _, _ = played(questions(5, 1), 3)
     assert fit_runs(events, "other").runs == 0
@@ -159,6 +184,16 @@ def test_calls_are_drawn_by_what_was_estimated_of_their_input():
     random = Random(0)
     drawn = [fit.like("a", "answer", estimated, random) for estimated in (300, 900) for _ in range(20)]
     assert drawn == [table] * 20 + [text] * 20
+
+
+@pytest.mark.parametrize(("estimated", "mean", "within"), [(1, 2, 2), (100, 100, 3), (200, 199, 2)])
+def test_the_shortest_input_is_not_answered_like_longer_ones(estimated: int, mean: float, within: float):
+    """At the edges the window has as many shorter calls as longer ones too: so few, if there are no more."""
+    calls = tuple(Measured(output_tokens=i, seconds=1, input_tokens=i, estimated=i) for i in range(1, 201))
+    fit = Fit(expect=Expect(), calls={("a", "answer"): calls}, events=200)
+    random = Random(0)
+    drawn = [fit.like("a", "answer", estimated, random) for _ in range(400)]
+    assert statistics.fmean(call.output_tokens for call in drawn if call) == pytest.approx(mean, abs=within)
 
 
 @pytest.mark.parametrize("models", [["anthropic:claude-haiku-4-5"], ["anthropic:claude-haiku-4-5", "openai:gpt-5.4"]])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from outlay import Agent, RunContext, node
-from outlay.forecast import Assumptions, Confusion, Expect, Expected, Fixed, NotApplicable, Step, closed_form
+from outlay import Agent, RunContext, Tool, node
+from outlay.forecast import Assumptions, Confusion, Expect, Expected, Fixed, NotApplicable, Step, closed_form, forecast
 from outlay.forecast.moments import Moments, exponential_maximum, maximum
 from outlay.forecast.pattern_forms import samples_asked
 from outlay.patterns import Cascade, FanOut, Mesh, Pipeline, Refine, RoundRobin, Router, Supervisor, Vote
@@ -70,6 +70,24 @@ def test_corrections_are_billed_and_read_the_longer_conversation():
     assert found.calls == pytest.approx(1.75)
     assert found.dollars == pytest.approx(1.75 * ONE + (0.5 + 0.25 * 2) * longer)
     assert found.answers == pytest.approx(1 - 0.5**3)
+
+
+def look(query: str) -> str:
+    """Look it up."""
+    return query
+
+
+def test_a_tool_takes_its_time_between_two_calls():
+    """Declared for the agent; by default a third of a second, which is listed."""
+    tools = [Tool("look", look)]
+    known = Assumptions(everyone=Expect(output_tokens=100, seconds=2, failure=0, turns=2, tool_seconds=3))
+    assert of(agent(tools=tools), known).seconds.mean == pytest.approx(2 + 3 + 2)
+    found = forecast(agent(tools=tools), ["x"], n=20, assumptions=known, workers=1)
+    assert (found.seconds.p5, found.seconds.p95) == (pytest.approx(7), pytest.approx(7))
+    usual = forecast(agent(tools=tools), ["x"], n=20, workers=1)
+    assert ("a tool_seconds", "lognormal, median 0.3, spread 0.5", "default") in {
+        (one.about, one.value, one.source) for one in usual.assumed
+    }
 
 
 def test_a_pipeline_adds_up_and_multiplies():

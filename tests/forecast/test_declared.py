@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from outlay.errors import ConfigError
@@ -42,6 +45,13 @@ def test_a_file_declares_agents_routes_and_a_routers_mistakes():
         {"billing": {"billing": 0.9, "technical": 0.1}, "technical": {"technical": 1.0}},
         {"billing": {"billing": 0.95}, "technical": {"technical": 0.95, "billing": 0.2}},
     )
+
+
+def test_the_file_in_the_readme_is_one():
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    [text] = [block for block in re.findall(r"```toml\n(.*?)```", readme, re.DOTALL) if "[agents." in block]
+    found = assumptions_in(text, "README.md")
+    assert ([*found.agents], [*found.confusion]) == (["reply"], ["triage"])
 
 
 def test_an_empty_file_declares_nothing():

@@ -7,7 +7,7 @@ import statistics
 from typing import Any
 
 from outlay import Agent, Budget, Compaction, run_sync
-from outlay.agents.checkpoint import extract, is_asked_for
+from outlay.agents.checkpoint import asks_for_summary, extract
 from outlay.forecast import Assumptions, closed_form
 from outlay.forecast.assumptions import Beliefs
 from outlay.forecast.calibration import fit_runs
@@ -25,7 +25,7 @@ def look(page: int) -> str:
 
 def reading(request: Any) -> Any:
     """Reads thirty pages, going by the last call that it sees; it cannot write a summary."""
-    assert not is_asked_for(request)
+    assert not asks_for_summary(request)
     pages = [json.loads(call.arguments)["page"] for message in request.messages for call in message.tool_calls]
     page = pages[-1] + 1 if pages else 1
     return Reply(tool_calls=[("look", {"page": page})]) if page <= 30 else "done"
@@ -63,7 +63,7 @@ def test_summaries_are_no_turns_of_the_agent() -> None:
     taken: list[int] = []
 
     def answer(request: Any) -> Any:
-        if is_asked_for(request):
+        if asks_for_summary(request):
             return extract(request)
         taken.append(1)
         return Reply(tool_calls=[("look", {"page": 1})]) if len(taken) <= 25 else "done"

@@ -64,6 +64,7 @@ FLOWS: list[Any] = [
     Pipeline(agent("p"), agent("q", verify=[fine])),
     agent("t", tools=[Tool("look", look)]),
     agent("f", fallback=[SPARE]),
+    agent("h", hedge=2.0),
     FanOut([agent("x"), agent("y"), agent("z")], on_error="raise"),
     Vote(agent("v"), 5),
     Refine(agent("g"), fine, max_rounds=3),

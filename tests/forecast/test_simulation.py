@@ -204,11 +204,54 @@ def test_a_loop_without_an_end_is_refused_by_name():
         forecast(for_ever, ["x"], n=5, workers=1)
 
 
+@node
+async def sleeps_for_ever(ctx: RunContext, text: str) -> str:
+    while True:
+        await ctx.sleep(1)
+
+
+@node
+async def acts_for_ever(ctx: RunContext, text: str) -> str:
+    while True:
+        await ctx.effect("count", len, text)
+
+
+@pytest.mark.parametrize("flow", [sleeps_for_ever, acts_for_ever], ids=lambda flow: flow.name)
+def test_a_loop_without_calls_and_without_an_end_is_refused_by_name_too(flow: Any):
+    with pytest.raises(ConfigError, match=f"does not end: a loop in pipeline/{flow.name} has no end"):
+        forecast(Pipeline(agent("a"), flow), ["x"], n=1, workers=1)
+
+
+def test_an_agent_without_a_price_is_unpriced_beside_one_that_has_a_price():
+    """The sum is a lower bound, and the agent's own part is not known."""
+    own = Agent("u", ScriptedModel([], name="own"))
+    found = forecast(Pipeline(agent("a"), own), ["x"], n=5, workers=1)
+    assert found.dollars is not None
+    assert [(one.name, one.unpriced) for one in found.agents] == [("a", False), ("u", True)]
+    lines = found.render().splitlines()
+    assert any(line.startswith("≥ dollars") for line in lines)
+    assert any(line.startswith("closed form: ≥ $") for line in lines)
+    [row] = [line for line in lines if line.startswith("u ")]
+    assert "unpriced" in row
+    assert "$" not in row
+
+
 def test_a_model_without_a_price_is_unpriced_and_not_free():
     found = forecast(Agent("a", ScriptedModel([], name="own")), ["x"], n=5, workers=1)
     assert found.dollars is None
     assert found.unpriced == ("own",)
     assert "unpriced" in found.render()
+
+
+def test_a_hedge_shortens_the_tail_and_is_no_closed_form():
+    """The second of two calls answers earlier; what the first would have cost is in doubt, which is said."""
+    slow = Assumptions(everyone=Expect(seconds=Lognormal(2, 1), failure=0))
+    plain, hedged = (forecast(agent(hedge=hedge), ["x"], n=400, assumptions=slow, workers=1) for hedge in (None, 4))
+    assert hedged.seconds.p95 < 0.75 * plain.seconds.p95
+    assert hedged.calls.p95 == 2
+    assert hedged.warnings == ("a: a call that a hedge cuts off may be billed too, and is not in these dollars",)
+    assert "sent twice" in str(hedged.closed)
+    assert plain.warnings == ()
 
 
 def test_a_money_budget_over_a_model_without_a_price_is_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from decimal import Decimal
 from itertools import pairwise
@@ -10,11 +11,12 @@ from typing import Any
 import pytest
 from cache_support import dollars, emulated, text_of
 
-from outlay import Agent, Budget, Compaction, run_sync
+from outlay import Agent, Budget, Compaction, run, run_sync
 from outlay.agents.checkpoint import ASKS
 from outlay.emulator import EmulatedReply, ToolCall
 from outlay.events import Decision
 from outlay.events.records import CallFinished
+from outlay.stores.memory import MemoryStore
 
 SONNET = "anthropic:claude-sonnet-4-6"
 NOTES = {"summary": text_of(200), "open_tasks": ["find it"], "paths": [], "errors": [], "decisions": []}
@@ -138,3 +140,30 @@ def test_openai_s_free_writes_make_it_pay_sooner(monkeypatch) -> None:
     (whole, _), (short, _) = (session(monkeypatch, 50, c, "openai:gpt-5.4") for c in (None, Compaction()))
     assert done(short)
     assert short.bill.total < whole.bill.total
+
+
+def test_a_session_of_many_runs_of_one_call_is_shortened_too(monkeypatch) -> None:
+    """A chat: each run is one answer, so nothing but the conversation's own length says that it will go on."""
+
+    def chat(compaction: Compaction | None) -> Any:
+        def behave(request: Any) -> EmulatedReply:
+            asked = ASKS in request.messages[-1].text
+            return EmulatedReply(json.dumps(NOTES) if asked else text_of(400, f"{len(request.messages)}"))
+
+        agent = Agent("clerk", SONNET, instructions=text_of(1_200), max_output_tokens=1_000, compaction=compaction)
+
+        async def talk() -> list[Any]:
+            store = MemoryStore()
+            return [await run(agent, f"question {i}", store=store, session="s") for i in range(60)]
+
+        with emulated(monkeypatch, behaviour=behave):
+            results = asyncio.run(talk())
+        assert all(result.output for result in results)
+        return results
+
+    whole, short = chat(None), chat(Compaction())
+    times = sum(len(done(result)) for result in short)
+    assert 1 <= times <= 20
+    costs = [sum(result.bill.total for result in results) for results in (whole, short)]
+    assert costs[1] / costs[0] < 0.9  # more than half of it are the answers
+    assert len(short[-1].transcript) < 60 < len(whole[-1].transcript)

@@ -16,7 +16,7 @@ from outlay.analysis.bill import Bill
 from outlay.analysis.tree import tree
 from outlay.emulator import EmulatedReply, Fault, Faults, ToolCall
 from outlay.errors import ConfigError
-from outlay.events import CacheAlert, Decision, Overrun
+from outlay.events import CacheAlert, CallFinished, Decision, Overrun
 from outlay.patterns import FanOut
 from outlay.runtime.prefixes import forget
 
@@ -253,6 +253,20 @@ def test_nothing_read_over_a_run_that_should_have_is_an_alert(monkeypatch) -> No
     assert (second.bill.cache[0].missed, third.bill.cache[0].missed) == (1, 0)
     assert "1 of 1 expected reads missed" in second.bill.render()
     assert "! cache: nothing was read" in tree(second.events)
+
+
+def test_a_cache_that_stays_silent_is_told_of_while_the_run_goes_on(monkeypatch) -> None:
+    """At the fifth call that should have read, and once: most of the money is not spent yet."""
+    flow = FanOut(Agent("clerk", SONNET, instructions=PREFIX, cache="5m"))
+    alerts: list[Any] = []
+    with emulated(monkeypatch, behaviour="Yes.", latency=0.05) as emulator:
+        run_sync(flow, ["question"], on_alert=alerts.append)
+        emulator.reset()  # the provider has dropped the prefix
+        result = run_sync(flow, [f"question {n}" for n in range(8)], on_alert=alerts.append)
+    (alert,) = alerts
+    assert alert.text == "nothing was read, 5 calls should have"
+    after = list(result.events)[list(result.events).index(alert) :]
+    assert sum(isinstance(event, CallFinished) for event in after) == 3
 
 
 def test_a_write_that_fails_holds_nobody_up(monkeypatch) -> None:

@@ -225,7 +225,7 @@ def test_thinking_is_kept_and_sent_back_as_it_was_signed(serve: Any) -> None:
     assert run_sync(agent, "What is x?", budget=Budget(usd="5")).unwrap() == "done"
 
 
-def test_the_exact_count_is_asked_for_where_the_bound_is_too_coarse(serve: Any) -> None:
+def test_the_exact_count_asks_for_summary_where_the_bound_is_too_coarse(serve: Any) -> None:
     """One token a byte would not fit this budget, the provider's own count does: the call is made."""
     emulator = serve(behaviour="ok")
     agent = asker("anthropic:claude-haiku-4-5", cap=10)

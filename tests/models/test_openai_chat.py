@@ -117,7 +117,7 @@ class TestRequests:
         ("structured", "format", "told"),
         [("json_schema", "json_schema", False), ("json_object", "json_object", True), ("prompt", None, True)],
     )
-    def test_an_output_type_is_asked_for_as_the_server_can(
+    def test_an_output_type_asks_for_summary_as_the_server_can(
         self, structured: Structured, format: str | None, told: bool
     ) -> None:
         """By schema, by JSON mode with the schema in the prompt, or in the prompt alone."""

@@ -176,7 +176,7 @@ def test_a_cache_rate_that_is_not_listed_is_the_input_rate():
     assert rates.input == rates.cache_read == rates.cache_write == rates.cache_write_1h
 
 
-def test_a_price_follows_the_moment_it_is_asked_for():
+def test_a_price_follows_the_moment_it_asks_for_summary():
     before, after = (GenaiPrices(at=datetime(2026, 3, day, tzinfo=UTC)) for day in (12, 13))
     assert before.find("anthropic", "claude-opus-4-6").tiers
     assert not after.find("anthropic", "claude-opus-4-6").tiers

@@ -165,7 +165,7 @@ def test_it_ends_when_no_new_objection_came_up():
     assert len(chair.model.calls) == 1
 
 
-def test_a_judge_that_gave_no_answer_yet_is_asked_for_one_at_the_end():
+def test_a_judge_that_gave_no_answer_yet_asks_for_summary_one_at_the_end():
     """Also where nobody has changed its mind."""
     result = run_sync(
         Debate(

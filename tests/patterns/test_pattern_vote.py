@@ -140,7 +140,7 @@ def test_long_keys_are_shown_by_their_beginning_and_stay_apart():
 # ── early stop ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_no_sample_is_asked_for_that_is_not_needed():
+def test_no_sample_asks_for_summary_that_is_not_needed():
     """Where the first majority agrees the rest is saved, in the time of one sample."""
     agent = sampler(*["7"] * 9, latency=3)
     with virtual_time() as clock:
@@ -150,7 +150,7 @@ def test_no_sample_is_asked_for_that_is_not_needed():
     assert sum(line.calls for line in result.bill.lines) == 5
 
 
-def test_where_answers_disagree_one_more_is_asked_for_at_once():
+def test_where_answers_disagree_one_more_asks_for_summary_at_once():
     """It does not wait for the slowest of those under way."""
     flow = Vote(told((1, "a"), (1, "b"), (5, "a"), (1, "a"), (1, "z")), 5)
     with virtual_time() as clock:

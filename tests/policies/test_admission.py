@@ -30,6 +30,19 @@ def test_the_number_in_flight_grows_with_what_is_known() -> None:
     assert widths == [1, 3, 9, 27]
 
 
+def test_by_batch_the_worst_that_one_run_reserved_stands_for_what_it_costs() -> None:
+    """Nobody waits a day to learn it: once the first has reserved, as many start as the limit has room for."""
+    admission = Admission(Decimal(10), by_batch=True)
+    assert admission.admits(0, Decimal(0))
+    assert not admission.admits(1, Decimal(0))  # it has not come to a call yet
+    width, held = 1, Decimal(2)
+    while admission.admits(width, Decimal(0), held):
+        width += 1  # and those that were started have not reserved anything yet
+    assert width == 5
+    admission.record(Decimal("0.5"))
+    assert admission.admits(12, Decimal("0.5"), Decimal(2))
+
+
 def test_a_run_is_not_started_that_the_others_leave_nothing_for() -> None:
     """Runs in flight are expected to cost what the dearest has cost, less what they have spent already."""
     admission = Admission(Decimal(10))

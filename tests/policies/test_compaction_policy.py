@@ -112,5 +112,6 @@ def test_as_many_turns_are_expected_as_there_were() -> None:
     """At most as many as may follow; what the user says of the whole conversation counts instead."""
     assert expected_turns(10, 90) == 10
     assert expected_turns(10, 4) == 4
+    assert expected_turns(10, None) == 10
     assert expected_turns(10, 90, stated=40) == 30
     assert expected_turns(50, 90, stated=40) == 0

@@ -258,7 +258,7 @@ def test_a_cap_is_not_clipped_below_the_least() -> None:
     assert refused(ledger.ask((run,), dollars(10, least=4))).needed == 4
 
 
-def test_the_least_is_asked_for_when_it_comes_to_clipping() -> None:
+def test_the_least_asks_for_summary_when_it_comes_to_clipping() -> None:
     """What answers need is learned while others wait, so the floor of the moment counts."""
     floor = 9
     ledger, run = Ledger(), account(usd=10)

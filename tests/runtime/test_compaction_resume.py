@@ -9,7 +9,7 @@ from crash import crashed, go, journal
 from flows import at_once
 
 from outlay import Agent, Compaction, run, tool
-from outlay.agents.checkpoint import extract, found_in, is_asked_for
+from outlay.agents.checkpoint import asks_for_summary, extract, found_in
 from outlay.events import Decision
 from outlay.events.records import CallStarted, Drawn
 from outlay.patterns import FanOut
@@ -34,7 +34,7 @@ class World:
         self.paid: list[str] = []
 
     def answer(self, request: Any) -> Any:
-        if is_asked_for(request):
+        if asks_for_summary(request):
             self.paid.append(f"summary {len(self.paid)}")
             return extract(request)
         pages = [call.arguments for message in request.messages for call in message.tool_calls]
@@ -130,11 +130,11 @@ def test_the_next_run_goes_on_with_the_shortened_conversation() -> None:
     assert found_in(first.transcript.messages) is not None
     seen: list[Any] = []
     model = ScriptedModel(lambda r: seen.append(r) or "well", price=(3, 15), name="m")
-    second = say("and now?", store, world.agent(BOTH).replace(model=model))
+    second = say("and now?", store, world.agent(None).replace(model=model))
     (request,) = seen
     assert request.messages[:-1] == first.transcript.messages
     assert second.output == "well"
-    third = say("and then?", store, world.agent(BOTH).replace(model=model))
+    third = say("and then?", store, world.agent(None).replace(model=model))
     assert [m.text for m in third.transcript.messages[-4:]] == ["and now?", "well", "and then?", "well"]
 
 

@@ -500,7 +500,7 @@ def test_a_pause_is_one_item_and_a_raise_pays_nothing_twice() -> None:
     assert open_items(store) == []
 
 
-def test_while_the_run_goes_on_under_a_higher_budget_nobody_is_asked_for_one() -> None:
+def test_while_the_run_goes_on_under_a_higher_budget_nobody_asks_for_summary_one() -> None:
     store = MemoryStore()
     (item,) = paused([], store).pending
 

@@ -281,7 +281,7 @@ def test_a_broken_source_of_rows_loses_no_paid_row_silently() -> None:
 def test_lanes_that_are_not_there_are_refused() -> None:
     """A promise of half price is not dropped silently."""
     with pytest.raises(ConfigError, match="lane"):
-        at_once(collect(echo, [], lane="batch"))
+        at_once(collect(echo, [], lane="fax"))
 
 
 # ── stream ────────────────────────────────────────────────────────────────────────────────────────────────

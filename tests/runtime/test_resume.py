@@ -298,7 +298,7 @@ def test_money_spent_before_counts_against_the_budget() -> None:
     assert sum(world.calls.values()) == 8
 
 
-def test_an_answer_that_a_budget_cut_short_is_asked_for_again_under_a_higher_one() -> None:
+def test_an_answer_that_a_budget_cut_short_asks_for_summary_again_under_a_higher_one() -> None:
     """Found by simulation: the cut answer came back as if it were whole, and the raised run ended in an error."""
 
     def answer(request: Any) -> Any:

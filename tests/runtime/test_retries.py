@@ -93,6 +93,7 @@ def test_usage_that_was_not_reported_is_unknown_and_held() -> None:
 
     result = at_once(run(twice, "", budget=Budget(usd="0.03")))
     assert (result.stop_reason, result.bill.total) == ("budget", None)
+    assert (result.bill.at_least, result.bill.in_doubt) == (0, Decimal("0.02"))
     assert len(of_kind(result, CallFinished)) == 1
 
 

@@ -9,11 +9,24 @@ from typing import Any
 import pytest
 from crash import crashed, go, journal
 from flows import at_once, cents, dear, of_kind, worker
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from outlay import Agent, Budget, Result, RunContext, Watchdog, approve, deny, node, run, run_many, tool
+from outlay import Agent, Budget, Result, RunContext, Watchdog, approve, deny, fork, node, run, run_many, stream, tool
 from outlay.errors import ApprovalPending, ConfigError, Overloaded, WatchdogStopped
-from outlay.events import Answered, Asked, CallFinished, CallStarted, Event, ToolStarted, WatchdogAlert
+from outlay.events import (
+    Answered,
+    Asked,
+    CallFinished,
+    CallStarted,
+    Checked,
+    Event,
+    ToolFinished,
+    ToolStarted,
+    WatchdogAlert,
+)
 from outlay.patterns import FanOut, Plan, Refine, Subtask, Supervisor, Vote
+from outlay.policies.watchdog import Watch
 from outlay.runtime.inbox import Inbox
 from outlay.stores.memory import MemoryStore
 from outlay.testing import Reply, ScriptedModel
@@ -125,6 +138,31 @@ def test_turns_that_bring_nothing_new_are_no_progress() -> None:
     assert alerts(result) == [("no_progress", "warn", 1), ("no_progress", "warn", 2)]
     assert of_kind(result, WatchdogAlert)[0].path == "scout"
     assert of_kind(result, WatchdogAlert)[0].text.startswith("scout: 4 turns without")
+
+
+def test_a_run_that_gets_stuck_again_after_some_progress_is_asked_about_again() -> None:
+    """The leave that was given for the first time is none for the second."""
+    asked: list[str] = []
+
+    @tool
+    def search(query: str) -> str:
+        """Find it."""
+        return "news" if query == "5" else "nothing"
+
+    def answer(request: Any) -> Reply:
+        turn = sum(message.role == "tool" for message in request.messages)
+        return Reply("", tool_calls=[("search", {"query": str(turn)})]) if turn < 11 else Reply("done")
+
+    def leave(item: Any) -> str:
+        asked.append(item.id)
+        return "approve"
+
+    agent = Agent("a", ScriptedModel(answer, price=(1, 1)), tools=[search], max_turns=20)
+    dog = Watchdog(no_progress=4, then="pause")
+    result = watched(agent, watchdog=dog, store=MemoryStore(), on_ask=leave)
+    assert result.output == "done"
+    assert [level for *_, level in alerts(result)] == [1, 2]
+    assert len(set(asked)) == 2
 
 
 def test_a_loop_over_many_inputs_is_progress() -> None:
@@ -436,6 +474,102 @@ def test_an_opinion_that_the_budget_has_no_room_for_is_not_asked_for() -> None:
         searching(9).replace(max_output_tokens=100), watchdog=dog, budget=Budget(usd="0.03", on_exhausted="pause")
     )
     assert (result.stop_reason, result.pending) == ("watchdog", ())
+
+
+def test_a_crash_after_any_event_asks_for_no_second_opinion_twice() -> None:
+    """Cut off after each event and resumed, the same opinion is given again for nothing."""
+
+    def dog() -> Watchdog:
+        return Watchdog(same_call=3, no_progress=None, then="stop", opinion=opinion(stuck=False))
+
+    whole = MemoryStore()
+    first = go(searching(9), "hi", whole, watchdog=dog(), on_alert=silent)
+    assert alerts(first) == [("same_call", "warn", 1), ("same_call", "stop", 2)]
+    events = journal(whole)
+    for length in range(1, len(events)):
+        result = go(searching(9), "hi", crashed(whole, length), watchdog=dog(), on_alert=silent)
+        assert (alerts(result), result.stop_reason, length) == (alerts(first), "watchdog", length)
+        assert result.bill.total == first.bill.total
+
+
+def test_an_opinion_of_a_model_that_does_not_exist_is_refused_before_anything_is_spent() -> None:
+    with pytest.raises(ConfigError, match="no provider"):
+        watched(searching(1), watchdog=Watchdog(opinion="tiny"))
+
+
+def test_under_stand_ins_the_rule_stands() -> None:
+    agent = searching(9).replace(model="anthropic:claude-haiku-4-5", offline=searching(9).model)
+    dog = Watchdog(same_call=3, then="stop", opinion="anthropic:claude-haiku-4-5")
+    result = watched(agent, watchdog=dog, models="offline")
+    assert alerts(result) == [("same_call", "stop", 1)]
+    assert of_kind(result, WatchdogAlert)[0].opinion.startswith("stuck: the offline stand-in")
+
+
+# ── every way to run ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stream_and_a_fork_are_watched_too() -> None:
+    async def streamed() -> Result[Any]:
+        async with stream(searching(7), "hi", watchdog=STOPPING, on_alert=silent) as s:
+            assert [e.rule async for e in s if isinstance(e, WatchdogAlert)] == ["same_call"]
+        return s.result
+
+    assert at_once(streamed()).stop_reason == "watchdog"
+
+    async def forked() -> Result[Any]:
+        store = MemoryStore()
+        await run(searching(7), "hi", store=store, run_id="r")
+        options: dict[str, Any] = {"watchdog": STOPPING, "on_alert": silent}
+        return await fork("r", searching(7, argument="other"), store=store, at="scout", **options)
+
+    assert at_once(forked()).stop_reason == "watchdog"
+
+
+def test_nested_runs_have_their_own_watchdogs() -> None:
+    """A stop of an inner run is the outer one's business: here it takes what there is."""
+
+    @node
+    async def outer(ctx: RunContext, text: str) -> str:
+        inner = await run(searching(9), text, watchdog=STOPPING, on_alert=silent)
+        return inner.stop_reason
+
+    assert watched(outer).output == "watchdog"
+
+
+# ── a law ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), limit=st.integers(2, 5), turns=st.integers(1, 4))
+def test_what_is_found_does_not_depend_on_where_a_run_was_cut(data: st.DataObject, limit: int, turns: int) -> None:
+    """Folding a run's past and then the rest finds what folding all of it at once does, each finding once."""
+    steps = data.draw(st.lists(st.sampled_from(["call x", "call y", "news", "turn", "sent back"]), max_size=40))
+    events = [_event(n, step) for n, step in enumerate(steps)]
+    dog = Watchdog(same_call=limit, no_progress=turns, retries=limit, usd="0.01", factor=1)
+
+    def found(*parts: list[Event]) -> list[Any]:
+        watch = Watch(dog)
+        return [finding.key for part in parts for event in part for finding in watch.see(event)]
+
+    cut = data.draw(st.integers(0, len(events)))
+    whole = found(events)
+    assert found(events[:cut], events[cut:]) == whole
+    assert len(set(whole)) == len(whole)
+
+
+def _event(n: int, step: str) -> Event:
+    head: dict[str, Any] = {"run": "r", "seq": n, "time": float(n)}
+    match step:
+        case "call x" | "call y":
+            return ToolStarted(**head, path=f"a/{step[-1]}#{n}", agent="a", tool=step[-1], key=f"s-{step[-1]}-{n}")
+        case "news":
+            return ToolFinished(**head, path="a/x", agent="a", tool="x", key=f"s-x-{n}", value=f"{n % 3}")
+        case "turn":
+            return CallFinished(
+                **head, path="a", agent="a", model="m", attempt=1, key=f"k{n}", cost=Decimal("0.004"), output_tokens=1
+            )
+        case _:
+            return Checked(**head, path="a", agent="a", problem="no")
 
 
 # ── wrong input ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -67,7 +67,7 @@ async def test_artifacts_become_files_and_changed_files_new_versions(artifacts: 
     assert (await workspace.collect()).artifacts == ()
 
 
-async def test_a_folder_shows_what_it_is_asked_for(artifacts: Artifacts, root: Path):
+async def test_a_folder_shows_what_it_asks_for_summary(artifacts: Artifacts, root: Path):
     for name in ("docs/a", "docs/b", "other"):
         await artifacts.put(name, name)
     await artifacts.folder(root).fill("docs/")

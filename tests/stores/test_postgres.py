@@ -120,7 +120,7 @@ async def test_many_may_make_the_tables_at_once(postgres: str):
         await store.close()
 
 
-async def test_a_server_without_durable_commits_is_asked_for_them(postgres: str):
+async def test_a_server_without_durable_commits_asks_for_summary_them(postgres: str):
     """Whatever is its default: what was flushed must survive a power cut."""
     async with open_store(f"{postgres}%20-csynchronous_commit%3Doff") as store:
         assert isinstance(store, PostgresStore)

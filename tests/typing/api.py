@@ -10,11 +10,18 @@ from pydantic import BaseModel
 
 from outlay import (
     Agent,
+    Breaker,
     Budget,
+    Compaction,
     Image,
     Result,
     RunContext,
+    Server,
+    Survivor,
     Tool,
+    Watchdog,
+    Webhook,
+    alert_to_stderr,
     node,
     open_store,
     run,
@@ -307,3 +314,24 @@ async def compared() -> None:
     assert_type(found, Comparison)
     assert_type(verdict_on(found).ship, str)
     await compare(page, 3, cases, Terms())  # pyright: ignore[reportArgumentType]
+
+
+kept = Compaction(
+    must_survive=["paths", Survivor("order_ids", "orders spoken of", lambda messages: [str(len(messages))])]
+)
+assert_type(Agent("long", "anthropic:claude-haiku-4-5", output_type=Page, compaction=kept), Agent[Page])
+Agent("long", "anthropic:claude-haiku-4-5", compaction=True)  # pyright: ignore[reportArgumentType]
+
+
+# ── watchdogs, alerts, servers ────────────────────────────────────────────────────────────────────────────
+
+crm = Server("crm", concurrency=4, breaker=Breaker(failures=3))
+guarded = Tool("shout", str.upper, "Shout.", {"type": "object"}, server=crm, when_down="not now")
+watched = run_sync(
+    Agent("a", HAIKU, tools=[guarded], hedge=2.5, stale_answers=3600),
+    "hi",
+    watchdog=Watchdog(same_call=3, usd="0.10", then={"same_call": "stop", "forecast": "pause"}),
+    on_alert=[Webhook("https://hooks.example.com/x"), alert_to_stderr],
+)
+assert_type(watched, Result[str])
+Watchdog(then="bark")  # pyright: ignore[reportArgumentType]

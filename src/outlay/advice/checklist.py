@@ -138,11 +138,14 @@ def _checkers(survey: Survey) -> Finding:
 
 
 def _trace(survey: Survey) -> Finding:
-    line = "run(…, store=…, on_alert=page_somebody); `outlay trace last` shows a run"
-    if not survey.evidence.runs:
+    line = 'run(…, store=…, on_alert=Webhook("https://…")), or OUTLAY_WEBHOOK; outlay trace last shows a run'
+    runs = survey.evidence.runs
+    if not runs:
         return Finding("not known", "no run of it is stored", line)
-    text = f"{survey.evidence.runs:,} runs can be traced; whom alerts reach is not recorded"
-    return Finding("not known", text, line)
+    traced = f"{runs:,} runs can be traced" if runs > 1 else "its run can be traced"
+    if survey.webhook:
+        return Finding("pass", f"{traced}; alerts go to the webhook of OUTLAY_WEBHOOK")
+    return Finding("not known", f"{traced}; whom alerts reach is not recorded", line)
 
 
 def _allow_lists(survey: Survey) -> Finding:

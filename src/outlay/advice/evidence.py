@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from outlay.analysis.percentiles import percentile
 from outlay.evals.comparison import Comparison, Setup
+from outlay.evals.experiment import RUN_PREFIX
 from outlay.evals.measured import Measured
 from outlay.evals.side import Side
 from outlay.events.records import CallFinished, Event, NodeStarted, RunFinished, RunStarted
@@ -16,8 +17,6 @@ from outlay.events.records import CallFinished, Event, NodeStarted, RunFinished,
 KINDS = ("run_started", "run_finished", "node_started", "call_finished")
 #: The runs that say how a flow is run today: what has been mended is not held against it for ever.
 RECENT = 100
-#: Runs of a comparison are called so: `compare-SIDE-DIGEST-CASE`.
-COMPARED = "compare-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ def newest_comparison(events: Iterable[Event], measured: Mapping[str, Measured],
     sides: dict[str, dict[str, _Group]] = {"a": {}, "b": {}}
     for event in events:
         parts = event.run.split("-")
-        if not event.run.startswith(COMPARED) or len(parts) < 4 or parts[1] not in sides or event.run not in measured:
+        if not event.run.startswith(RUN_PREFIX) or len(parts) < 4 or parts[1] not in sides or event.run not in measured:
             continue
         groups, digest, case = sides[parts[1]], parts[2], "-".join(parts[3:])
         if isinstance(event, RunStarted):

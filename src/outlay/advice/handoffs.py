@@ -140,7 +140,9 @@ def _returned(node: FunctionNode[Any, Any]) -> Any:
     except Exception:  # hints that only a type checker can read
         return None
     origin = typing.get_origin(found) or found
-    return None if isinstance(origin, type) and issubclass(origin, Awaitable) else found
+    if found in (Any, object) or (isinstance(origin, type) and issubclass(origin, Awaitable)):
+        return None
+    return found
 
 
 def _any_of(kinds: list[Any]) -> Any:

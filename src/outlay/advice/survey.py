@@ -22,12 +22,14 @@ from outlay.values.price import Price
 @dataclass(frozen=True, eq=False)
 class Survey:
     """A flow as far as it is known before it runs. `runs` of it are expected within five minutes; `expected` are the
-    output tokens that an agent is said to need, by name; `evidence` is what a store knows of it."""
+    output tokens that an agent is said to need, by name; `evidence` is what a store knows of it; `webhook`: alerts of
+    its runs are posted to somebody."""
 
     root: Node[Any, Any]
     runs: int = 1
     expected: dict[str, float] = field(default_factory=dict[str, float])
     evidence: Evidence = field(default_factory=Evidence)
+    webhook: bool = False
 
     @cached_property
     def nodes(self) -> tuple[Node[Any, Any], ...]:

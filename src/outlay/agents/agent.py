@@ -9,15 +9,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from types import CoroutineType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from typing import TypeVar as PlainTypeVar
 
 from typing_extensions import TypeForm, TypeVar
 
-from outlay.agents import compaction as compactions
 from outlay.agents.cascade import Climb, ModelCascade
-from outlay.agents.compaction import Compaction
-from outlay.agents.compactor import Compactor
 from outlay.agents.content import as_parts, well_formed
 from outlay.agents.function import FunctionNode
 from outlay.agents.hedging import changes_the_world, check_hedge
@@ -26,7 +23,7 @@ from outlay.agents.signature import call
 from outlay.agents.stored_answers import check_stored_answers, reuse_of
 from outlay.agents.tool import Tool, as_tools
 from outlay.agents.tool_calls import ToolCalls
-from outlay.errors import ConfigError, OutputInvalid, OutputTruncated, Refused, TurnLimit
+from outlay.errors import ConfigError, ContextTooLong, OutputInvalid, OutputTruncated, Refused, TurnLimit
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
@@ -35,10 +32,14 @@ from outlay.values.claim import attribute
 from outlay.values.content import Text, ToolResult
 from outlay.values.critique import Feedback
 from outlay.values.message import Message
-from outlay.values.request import ModelRequest, ModelResponse, Prelude
+from outlay.values.request import Lane, ModelRequest, ModelResponse, Prelude
 from outlay.values.reuse import Reuse, Similarity
 from outlay.values.settings import ModelSettings
 from outlay.values.transcript import Transcript
+
+if TYPE_CHECKING:  # most agents have none: who imports `outlay` does not pay for it
+    from outlay.agents.compaction import Compaction
+    from outlay.agents.compactor import Compactor
 
 Out = TypeVar("Out", covariant=True, default=str)
 A = PlainTypeVar("A")
@@ -66,7 +67,8 @@ class Agent(Node[Any, Out]):
     same, too, where it passes `output_type` and `verify` for them. `hedge`: a call without an answer after so many
     seconds is sent a second time, where the budget has room for both, and the first answer counts; only for agents
     whose tools have no side effects. `compaction` shortens a long conversation where that is cheaper than to read it
-    again.
+    again. `lane`: "batch" sends its calls in the provider's batches, at half the price and within a day, "live" never; by
+    default they go as the run does.
 
     Raises ConfigError for what cannot work: a bad name, duplicate tools, an output type no schema expresses.
     """
@@ -96,6 +98,7 @@ class Agent(Node[Any, Out]):
     cache_similar: Similarity | None = field(default=None, kw_only=True)
     hedge: float | None = field(default=None, kw_only=True)
     compaction: Compaction | None = field(default=None, kw_only=True)
+    lane: Lane = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -125,7 +128,15 @@ class Agent(Node[Any, Out]):
                 f"agent {self.name!r}: cache={self.cache!r} is not understood",
                 hint=f"use one of {', '.join(map(repr, CACHE_MODES))}",
             )
-        compactions.checked(self.name, self.compaction)
+        if self.compaction is not None:
+            from outlay.agents.compaction import checked
+
+            checked(self.name, self.compaction)
+        if self.lane not in ("", "live", "batch"):
+            raise ConfigError(
+                f"agent {self.name!r}: lane={self.lane!r} is not understood",
+                hint="use 'live' or 'batch', or leave it out",
+            )
         self.instruction_parts  # noqa: B018
         names = [tool.name for tool in self.toolbox.values()]
         if len(names) != len(self.tools):
@@ -199,8 +210,9 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     if agent.prompt is not None and not isinstance(input, Feedback):
         prompt = await call(agent.prompt, ctx, input)
     question = Message("user", as_parts(prompt), ctx.label)  # labelled by the input alone, not by what was said before
-    transcript = ctx.transcript.append(question)
-    earlier = [part for message in ctx.transcript.messages for part in message.parts if isinstance(part, ToolResult)]
+    before = ctx.transcript
+    transcript = before.append(question)
+    earlier = [part for message in before.messages for part in message.parts if isinstance(part, ToolResult)]
     reuse = await reuse_of(agent, ctx)
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
@@ -209,22 +221,20 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     climb = _climb(agent, ctx, toolbox)
     compactor = _compactor(agent, ctx, question)
     # a conversation that is part of a longer one is likely to go on after this run's last turn
-    after = agent.max_turns if agent.history or ctx.transcript.length else 0
+    after = agent.max_turns if agent.history or before.length else 0
     for turn in range(1, agent.max_turns + 1):
-        request = _request(agent, ctx, prelude, transcript, agent.max_turns - turn + after, reuse)
+        request = whole = _request(agent, ctx, prelude, transcript, agent.max_turns - turn + after, reuse)
         if compactor is not None:
-            request = await compactor.shortened(request)
-        if climb is None or _short_of_money(agent, ctx):
-            response = await ctx.call_model(
-                _model(agent, ctx),
-                request,
-                least_output_tokens=agent.min_output_tokens,
-                max_input_tokens=agent.max_input_tokens,
-                fallback=_fallback(agent, ctx),
-                hedge=None if agent.hedge is None or changes_the_world(toolbox.values()) else agent.hedge,
-            )
-        else:
-            response = await climb.answer(request, correcting=refused)
+            request = await compactor.shortened(whole)
+        try:
+            response = await _answer(agent, ctx, request, toolbox, climb, correcting=refused)
+        except ContextTooLong:
+            if compactor is None:
+                raise
+            before, request = request, await compactor.shortened(whole, refused=True)
+            if (request.transcript, request.edit) == (before.transcript, before.edit):
+                raise
+            response = await _answer(agent, ctx, request, toolbox, climb, correcting=refused)
         refused = False
         transcript = transcript.append(response.message)
         if compactor is not None:
@@ -283,6 +293,27 @@ async def _instructions(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[str, .
     return tuple(text for text in texts if text)
 
 
+async def _answer(
+    agent: Agent[Any],
+    ctx: RunContext[Any],
+    request: ModelRequest,
+    toolbox: Mapping[str, Tool],
+    climb: Climb | None,
+    *,
+    correcting: bool,
+) -> ModelResponse:
+    if climb is not None and not _short_of_money(agent, ctx):
+        return await climb.answer(request, correcting=correcting)
+    return await ctx.call_model(
+        _model(agent, ctx),
+        request,
+        least_output_tokens=agent.min_output_tokens,
+        max_input_tokens=agent.max_input_tokens,
+        fallback=_fallback(agent, ctx),
+        hedge=None if agent.hedge is None or changes_the_world(toolbox.values()) else agent.hedge,
+    )
+
+
 def _model(agent: Agent[Any], ctx: RunContext[Any]) -> Any:
     if agent.cheaper is not None and _short_of_money(agent, ctx):
         model = ctx.model(agent.name, agent.cheaper, agent.offline)
@@ -314,9 +345,12 @@ def _compactor(agent: Agent[Any], ctx: RunContext[Any], question: Message) -> Co
     compaction = agent.compaction
     if compaction is None:
         return None
+    from outlay.agents.compactor import Compactor
+
     model = ctx.model(agent.name, agent.models[0], agent.offline)
     summariser = ctx.model(agent.name, compaction.model or agent.models[0], compaction.offline)
-    return Compactor(compaction, ctx, model, summariser, question, agent.max_input_tokens)
+    open_ended = agent.history or ctx.transcript.length > 0
+    return Compactor(compaction, ctx, model, summariser, question, agent.max_input_tokens, open_ended)
 
 
 def _read(agent: Agent[Any], toolbox: Mapping[str, Tool], response: ModelResponse) -> tuple[Any, str | None]:
@@ -359,6 +393,7 @@ def _request(
         turns_left=turns_left,
         cache=agent.cache,
         reuse=reuse,
+        lane=agent.lane,
     )
 
 

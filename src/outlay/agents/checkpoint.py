@@ -39,7 +39,7 @@ class Checkpoint:
         return f"{_OPENS}\n{json.dumps(body, ensure_ascii=False)}\n{_CLOSES}"
 
 
-def is_asked_for(request: ModelRequest) -> bool:
+def asks_for_summary(request: ModelRequest) -> bool:
     """Is this the request for a summary, and no turn of the agent? For scripted models and stand-ins."""
     return request.text.startswith(ASKS)
 

@@ -76,10 +76,9 @@ class Compaction:
         return survivors_of(self.must_survive)
 
 
-def checked(agent: str, compaction: Any) -> Compaction | None:
-    """What an agent was given. Raises ConfigError for anything else than a Compaction."""
-    if compaction is None or isinstance(compaction, Compaction):
-        return compaction
-    raise ConfigError(
-        f"agent {agent!r}: compaction={compaction!r} is no Compaction", hint="write compaction=Compaction()"
-    )
+def checked(agent: str, compaction: object) -> None:
+    """Raises ConfigError for anything else than a Compaction."""
+    if not isinstance(compaction, Compaction):
+        raise ConfigError(
+            f"agent {agent!r}: compaction={compaction!r} is no Compaction", hint="write compaction=Compaction()"
+        )

@@ -16,7 +16,7 @@ from outlay.agents.gauge import Gauge, characters
 from outlay.agents.native_clearing import NativeClearing
 from outlay.errors import ModelError
 from outlay.events.records import COMPACTION
-from outlay.policies.compaction import Choice, Way, choose
+from outlay.policies.compaction import Choice, Way, choose, expected_turns
 from outlay.policies.shortening import cleared, cut_of, replaced
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
@@ -36,7 +36,7 @@ _PATIENCE: Final = 1.25
 @dataclass(slots=True)
 class Compactor:
     """What becomes of one conversation. `question` is the task, which stays word for word; `most` the input tokens
-    that the agent allows."""
+    that the agent allows. `open_ended`: it may go on in later runs, so that `max_turns` does not end it."""
 
     compaction: Compaction
     ctx: RunContext[Any]
@@ -44,6 +44,7 @@ class Compactor:
     summariser: Model
     question: Message
     most: int | None = None
+    open_ended: bool = False
     gauge: Gauge = field(default_factory=Gauge)
     #: The whole conversation up to some point, and what is sent of it; None where that is the same.
     _whole: Transcript | None = None
@@ -76,12 +77,13 @@ class Compactor:
         self._whole, self._view = whole, self._view.append(*reversed(new))
         return self._view
 
-    async def shortened(self, request: ModelRequest) -> ModelRequest:
-        """The request as it is to be sent. Raises Stopped where the run ends meanwhile."""
+    async def shortened(self, request: ModelRequest, *, refused: bool = False) -> ModelRequest:
+        """The request as it is to be sent; `refused`: the provider said that it is too long. Raises Stopped where the
+        run ends meanwhile."""
         view = self._sent(request.transcript)
         self.gauge.measure(request.prelude)
         for _ in (CLEAR, SUMMARISE):  # at most one after the other, where the window is full
-            choice = self._choose(request, view)
+            choice = self._choose(request, view, full=refused)
             if choice is None or not choice.way:
                 break
             before = self._native.read(view)
@@ -102,14 +104,18 @@ class Compactor:
 
     # ── what to do ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _choose(self, request: ModelRequest, view: Transcript) -> Choice | None:
+    def _choose(self, request: ModelRequest, view: Transcript, *, full: bool) -> Choice | None:
         ways = self._ways(request, view)
+        if full:  # whoever would summarise it would be refused, too
+            ways = [way for way in ways if way.name == CLEAR]
         if not ways:
             return None
         price = self.ctx.price(self.model)
         size = self.gauge.size(self._native.read(view))
-        outlook = self.gauge.outlook(price, size, request, self.compaction.expected_turns)
-        limit = self._limit(request)
+        taken = request.transcript.total("answers", _is_answer)
+        left = None if self.open_ended else request.turns_left + 1
+        outlook = self.gauge.outlook(price, size, expected_turns(taken, left, self.compaction.expected_turns))
+        limit = size if full else self._limit(request)
         if price is None and not self._told:
             self._told = True
             counts = "only the context window counts" if limit is not None else "and so is its context window"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from outlay.policies.compaction import Outlook, expected_turns
+from outlay.policies.compaction import Outlook
 from outlay.values.message import Message
 from outlay.values.price import MILLION, Price
-from outlay.values.request import ModelRequest, Prelude
+from outlay.values.request import Prelude
 from outlay.values.transcript import Transcript
 from outlay.values.usage import Usage
 
@@ -23,9 +23,9 @@ class Gauge:
     ratio: float = _RATIO
     #: Characters of instructions, tools and schema.
     prelude: int = 0
-    #: Nothing has been counted yet, so nobody knows whether the conversation is cached.
-    counted: bool = False
-    cached: bool = False
+    #: Does the provider read the conversation from its cache? None before its first answer: then it is taken for
+    #: granted where that is cheaper, because it is the case in which shortening saves least.
+    cached: bool | None = None
 
     def measure(self, prelude: Prelude) -> None:
         texts = (*prelude.system, *(text for t in prelude.tools for text in (t.name, t.description, t.schema)))
@@ -36,7 +36,6 @@ class Gauge:
         length = self.prelude + characters(read)
         if usage.all_input_tokens and length:
             self.ratio = usage.all_input_tokens / length
-        self.counted = True
         self.cached = bool(usage.cache_read_tokens or usage.cache_write_tokens)
 
     def tokens(self, length: int) -> int:
@@ -47,12 +46,10 @@ class Gauge:
         """Input tokens of a request with this conversation."""
         return self.tokens(self.prelude + characters(transcript))
 
-    def outlook(self, price: Price | None, size: int, request: ModelRequest, stated: int | None) -> Outlook | None:
-        """What is to come, None where no price is known. Before the first answer nothing is expected."""
+    def outlook(self, price: Price | None, size: int, turns: float) -> Outlook | None:
+        """What is to come, None where no price is known."""
         if price is None:
             return None
-        taken = request.transcript.total("answers", _is_answer) if self.counted else 0
-        turns = expected_turns(taken, request.turns_left + 1, stated) if self.counted else 0.0
         read, write = self._rates(price, size)
         return Outlook(turns, read, write)
 
@@ -68,7 +65,8 @@ class Gauge:
     def _rates(self, price: Price, size: int) -> tuple[float, float]:
         """A token that was sent before, and one that is new, in US dollars."""
         rates = price.rates_at(size)
-        if not self.cached:
+        cached = rates.cache_read < rates.input if self.cached is None else self.cached
+        if not cached:
             return float(rates.input / MILLION), float(rates.input / MILLION)
         return float(rates.cache_read / MILLION), float(rates.cache_write / MILLION)
 
@@ -79,7 +77,3 @@ def characters(transcript: Transcript) -> int:
 
 def _length(message: Message) -> int:
     return len(message.canonical)
-
-
-def _is_answer(message: Message) -> int:
-    return message.role == "assistant"

@@ -9,12 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.analysis import receipt
+from outlay.analysis.batches import BatchOutcome, distinct
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheFold, CacheHealth, merged
 from outlay.analysis.cascades import CascadeFold
 from outlay.analysis.compactions import CompactionFold
 from outlay.errors import ConfigError
 from outlay.events import (
+    BatchEnded,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -36,9 +38,11 @@ _GROUPS = ("agent", "model", "path", "purpose")
 class Bill:
     """Money in US dollars, exact; tokens in four disjoint buckets.
 
-    `in_doubt` is held for the `doubtful` attempts whose fate is unknown (sent, and no answer seen): it is outside
-    `total`, and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). `billed_twice` of
-    them were sent again, so that the provider may bill the call twice. `checks` are the names
+    `in_doubt` is held for the `doubtful` attempts whose fate is unknown (sent, and no answer seen), and for the
+    `unreported` ones that were answered without a word on their usage, which leave no `total`: it is outside `total`,
+    and a lower bound if the price of some of them is unknown (`doubtful_unpriced`). The invoice is thus between
+    `at_least` and `at_least + in_doubt`, as long as providers keep to their caps. `billed_twice` of the doubtful
+    were sent again, so that the provider may bill the call twice. `checks` are the names
     of the checkers that outputs met, `refused` how many outputs they refused.
     """
 
@@ -61,6 +65,9 @@ class Bill:
     #: None if a price is unknown.
     compactions: int = 0
     saved_by_compaction: Decimal | None = ZERO
+    #: The batches that ended, each in the bill of one run.
+    batches: tuple[BatchOutcome, ...] = ()
+    unreported: int = 0
     #: Of these, the ones that were given to a question which was only nearly the same.
     similar_answers: int = 0
     #: Tool results that were given again, and the seconds that these tools had taken.
@@ -100,6 +107,8 @@ class Bill:
             _total([bill.saved_by_answers for bill in all_bills]),
             sum(bill.compactions for bill in all_bills),
             _total([bill.saved_by_compaction for bill in all_bills]),
+            distinct(batch for bill in all_bills for batch in bill.batches),
+            sum(bill.unreported for bill in all_bills),
             sum(bill.similar_answers for bill in all_bills),
             sum(bill.results for bill in all_bills),
             math.fsum(bill.seconds_saved_by_results for bill in all_bills),
@@ -125,6 +134,16 @@ class Bill:
         if name not in _GROUPS:
             raise ConfigError(f"a bill has no {name!r} to group by", hint=f"use one of {', '.join(_GROUPS)}")
         return {key: line for (key,), line in grouped(self.lines, name).items()}
+
+    @property
+    def batched(self) -> int:
+        """Calls that were answered in a batch."""
+        return sum(line.batched for line in self.lines)
+
+    @property
+    def saved_by_batch(self) -> Decimal | None:
+        """What they would have cost more at once, at list prices, in US dollars; None if that is unknown."""
+        return _total([line.saved_by_batch for line in self.lines])
 
     def saved_by_cache(self, prices: PriceBook | None = None) -> Decimal | None:
         """What the same tokens would have cost more without a prompt cache, in US dollars; negative where writing
@@ -180,6 +199,10 @@ class Bill:
             saved_by_answers=self.saved_by_answers,
             compactions=self.compactions,
             saved_by_compaction=self.saved_by_compaction,
+            batched=self.batched,
+            saved_by_batch=self.saved_by_batch,
+            batches=self.batches,
+            unreported=self.unreported,
             similar_answers=self.similar_answers,
             results=self.results,
             seconds_saved_by_results=self.seconds_saved_by_results,
@@ -204,6 +227,8 @@ class _Line:
     # A list and not a float: floats add up differently in another order, and the bill must not.
     seconds: list[float] = field(default_factory=list[float])
     saved: Decimal | None = ZERO
+    batched: int = 0
+    saved_by_batch: Decimal | None = ZERO
 
 
 class BillFold:
@@ -226,6 +251,7 @@ class BillFold:
         self._in_doubt = ZERO
         self._doubtful = 0
         self._doubtful_unpriced = 0
+        self._unreported = 0
         self._refused = 0
         self._tools = 0
         self._failed_tools = 0
@@ -233,6 +259,7 @@ class BillFold:
         self._compactions = CompactionFold()
         #: What each stored answer saved.
         self._answers: list[Decimal | None] = []
+        self._batches: list[BatchOutcome] = []
         self._similar = 0
         self._results: list[float] = []
         self._cascades = CascadeFold()
@@ -272,6 +299,8 @@ class BillFold:
         elif isinstance(event, Checked):
             self._checks.update(event.checks)
             self._refused += bool(event.problem)
+        elif isinstance(event, BatchEnded):
+            self._batches.append(BatchOutcome.of(event))
         elif isinstance(event, RunStarted):
             self._head(event, flow=event.flow, outcome="", seconds=None, degraded=False)
         elif isinstance(event, RunResumed):
@@ -299,6 +328,8 @@ class BillFold:
             _total(self._answers),
             self._compactions.times,
             self._compactions.saved,
+            distinct(self._batches),
+            self._unreported,
             self._similar,
             len(self._results),
             math.fsum(self._results),
@@ -331,9 +362,13 @@ class BillFold:
             self._in_doubt += held
 
     def _finish(self, event: CallFinished) -> None:
-        line = self._end(event)
-        self._unsettled.discard((event.run, event.path, event.key))
         call = (event.run, event.path, event.key)
+        held = self._open.get((*call, event.attempt))
+        line = self._end(event)
+        self._unsettled.discard(call)
+        if event.output_tokens is None:  # the reservation is the only figure there is
+            self._unreported += 1
+            self._in_doubt += held or ZERO
         before = self._calls[call]
         if before is not line:
             before.calls -= 1
@@ -346,6 +381,9 @@ class BillFold:
         line.seconds.append(event.seconds)
         if event.cache_read_tokens != 0 or event.cache_write_tokens != 0:
             line.saved = None if line.saved is None or event.saved is None else line.saved + event.saved
+        if event.lane:
+            line.batched += 1
+            line.saved_by_batch = _total([line.saved_by_batch, event.lane_saved])
         if event.cost is None:
             line.unpriced += 1
         else:
@@ -379,10 +417,13 @@ def _frozen(key: tuple[str, str, str, str], line: _Line) -> BillLine:
         line.unpriced,
         math.fsum(line.seconds),
         line.saved,
+        line.batched,
+        line.saved_by_batch,
     )
 
 
 def _total(amounts: Sequence[Decimal | None]) -> Decimal | None:
+    """Their sum, None if one of them is unknown."""
     known = [amount for amount in amounts if amount is not None]
     return sum(known, ZERO) if len(known) == len(amounts) else None
 

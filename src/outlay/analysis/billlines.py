@@ -28,7 +28,8 @@ class BillLine:
     answered after an error stands in that model's line, the failed attempt as a retry in its own. The token
     buckets do not overlap (`input_tokens` are uncached) and are None if a call's usage is unknown. `known_cost` in
     US dollars leaves out `unpriced` calls. `seconds` is the time of all attempts, failed ones too, one after another.
-    `saved` is what the prompt cache saved, in US dollars; None if that is unknown for a call.
+    `saved` is what the prompt cache saved, in US dollars; None if that is unknown for a call. `batched` of the calls
+    were answered in a batch, which `saved_by_batch` against the list price, likewise.
     """
 
     path: str
@@ -45,6 +46,8 @@ class BillLine:
     unpriced: int = 0
     seconds: float = 0.0
     saved: Decimal | None = ZERO
+    batched: int = 0
+    saved_by_batch: Decimal | None = ZERO
 
     @property
     def cost(self) -> Decimal | None:
@@ -67,7 +70,9 @@ class BillLine:
             self.known_cost + other.known_cost,
             self.unpriced + other.unpriced,
             self.seconds + other.seconds,
-            None if self.saved is None or other.saved is None else self.saved + other.saved,
+            _money(self.saved, other.saved),
+            self.batched + other.batched,
+            _money(self.saved_by_batch, other.saved_by_batch),
         )
 
 
@@ -82,6 +87,10 @@ def grouped(lines: Iterable[BillLine], *names: str) -> dict[tuple[str, ...], Bil
 
 def _same(a: str, b: str) -> str:
     return a if a == b else ""
+
+
+def _money(a: Decimal | None, b: Decimal | None) -> Decimal | None:
+    return None if a is None or b is None else a + b
 
 
 def _sum(a: int | None, b: int | None) -> int | None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from outlay.analysis.escalation import ENOUGH, MOST_TO_TOP
-
-_ITEM = re.compile(r"\[[^\]]*\]|#\d+")
+from outlay.analysis.escalation import ENOUGH, MOST_TO_TOP, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +33,8 @@ class Escalating:
 
     def see(self, seen: SeenTurns, path: str, data: Mapping[str, Any]) -> Escalated | None:
         """A decision of a cascade in a run that has `seen` those before it."""
-        place = _ITEM.sub("", path)
-        share = self._places.setdefault(place, _Share())
+        where = place(path)
+        share = self._places.setdefault(where, _Share())
         turn, top = int(data["turn"]), int(data["tier"]) == int(data["tiers"]) - 1 > 0
         last, was_top = seen.get(path, (0, False))
         if turn != last:
@@ -48,7 +45,7 @@ class Escalating:
         if share.told or share.turns < ENOUGH or share.tops <= MOST_TO_TOP * share.turns:
             return None
         share.told = True
-        return Escalated(place, share.turns, share.tops / share.turns)
+        return Escalated(where, share.turns, share.tops / share.turns)
 
 
 #: By path of a cascade in one run: its last turn, and whether that came to the top.

@@ -173,7 +173,7 @@ class EscalationFold:
         """By cascade, in order of first use; items and repeats of a path are one."""
         grouped: dict[str, list[_Turn]] = {}
         for (_, path, _), turn in self._turns.items():
-            grouped.setdefault(_ITEM.sub("", path), []).append(turn)
+            grouped.setdefault(place(path), []).append(turn)
         return [_escalation(path, turns) for path, turns in grouped.items()]
 
 
@@ -217,6 +217,11 @@ def _sum(costs: Iterable[Decimal | None]) -> Decimal | None:
             return None
         total += cost
     return total
+
+
+def place(path: str) -> str:
+    """The path without what tells items and repeats apart."""
+    return _ITEM.sub("", path)
 
 
 def _above(path: str) -> Iterable[str]:

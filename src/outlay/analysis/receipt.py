@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from html import escape
 
+from outlay.analysis.batches import BatchOutcome
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheHealth
 from outlay.analysis.text import one_line
 
 #: Below this total, in US dollars, six decimals are shown instead of four.
 _SMALL = Decimal("0.01")
+#: Of batches in which something went wrong, so many are told of.
+_MOST_BATCHES = 8
 _COLUMNS = ("agent", "model", "calls", "retries", "uncached", "cache rd", "cache wr", "output", "cost")
 #: Least widths, so that receipts of several runs stand alike under each other.
 _WIDTHS = (12, 18, 6, 8, 10, 10, 10, 9, 10)
@@ -49,6 +52,10 @@ class _Notes:
     saved_by_answers: Decimal | None = ZERO
     compactions: int = 0
     saved_by_compaction: Decimal | None = ZERO
+    batched: int = 0
+    saved_by_batch: Decimal | None = ZERO
+    batches: tuple[BatchOutcome, ...] = ()
+    unreported: int = 0
     similar_answers: int = 0
     results: int = 0
     seconds_saved_by_results: float = 0.0
@@ -160,6 +167,8 @@ def _notes(shown: Receipt) -> list[str]:
         )
     if (share := _cached_share(shown.lines)) is not None:
         first.append(f"{share:.0%} of input read from cache".replace("%", " %"))
+    if shown.batched:
+        first.append(_by_batch(shown))
     if shown.answers:
         worth = "" if shown.saved_by_answers is None else f", saved {_amount(shown.saved_by_answers)}"
         similar = f" ({shown.similar_answers:,} to similar questions)" if shown.similar_answers else ""
@@ -171,7 +180,7 @@ def _notes(shown: Receipt) -> list[str]:
         first.append(f"cascade {word} about {_amount(abs(shown.saved_by_cascade))}")
     if shown.compactions:
         first.append(_compacted(shown.compactions, shown.saved_by_compaction))
-    if shown.doubtful:
+    if shown.doubtful or shown.unreported:
         first.append(_doubt(shown))
     second: list[str] = []
     if shown.tools:
@@ -180,7 +189,21 @@ def _notes(shown: Receipt) -> list[str]:
     if shown.checks:
         refused = f" ({_count(shown.refused, 'output')} refused)" if shown.refused else ""
         second.append(f"checked by: {', '.join(one_line(check, 40) for check in shown.checks)}{refused}")
-    return [" · ".join(notes) for notes in (first, second) if notes] + [_sick(one) for one in shown.cache if _ails(one)]
+    sick = [_sick(one) for one in shown.cache if _ails(one)]
+    problems = [problem for batch in shown.batches if (problem := batch.problem)]
+    if len(problems) > _MOST_BATCHES:
+        problems = [*problems[:_MOST_BATCHES], f"… and {len(problems) - _MOST_BATCHES:,} more batches"]
+    return [" · ".join(notes) for notes in (first, second) if notes] + sick + problems
+
+
+def _by_batch(shown: Receipt) -> str:
+    """How much went by batch, and what that saved against asking at once."""
+    calls = sum(line.calls for line in shown.lines)
+    part = "" if shown.batched >= calls else f" of {calls:,}"
+    went = f"{shown.batched:,}{part} call{'' if shown.batched == 1 and not part else 's'}"
+    if shown.saved_by_batch is None:
+        return f"by batch: {went}"
+    return f"saved {_amount(shown.saved_by_batch)} by batch ({went})"
 
 
 def _compacted(times: int, saved: Decimal | None) -> str:
@@ -213,10 +236,14 @@ def _amount(money: Decimal) -> str:
 
 
 def _doubt(shown: Receipt) -> str:
-    calls = f"{_count(shown.doubtful, 'call')} without an answer, outside the total"
+    calls = ", ".join(
+        [f"{_count(shown.doubtful, 'call')} without an answer"] * bool(shown.doubtful)
+        + [f"{_count(shown.unreported, 'call')} answered without usage"] * bool(shown.unreported)
+    )
+    calls += ", outside the total"
     if shown.billed_twice:
         calls += f" · {shown.billed_twice:,} possibly billed twice"  # sent again
-    if shown.doubtful == shown.doubtful_unpriced:
+    if shown.doubtful == shown.doubtful_unpriced and not shown.in_doubt:
         return f"in doubt, unpriced: {calls}"
     least = "≥ " if shown.doubtful_unpriced else ""
     return f"in doubt {least}${shown.in_doubt:,.4f}: {calls}"

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from outlay.analysis.batches import BatchOutcome
 from outlay.analysis.billlines import ZERO
 from outlay.analysis.summary import summary
 from outlay.analysis.text import one_line
 from outlay.analysis.trace import CallRow, TraceFold
 from outlay.events import (
+    BatchEnded,
     CacheAlert,
     CallFailed,
     CallFinished,
@@ -111,6 +113,13 @@ class TreeFold:
             did = f"{event.action}: {one_line(event.text, 160)}"
             words = f"{did} · {one_line(event.opinion, WIDTH)}" if event.opinion else did
             self._root(event.run).below.append(_Leaf(f"! watchdog: {words}", bad=True))
+        elif isinstance(event, BatchEnded):
+            if problem := BatchOutcome.of(event).problem:
+                listed = [one_line(text, 160) for text in event.listed]
+                self._node(event.run, event.path).below += [_Leaf(f"! {text}", bad=True) for text in (problem, *listed)]
+        elif isinstance(event, Decision) and event.about == "lane":
+            after = one_line(str(event.data.get("after", "")), 160)
+            self._node(event.run, event.path).below.append(_Leaf(f"! asked at once, not by batch: {after}"))
         elif isinstance(event, Decision) and event.about == "prefix_changed":
             change = one_line(str(event.data.get("change", "")), 160)
             self._node(event.run, event.path).below.append(_Leaf(f"! cache: {change}", bad=True))
@@ -235,6 +244,8 @@ def _answered(event: CallFinished) -> str:
         _cost(event.cost or ZERO, unknown=event.cost is None),
         f"{into} → {out} tokens",
     ]
+    if event.lane:
+        words.append("by batch")
     if event.cache_read_tokens:
         words.append(f"{event.cache_read_tokens:,} read from cache")
     if event.tools:

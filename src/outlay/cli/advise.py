@@ -19,6 +19,7 @@ from outlay.advice.question import NONE, QUESTIONS, Question
 from outlay.analysis.text import one_line
 from outlay.cli.flows import load_flow
 from outlay.cli.options import debug_option, json_option, store_option, store_path
+from outlay.cli.problems import Problem
 from outlay.cli.setting import results_only_on_stdout
 from outlay.cli.stored import reading
 from outlay.cli.words import count
@@ -77,6 +78,8 @@ def command(
     Situation(said)  # what cannot be is refused before anything is read
     name, warned = _flow(flow)
     evidence = _evidence(store, name) if stored else Evidence()
+    if flow is not None and ":" not in flow and not evidence.runs:
+        raise Problem(f"no run of a flow {flow!r} is stored", next="outlay runs lists them; or give FILE.py:NAME")
     seen = {one.question: one for one in observed(evidence, wanted) if one.question not in said}
     answers = {**{name: (one.answer,) for name, one in seen.items()}, **said}
     if (sys.stdin.isatty() and not as_json) if ask is None else ask:

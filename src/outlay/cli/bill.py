@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -59,7 +60,9 @@ def _document(bill: Bill) -> dict[str, Any]:
         "saved_by_cache": money(bill.saved_by_cache(default_prices())),
         "compactions": bill.compactions,
         "saved_by_compaction": money(bill.saved_by_compaction),
+        "saved_by_batch": money(bill.saved_by_batch),
         "cache": [_health(one) for one in bill.cache],
+        "batches": [asdict(one) for one in bill.batches],
         "lines": [_line(line) for line in bill.lines],
     }
 
@@ -96,4 +99,6 @@ def _line(line: BillLine) -> dict[str, Any]:
         "output_tokens": line.output_tokens,
         "cost": money(line.cost),
         "seconds": round(line.seconds, 3),
+        "batched": line.batched,
+        "saved_by_batch": money(line.saved_by_batch),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -79,7 +80,8 @@ def command(
             lane = "live"  # neither can work, and the check says why
         found = checkup(root, lane, runs)
         evidence = _evidence(store, root.name) if stored else Evidence()
-        survey = Survey(root, runs, _expected(expect, [agent.name for agent in Survey(root).agents]), evidence)
+        expected = _expected(expect, [agent.name for agent in Survey(root).agents])
+        survey = Survey(root, runs, expected, evidence, webhook=bool(os.environ.get("OUTLAY_WEBHOOK")))
         warned = warnings_of(survey, settings.silence)
         points = checklist(survey, settings.holds)
     if as_json:

@@ -1,4 +1,4 @@
-"""`outlay doctor`: is everything there that a run needs? It spends nothing and calls nobody."""
+"""`outlay doctor`: is everything there that a run needs? Without `--live` it spends nothing and calls nobody."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,7 @@ import click
 import outlay
 from outlay.analysis.text import plain
 from outlay.cli.options import debug_option, json_option, store_path
-from outlay.cli.problems import Quiet
+from outlay.cli.problems import Problem, Quiet
 
 _PACKAGES = ("click", "rich", "aiohttp", "pydantic", "msgspec", "genai-prices")
 _SIGNS = {"ok": "✓", "note": "·", "broken": "✗"}
@@ -44,14 +44,28 @@ class Finding:
     flag_value="",
     help="Read all of a store, and say what is not as it was written. Default: OUTLAY_STORE, else .outlay/outlay.db.",
 )
+@click.option(
+    "--live", is_flag=True, help="Ask each provider that has a key for one word, once you agree to the price."
+)
+@click.option(
+    "--model", "models", metavar="MODEL", multiple=True, help="With --live: ask this model instead; may be repeated."
+)
+@click.option("--yes", is_flag=True, help="With --live: agree to the price; do not ask.")
 @json_option
 @debug_option
-def command(store: str | None, as_json: bool) -> None:
+def command(store: str | None, live: bool, models: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Check Python, packages, keys, addresses, store, prices and terminal. Exit code 1 if something is broken.
 
-    With --store, every event, content and document of that store is checked, too. Keys are never shown, nothing is
-    spent, changed or called.
+    With --store, every event, content and document of that store is checked, too. With --live, each provider that has
+    a key is asked for one word: what that costs at most is said first. Keys are never shown; without --live nothing
+    is spent, changed or called.
+
+    \b
+        outlay doctor --live
+        outlay doctor --live --model openai-chat:llama3.3 --yes
     """
+    if (models or yes) and not live:
+        raise Problem(f"{'--model' if models else '--yes'} goes with --live", next="outlay doctor --live")
     checks: list[Callable[[], list[Finding]]] = [
         _python,
         _packages,
@@ -61,6 +75,8 @@ def command(store: str | None, as_json: bool) -> None:
         _prices,
         _terminal,
     ]
+    if live:
+        checks.append(lambda: _live(models, yes=yes, as_json=as_json))
     findings = [finding for check in checks for finding in check()]
     if as_json:
         click.echo(
@@ -185,6 +201,12 @@ def _prices() -> list[Finding]:
         ]
     rates = f"claude-haiku-4-5 ${price.rates.input:,.2f} in, ${price.rates.output:,.2f} out per million tokens"
     return [Finding("prices", "ok", f"genai-prices {version} · {rates}")]
+
+
+def _live(models: Sequence[str], *, yes: bool, as_json: bool) -> list[Finding]:
+    from outlay.cli.live import look
+
+    return [Finding(*parts) for parts in look(models, yes=yes, as_json=as_json)]
 
 
 def _terminal() -> list[Finding]:

@@ -17,9 +17,12 @@ from outlay.cli.problems import Problem
 @click.option(
     "--latency", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Until the first token of an answer."
 )
+@click.option(
+    "--batch-seconds", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Until a batch is done."
+)
 @click.option("--flow", metavar="FLOW", help="Answer as this flow's offline stand-ins do. Default: made-up sentences.")
 @debug_option
-def command(port: int, latency: float, flow: str | None) -> None:
+def command(port: int, latency: float, batch_seconds: float, flow: str | None) -> None:
     """Serve the Anthropic and OpenAI protocols on this machine, until Ctrl-C.
 
     Nothing leaves the machine and no key is needed. Copy the lines that it prints into another terminal: Outlay and
@@ -40,7 +43,7 @@ def command(port: int, latency: float, flow: str | None) -> None:
 
     try:
         behaviour = None if flow is None else stand_ins(load_flow(flow))
-        Emulator(behaviour=behaviour, latency=latency).serve(port, ready=ready)
+        Emulator(behaviour=behaviour, latency=latency, batch_seconds=batch_seconds).serve(port, ready=ready)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         raise Problem(

@@ -21,7 +21,7 @@ from outlay.cli.foreseeing import (
     known_of,
     write,
 )
-from outlay.cli.options import amount, debug_option, json_option, store_if_any, store_option
+from outlay.cli.options import amount, debug_option, json_option, seconds_above_zero, store_if_any, store_option
 from outlay.cli.setting import results_only_on_stdout
 from outlay.forecast import Expected, Forecast, NotApplicable, forecast
 from outlay.forecast.track import Past, kept, said_of
@@ -33,7 +33,7 @@ from outlay.values.budget import Budget
 @foresight_options
 @click.option("--n", type=click.IntRange(1), default=10_000, show_default=True, help="How many runs to simulate.")
 @click.option("--budget", type=amount, metavar="USD", help="Say how often this budget would stop it.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Say how often this time limit would.")
+@click.option("--seconds", type=seconds_above_zero, metavar="SECONDS", help="Say how often this time limit would.")
 @click.option("--svg", type=click.Path(path_type=Path), metavar="FILE", help="Write the histograms there.")
 @store_option
 @json_option

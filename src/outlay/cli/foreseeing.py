@@ -28,7 +28,7 @@ from outlay.stores.opening import open_store
 #: Rows of a file that are taken as inputs, at most.
 MOST_ROWS = 10_000
 #: The stored kinds that are fitted.
-_FITTED = ("node_started", "checked", "fact", "decision")
+_FITTED = ("node_started", "checked", "fact", "decision", "tool_finished")
 _NOBODY: Mapping[str, Expect] = {}
 Command = TypeVar("Command", bound=Callable[..., Any])
 

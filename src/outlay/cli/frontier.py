@@ -20,7 +20,7 @@ from outlay.cli.foreseeing import (
     read_text,
     write,
 )
-from outlay.cli.options import amount, debug_option, json_option, store_if_any, store_option
+from outlay.cli.options import amount, debug_option, json_option, seconds_above_zero, share, store_if_any, store_option
 from outlay.cli.problems import Problem
 from outlay.cli.setting import results_only_on_stdout
 from outlay.forecast import Expect
@@ -40,10 +40,8 @@ from outlay.protocols.node import Node
     help="What may change; several times. A .toml file, or FILE.py:NAME. Default: what the flow suggests.",
 )
 @click.option("--max-usd", type=amount, metavar="USD", help="The cheapest design must cost at most this, in the mean.")
-@click.option("--max-seconds", type=click.FloatRange(0, min_open=True), help="… take at most this, in 95 % of runs.")
-@click.option(
-    "--min-success", type=click.FloatRange(0, 1), metavar="SHARE", help="… succeed at least this often (0.95)."
-)
+@click.option("--max-seconds", type=seconds_above_zero, metavar="SECONDS", help="… take at most this, in 95 % of runs.")
+@click.option("--min-success", type=share, metavar="SHARE", help="… succeed at least this often (0.95).")
 @click.option("--single", default="", metavar="AGENT", help="One call of this agent is what flows are held against.")
 @click.option("--sweep", "sweeps", is_flag=True, help="Instead: the flow at 100, 75, 50, 25 and 10 % of what it takes.")
 @click.option("--n", type=click.IntRange(1), help="Runs of each design (400), or at each limit of a sweep (1,000).")

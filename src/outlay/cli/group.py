@@ -32,6 +32,7 @@ COMMANDS = {
     "report": "Report what each workload cost, and what is out of bounds.",
     "bill": "Show what a run cost, agent by agent.",
     "trace": "Show what a run did, call by call.",
+    "health": "Say how agents, tools and providers fared in the stored runs.",
     "resume": "Go on with a run that waited, was stopped or broke off.",
     "fork": "Branch off a run: do part of it again on what it paid for.",
     "approvals": "List what runs wait for.",

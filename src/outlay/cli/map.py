@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+from collections.abc import Sequence
 from decimal import ROUND_UP, Decimal
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import click
 
@@ -21,8 +22,11 @@ from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
 from outlay.cli.watching import watch_options, watched
 from outlay.cli.words import count, money, routes, spread
-from outlay.errors import BudgetExceeded, ConfigError, OutlayError
+from outlay.errors import BudgetExceeded, OutlayError
+from outlay.policies.batching import Batching, OnFailure
 from outlay.runtime.directory import default_prices
+from outlay.runtime.host import LaneLike
+from outlay.runtime.many import AT_ONCE, AT_ONCE_BY_BATCH
 from outlay.stores.addresses import shown
 from outlay.stores.opening import open_store
 from outlay.values.money import show_limit
@@ -42,13 +46,23 @@ from outlay.values.money import show_limit
     help="Where answers are appended.",
 )
 @click.option(
-    "--concurrency", type=click.IntRange(1, 4096), default=16, show_default=True, help="Rows at the same time."
+    "--concurrency",
+    type=click.IntRange(1, 100_000),
+    help=f"Rows at the same time. Default: {AT_ONCE}, and {AT_ONCE_BY_BATCH:,} by batch.",
 )
 @click.option(
     "--lane",
     type=click.Choice(["live", "batch"]),
     default="live",
-    help="Answers at once, or in batches at half price (later).",
+    show_default=True,
+    help="Answers at once, or in the providers' batches: half the price, within a day.",
+)
+@click.option(
+    "--on-batch-failure",
+    type=click.Choice(["retry", "live", "fail"]),
+    default="retry",
+    show_default=True,
+    help="What a batch leaves without an answer: into another batch, at once, or an error.",
 )
 @click.option(
     "--field", metavar="NAME", help="The column that is the input. Default: input or text, else the whole row."
@@ -69,8 +83,9 @@ def command(
     flow: str,
     source: Path,
     target: Path,
-    concurrency: int,
+    concurrency: int | None,
     lane: str,
+    on_batch_failure: str,
     field: str | None,
     on_bad_row: str,
     budget: Decimal | None,
@@ -94,9 +109,11 @@ def command(
     or Ctrl-C cut short is not written, and is tried again. Failed rows are counted and leave the exit code at 0.
 
     --budget covers what this command spends, not what earlier ones did.
+
+    With --lane batch the model calls of all rows are collected into the providers' batches. Stop it whenever you like:
+    batches go on at the provider, and the same command waits for them and sends nothing twice.
     """
-    if lane == "batch":
-        raise ConfigError("--lane batch is not there yet", hint="leave it out: rows run live")
+    way: LaneLike = Batching(on_failure=cast("OnFailure", on_batch_failure)) if lane == "batch" else "live"
     with results_only_on_stdout():
         file = RowFile(source, field)
         setting = watched(prepare(flow, models, store, budget, deps), watchdog, webhook)
@@ -113,7 +130,7 @@ def command(
             outcome = mapping.outcome
             if survey.todo:
                 try:
-                    outcome = asyncio.run(_map(mapping, setting, concurrency, lane))
+                    outcome = asyncio.run(_map(mapping, setting, concurrency, way))
                 except OutlayError as error:
                     _keep(error, outcome, target)
                     raise
@@ -136,12 +153,15 @@ def command(
     else:
         click.echo(_receipt(outcome, survey, tally, target))
     if outcome.stop_reason != "completed":
-        again = _Again(flow, source, target, field, on_bad_row, concurrency, store, models, deps, watchdog)
+        by_batch = [] if lane == "live" else ["--lane", lane]
+        if on_batch_failure != "retry":
+            by_batch += ["--on-batch-failure", on_batch_failure]
+        again = _Again(flow, source, target, field, on_bad_row, concurrency, store, models, deps, watchdog, by_batch)
         show(_stopped(setting, outcome, survey, target, again))
     raise Quiet(INTERRUPTED if outcome.interrupted else CODES.get(outcome.stop_reason, 1))
 
 
-async def _map(mapping: Mapping, setting: Setting, concurrency: int, lane: Any) -> Outcome:
+async def _map(mapping: Mapping, setting: Setting, concurrency: int | None, lane: LaneLike) -> Outcome:
     async with open_store(setting.store) as store:
         return await mapping.run(store, concurrency, lane)
 
@@ -185,11 +205,12 @@ class _Again:
         target: Path,
         field: str | None,
         on_bad_row: str,
-        concurrency: int,
+        concurrency: int | None,
         store: str | None,
         models: str | None,
         deps: str | None,
         watchdog: str | None,
+        by_batch: Sequence[str],
     ) -> None:
         self._words = ["outlay", "map", flow, "--input", str(source), "--output", str(target)]
         given = {"--field": field, "--store": store and shown(store), "--models": models, "--deps": deps}
@@ -199,8 +220,9 @@ class _Again:
                 self._words += [name, value]
         if on_bad_row != "stop":
             self._words += ["--on-bad-row", on_bad_row]
-        if concurrency != 16:
+        if concurrency is not None:
             self._words += ["--concurrency", str(concurrency)]
+        self._words += by_batch
 
     def line(self, outcome: Outcome, budget: Decimal | None) -> str:
         words = [
@@ -219,8 +241,10 @@ def _stopped(setting: Setting, outcome: Outcome, survey: Survey, target: Path, a
     row = "" if outcome.next_row is None else f" · row {outcome.next_row:,} of {survey.rows:,}"
     place = f"map {setting.root.name}{row}"
     if outcome.interrupted:
+        going = (f"{count(outcome.out, 'call')} in batches: they go on at the provider, and nothing is sent twice",)
+        facts = (place, kept, *(going if outcome.out else ()))
         return Problem(
-            f"interrupted at ${spent:,.4f}", place, kept, next=again.line(outcome, setting.budget), code=INTERRUPTED
+            f"interrupted at ${spent:,.4f}", *facts, next=again.line(outcome, setting.budget), code=INTERRUPTED
         )
     if outcome.stop_reason == "budget":
         error = outcome.stop or BudgetExceeded(

@@ -12,7 +12,9 @@ from typing import Any
 from outlay.analysis.bill import Bill
 from outlay.cli.addresses import address_of
 from outlay.cli.answers import AnswerFile, Finished
+from outlay.cli.batchlines import BatchLines
 from outlay.cli.inputs import InputType
+from outlay.cli.mapnames import MapName
 from outlay.cli.problems import Problem
 from outlay.cli.progress import Progress, is_terminal
 from outlay.cli.rows import Row, RowFile
@@ -20,9 +22,17 @@ from outlay.cli.setting import Setting
 from outlay.cli.tally import Tally
 from outlay.cli.words import count, dollars, jsonable, money
 from outlay.errors import BudgetExceeded
-from outlay.events import AlertEvent, BudgetAlert, Event
+from outlay.events import (
+    AlertEvent,
+    BudgetAlert,
+    CallFailed,
+    CallFinished,
+    Decision,
+    Event,
+)
 from outlay.protocols.store import Store
 from outlay.runtime.alerts import alert_text
+from outlay.runtime.host import LaneLike
 from outlay.runtime.many import run_many
 from outlay.runtime.result import Result
 from outlay.values.money import show_limit
@@ -98,13 +108,24 @@ class Outcome:
         self.next_row: int | None = None
         self.seconds = 0.0
         self.interrupted = False
+        #: Calls that were sent in a batch and have no answer yet, by run and custom id.
+        self._out: set[tuple[str, str]] = set()
         self._bill = Bill()
         self._bills: list[Bill] = []
         #: Of runs under way: one that is cut off gives no result, but has its place in the bill.
         self._unbilled: dict[str, list[Event]] = {}
 
+    @property
+    def out(self) -> int:
+        """Calls that are in batches at the provider."""
+        return len(self._out)
+
     def see(self, event: Event) -> None:
         """Every event of every run."""
+        if isinstance(event, Decision) and event.about == "batch":
+            self._out.add((event.run, event.path))
+        elif isinstance(event, CallFinished | CallFailed):
+            self._out.discard((event.run, event.path))
         self._unbilled.setdefault(event.run, []).append(event)
 
     def add(self, result: Result[Any]) -> Bill:
@@ -152,6 +173,7 @@ class Mapping:
         self._tally = tally
         self._open: set[int] = set()
         self._unseen: int | None = None
+        self._batches = BatchLines()
         title = f"{setting.root.name} · {count(survey.rows, 'row')} · {setting.choice.says}"
         self.progress = Progress(
             title,
@@ -161,9 +183,14 @@ class Mapping:
             limit=setting.budget,
         )
 
-    async def run(self, store: Store, concurrency: int, lane: Any) -> Outcome:
+    async def run(self, store: Store, concurrency: int | None, lane: LaneLike) -> Outcome:
         outcome, rows = self.outcome, self._rows()
         deps = await self.setting.make_deps()
+        address = address_of(self.setting.flow, self.setting.deps)
+        name: MapName | None = None
+        if lane != "live":
+            name = MapName(store, address, self._answers.path, self._survey.answered)
+            await name.find()
         results = run_many(
             self.setting.root,
             rows,
@@ -176,14 +203,16 @@ class Mapping:
             on_event=self._see,
             on_alert=self.setting.alarms(self._alert),
             watchdog=self.setting.watchdog,
-            source=address_of(self.setting.flow, self.setting.deps),
+            source=address,
+            run_id=None if name is None else name.of_row,
         )
         try:
             async with self.progress, aclosing(results):
                 if self.setting.choice.notice:
                     self.progress.say(f"  {self.setting.choice.notice}")
                 async for row, result in results:
-                    self._take(row, result)
+                    if self._take(row, result) and name is not None:
+                        await name.answer()
         except asyncio.CancelledError:
             # Ctrl-C: the loop's runner takes the first as a wish to end, and so do we.
             outcome.stop_reason, outcome.interrupted = "cancelled", True
@@ -194,11 +223,15 @@ class Mapping:
         if self._unseen is not None:
             self._open.add(self._unseen)
         outcome.next_row = min(self._open, default=None)
+        if name is not None and outcome.stop_reason == "completed":
+            await name.close()
         return outcome
 
     def _see(self, event: Event) -> None:
         self._tally.add(event)
         self.outcome.see(event)
+        if line := self._batches.line(event):
+            self.progress.say(f"  {line}")
 
     def _rows(self) -> Iterator[tuple[Row, Any]]:
         finished = self._answers.finished.keys
@@ -211,7 +244,8 @@ class Mapping:
             self._open.add(row.number)
             yield row, self._takes.convert(row.input)
 
-    def _take(self, row: Row, result: Result[Any]) -> None:
+    def _take(self, row: Row, result: Result[Any]) -> bool:
+        """Note what came of a row. Is it answered?"""
         outcome = self.outcome
         bill = outcome.add(result)
         if not self._is_answer(result):
@@ -219,7 +253,7 @@ class Mapping:
                 outcome.stop = outcome.stop or result.error
             if outcome.stop_reason != "budget":
                 outcome.stop_reason = result.stop_reason
-            return
+            return False
         line = {
             "id": row.id,
             "input": row.input,
@@ -241,6 +275,7 @@ class Mapping:
         if bill.total is not None:
             outcome.costs.append(bill.total)
         self.progress.add(degraded=result.degraded, failed=failed, cost=bill.total)
+        return True
 
     def _is_answer(self, result: Result[Any]) -> bool:
         # Without --budget it is a limit of the flow's own that stopped the row: it would do so again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from decimal import Decimal
@@ -24,6 +25,25 @@ def amount(text: str) -> Decimal:
         return usd(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def seconds_above_zero(text: str) -> float:
+    """A length of time; not nan, which passes click's own ranges."""
+    return _number(text, "a number of seconds above 0", lambda value: 0 < value < math.inf)
+
+
+def share(text: str) -> float:
+    return _number(text, "a share, from 0 to 1", lambda value: 0 <= value <= 1)
+
+
+def _number(text: str, kind: str, fits: Callable[[float], bool]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not fits(value):
+        raise click.BadParameter(f"{text!r} is not {kind}")
+    return value
 
 
 def flow_options(command: Command) -> Command:

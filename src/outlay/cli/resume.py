@@ -56,7 +56,8 @@ def command(
             known.setting, budget=next((limit.money for limit in limits if limit.money is not None), None)
         )
         setting = watched(setting, watchdog, webhook, known.last.watchdog)
-        result = asyncio.run(go(setting, known.input(), limits=limits, run_id=known.id))
+        lane = "batch" if known.last.lane == "batch" else "live"
+        result = asyncio.run(go(setting, known.input(), limits=limits, run_id=known.id, lane=lane))
     report(setting, result, as_json=as_json)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from outlay.cli.addresses import address_of
+from outlay.cli.batchlines import BatchLines
 from outlay.cli.ending import in_store, report
 from outlay.cli.inputs import InputType, read_input
 from outlay.cli.options import debug_option, flow_options, json_option, store_option
@@ -22,6 +23,7 @@ from outlay.cli.words import short
 from outlay.errors import BudgetExceeded
 from outlay.events import AlertEvent, BudgetAlert, Event
 from outlay.runtime.alerts import alert_text
+from outlay.runtime.host import LaneLike
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.stores.opening import open_store
@@ -75,17 +77,20 @@ async def go(
     run_id: str | None = None,
     start: Callable[..., Awaitable[Result[Any]]] = run,
     session: str | None = None,
+    lane: LaneLike = "live",
 ) -> Result[Any]:
     """Run, or go on with `run_id`, showing how it comes along. `limits` stand for the budget of the setting, `start`
     for `run`."""
     tally = Tally(setting.root)
     progress = Progress(f"{setting.root.name} · {setting.choice.says}", tally, rows=1, limit=setting.budget)
-    id = run_id or ""
+    id, batches = run_id or "", BatchLines()
 
     def on_event(event: Event) -> None:
         nonlocal id
         tally.add(event)
         id = event.run
+        if line := batches.line(event):
+            progress.say(f"  {line}")
 
     def on_alert(alert: AlertEvent) -> None:
         if not isinstance(alert, BudgetAlert):
@@ -112,6 +117,7 @@ async def go(
                     on_event=on_event,
                     on_alert=setting.alarms(on_alert),
                     watchdog=setting.watchdog,
+                    lane=lane,
                 )
         except asyncio.CancelledError:
             raise Problem(

@@ -46,6 +46,7 @@ class Emulator:
         limits: rate limits that are enforced; by default they are only advertised.
         latency: seconds (or a function that draws them) until the first token, or a whole `Latency`.
         batch_seconds: how long a batch takes, by `clock`.
+        batch_results: changes the lines of a batch's results, as a provider that errs would.
         seed: of texts, ids, latencies; faults have their own.
         clock: seconds since 1970; caches, batches and limits live by it, latencies do not.
         keep_requests: how many requests `requests` keeps.
@@ -61,6 +62,7 @@ class Emulator:
         limits: Limits | None = None,
         latency: Latency | Seconds = 0.0,
         batch_seconds: float = 0.0,
+        batch_results: Callable[[list[bytes]], list[bytes]] = list,
         seed: int = 0,
         clock: Callable[[], float] = time.time,
         keep_requests: int = 10_000,
@@ -73,6 +75,7 @@ class Emulator:
             limits=limits or Limits(),
             latency=latency if isinstance(latency, Latency) else Latency(latency),
             batch_seconds=batch_seconds,
+            batch_results=batch_results,
             seed=seed,
             clock=clock,
             keep_requests=keep_requests,

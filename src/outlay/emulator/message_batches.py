@@ -20,14 +20,24 @@ _COUNTED = {"pending": "processing", "cancelled": "canceled", "expired": "expire
 
 
 class MessageBatches:
-    """All message batches. `seconds`: how long each takes; `base_url` for the links to results."""
+    """All message batches. `seconds`: how long each takes, `change` what becomes of the lines of its results;
+    `base_url` for the links to results."""
 
-    def __init__(self, wire: Wire, engine: Engine, ids: Ids, clock: Callable[[], float], seconds: float) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        engine: Engine,
+        ids: Ids,
+        clock: Callable[[], float],
+        seconds: float,
+        change: Callable[[list[bytes]], list[bytes]],
+    ) -> None:
         self._wire = wire
         self._engine = engine
         self._ids = ids
         self._clock = clock
         self._seconds = seconds
+        self._change = change
         self._batches: dict[str, Batch] = {}
 
     def clear(self) -> None:
@@ -101,7 +111,7 @@ class MessageBatches:
             for entry, fate in zip(batch.entries, batch.fates(now), strict=True)
         ]
         Random(batch_id).shuffle(lines)  # noqa: S311 - an order, not a secret
-        return b"".join(json.encode(line) + b"\n" for line in lines)
+        return b"".join(line + b"\n" for line in self._change([json.encode(line) for line in lines]))
 
     def _find(self, batch_id: str) -> Batch:
         if (batch := self._batches.get(batch_id)) is None:

@@ -36,7 +36,8 @@ class _Job:
 
 
 class OpenAIBatches:
-    """All batches. `wires`: the end points that batches may call."""
+    """All batches. `wires`: the end points that batches may call; `seconds`: how long each takes, `change` what becomes
+    of the lines of its answers."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class OpenAIBatches:
         ids: Ids,
         clock: Callable[[], float],
         seconds: float,
+        change: Callable[[list[bytes]], list[bytes]],
     ) -> None:
         self._wires = wires
         self._engine = engine
@@ -53,6 +55,7 @@ class OpenAIBatches:
         self._ids = ids
         self._clock = clock
         self._seconds = seconds
+        self._change = change
         self._jobs: dict[str, _Job] = {}
 
     def clear(self) -> None:
@@ -186,7 +189,8 @@ class OpenAIBatches:
         }
 
     def _store(self, job: _Job, kind: str, lines: list[Json]) -> str:
-        content = b"".join(json.encode(line) + b"\n" for line in lines)
+        encoded = [json.encode(line) for line in lines]
+        content = b"".join(line + b"\n" for line in (self._change(encoded) if kind == "output" else encoded))
         return self._files.store(f"{job.batch.id}_{kind}.jsonl", "batch_output", content).id
 
 

@@ -31,9 +31,10 @@ class Rooms:
         self.responses = ResponsesWire(signer, self.ids, clock)
         self.chat = ChatWire(clock)
         self.files = Files(self.ids, clock)
-        self.message_batches = MessageBatches(self.messages, self.engine, self.ids, clock, settings.batch_seconds)
+        pace = (settings.batch_seconds, settings.batch_results)
+        self.message_batches = MessageBatches(self.messages, self.engine, self.ids, clock, *pace)
         wires = {"/v1/responses": self.responses, "/v1/chat/completions": self.chat}
-        self.batches = OpenAIBatches(wires, self.engine, self.files, self.ids, clock, settings.batch_seconds)
+        self.batches = OpenAIBatches(wires, self.engine, self.files, self.ids, clock, *pace)
 
     def reset(self) -> None:
         """Forget everything that happened."""

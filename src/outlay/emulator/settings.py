@@ -22,6 +22,7 @@ class Settings:
     limits: Limits
     latency: Latency
     batch_seconds: float
+    batch_results: Callable[[list[bytes]], list[bytes]]
     seed: int
     clock: Callable[[], float]
     keep_requests: int

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from outlay import Agent, Compaction, Result, Tool, run
-from outlay.agents.checkpoint import is_asked_for
+from outlay.agents.checkpoint import asks_for_summary
 from outlay.evals.canaries import TASK, Canary
 from outlay.models.scripted import ScriptedModel
 from outlay.protocols.model import Model
@@ -54,7 +54,7 @@ class CodingSession:
         now: list[Step] = []
 
         def answer(request: ModelRequest) -> Any:
-            if is_asked_for(request):
+            if asks_for_summary(request):
                 assert compaction is not None
                 return compaction.offline(request)
             now[:] = [step] if (step := next(left, None)) else []

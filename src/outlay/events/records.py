@@ -109,7 +109,8 @@ class NodeFinished(Event, frozen=True, kw_only=True, tag="node_finished"):
 
 
 class CallStarted(Event, frozen=True, kw_only=True, tag="call_started"):
-    """The intent of one attempt at a model. `key` is the effect's identity, `reserved` in US dollars.
+    """The intent of one attempt at a model. `key` is the effect's identity, `reserved` in US dollars, `lane` batch for
+    one that goes into a batch.
 
     `head` is the transcript's head before the call and `prelude` the digest of instructions, tools and output
     schema: with the stored messages they are the full input.
@@ -126,6 +127,7 @@ class CallStarted(Event, frozen=True, kw_only=True, tag="call_started"):
     head: str = ""
     prelude: str = ""
     label: str = ""
+    lane: str = ""
 
 
 class CallFinished(Event, frozen=True, kw_only=True, tag="call_finished"):
@@ -165,6 +167,9 @@ class CallFinished(Event, frozen=True, kw_only=True, tag="call_finished"):
     #: What the same tokens would have cost more without a prompt cache, in US dollars; negative where it cost more
     #: than it saved. None where nothing was cached or the price is unknown.
     saved: Decimal | None = None
+    #: `batch` for an answer out of a batch, and what it would have cost more at once, in US dollars: None if unknown.
+    lane: str = ""
+    lane_saved: Decimal | None = None
 
 
 class CallFailed(Event, frozen=True, kw_only=True, tag="call_failed"):
@@ -341,6 +346,29 @@ class EscalationAlert(Event, frozen=True, kw_only=True, tag="escalation_alert"):
     turns: int
     share: float
     limit: float
+
+
+class BatchEnded(Event, frozen=True, kw_only=True, tag="batch_ended"):
+    """What became of a batch of model calls, many runs' among them: one of these runs records it.
+
+    `batch` is the provider's id. Each of its `requests` was answered, failed by itself, expired, was cancelled, or is
+    missing from the results; `duplicate` ids came twice, `unknown` ones were never sent, and `unreadable` lines are no
+    JSON. `listed` names the first of what went wrong; `seconds` since it was closed.
+    """
+
+    batch: str
+    provider: str
+    requests: int
+    answered: int = 0
+    failed: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    missing: int = 0
+    duplicate: int = 0
+    unknown: int = 0
+    unreadable: int = 0
+    listed: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 class CircuitChanged(Event, frozen=True, kw_only=True, tag="circuit_changed"):

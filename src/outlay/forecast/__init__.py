@@ -1,9 +1,10 @@
 """What a flow will cost, take and manage, before it is run: a closed form, and simulation in virtual time."""
 
-from outlay.forecast.assumptions import Assumed, Assumptions, Confusion, Expect
+from outlay.forecast.assumptions import Assumed, Assumptions, Confusion
 from outlay.forecast.calibration import Fitted, fit_runs, held_against
 from outlay.forecast.closed import NotApplicable, closed_form
 from outlay.forecast.distributions import Empirical, Fixed, Lognormal
+from outlay.forecast.expect import Expect
 from outlay.forecast.expected import Expected, Share
 from outlay.forecast.foresight import Forecast, forecast
 from outlay.forecast.reliability import Step

@@ -9,8 +9,9 @@ from typing import Any
 
 from outlay.agents.agent import Agent
 from outlay.errors import Overloaded
-from outlay.forecast.assumptions import Belief, Kind
+from outlay.forecast.assumptions import Belief
 from outlay.forecast.expected import Expected, Share, either
+from outlay.forecast.fits import Kind
 from outlay.forecast.moments import NOTHING, Moments
 from outlay.forecast.reliability import Step
 from outlay.policies.retry import RetryPolicy
@@ -100,6 +101,8 @@ def _with_turns(
         reached *= answered
         if kind == "tool":
             characters += CHARACTERS_PER_TOKEN * (out + belief.tool_tokens)
+            tool = belief.tool_seconds
+            seconds += Moments(tool.mean(), tool.variance()).happening(reached)
             continue
         answers += reached * (1 - belief.refused)
         reached *= belief.refused

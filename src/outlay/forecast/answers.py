@@ -15,8 +15,9 @@ from typing import Any, Protocol, cast, get_origin
 from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
 from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, TOOL_CALL_TOKENS
-from outlay.forecast.assumptions import Belief, Beliefs, Kind, has_stand_in
+from outlay.forecast.assumptions import Belief, Beliefs, has_stand_in
 from outlay.forecast.distributions import weighted
+from outlay.forecast.fits import Kind
 from outlay.forecast.routing import sent
 from outlay.models.scripted import Offline
 from outlay.patterns import Router, Supervisor, Vote

@@ -7,25 +7,20 @@ listed in every forecast.
 from __future__ import annotations
 
 import math
-import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
-from random import Random
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, cast
 
 from outlay.agents.agent import Agent
 from outlay.agents.cascade import ModelCascade
-from outlay.forecast.distributions import Distribution, Fixed, Lognormal, as_distribution
+from outlay.forecast.distributions import Distribution, Lognormal, as_distribution
+from outlay.forecast.expect import Expect
+from outlay.forecast.fits import Fit
 from outlay.forecast.reliability import Step
 from outlay.models.scripted import ScriptedModel
 from outlay.protocols.node import Node
 
-Kind: TypeAlias = Literal["tool", "answer"]
-#: A call is drawn from at least so many whose input was about as long.
-LIKE_CALLS = 30
-_KEYS = re.compile(r"\[[^\]]*\]|#\d+")
 #: Half of an agent's answers are under a quarter of what they may be.
 OUTPUT_SHARE, OUTPUT_SPREAD = 0.25, 0.5
 #: Seconds until an answer begins, and then for each token of it.
@@ -35,114 +30,11 @@ REFUSED = 0.05
 ACCEPT = 0.7
 AGREEMENT = 0.8
 TOOL_TOKENS = 200
+TOOL_SECONDS = Lognormal(0.3, 0.5)
 WARM = 0.9
 #: Half of all batches are through in half an hour; providers promise a day.
 BATCH_SECONDS = Lognormal(1_800, 0.8)
 SUBTASKS = ITEMS = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expect:
-    """What to expect of an agent's calls; None where nothing is said.
-
-    `output_tokens`, `seconds` of one call. `failure`: one attempt fails (and is tried again, unbilled). `turns`: calls
-    until the answer, those that only call tools included. `refused`: an answer does not pass its checks and is fed
-    back. `accept`: a critic or judge is content. `agreement`: a sample says what most samples say. `tool_tokens` that a
-    tool's result adds. `right`: the probabilities that its output is right, or one for all. `warm`: under `cache="5m"`
-    or `"1h"`, a call finds its prefix in the provider's cache.
-    """
-
-    output_tokens: Distribution | float | None = None
-    seconds: Distribution | float | None = None
-    failure: float | None = None
-    turns: float | None = None
-    refused: float | None = None
-    accept: float | None = None
-    agreement: float | None = None
-    tool_tokens: float | None = None
-    right: Step | float | None = None
-    warm: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("failure", "refused", "accept", "agreement", "warm"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"{name} is a probability, between 0 and 1, not {value!r}")
-        if self.turns is not None and not self.turns >= 1:
-            raise ValueError(f"turns is at least 1, not {self.turns!r}")
-        for name in ("output_tokens", "seconds", "tool_tokens"):
-            if (value := getattr(self, name)) is not None:
-                as_distribution(value)
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One call as it was: what a fitted forecast draws. `estimated` is what was said of its input before it was sent,
-    in the same way in which a simulated call is; of the `input_tokens` some were read from a cache, some written.
-    """
-
-    output_tokens: int
-    seconds: float
-    input_tokens: int
-    estimated: int
-    cache_read: int = 0
-    cache_write: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """What stored runs say of one agent.
-
-    `calls` by path (without keys and repeats; "" has them all) and kind, the shortest estimated input first; `failed`
-    are the seconds of attempts that failed. `input_factor`: tokens read for one that was estimated, or for one of the
-    model's upper bound (`of_bound`); `input_tokens` the mean of a call. `cache_read`, `cache_write`: shares of the
-    input that the cache gave and took.
-    """
-
-    expect: Expect
-    calls: Mapping[tuple[str, Kind], tuple[Measured, ...]]
-    events: int
-    input_factor: float | None = None
-    of_bound: bool = False
-    input_tokens: float | None = None
-    cache_read: float = 0.0
-    cache_write: float = 0.0
-    failed: tuple[float, ...] = ()
-    #: The ids of the models that were measured; empty: any.
-    models: frozenset[str] = frozenset()
-
-    def with_another_model(self) -> Fit:
-        """What may carry over to a model that was not measured: how much is said, and how often again."""
-        known = self.expect
-        expect = Expect(output_tokens=known.output_tokens, turns=known.turns, refused=known.refused)
-        return Fit(expect=expect, calls={}, events=self.events)
-
-    def all(self, kind: Kind) -> tuple[Measured, ...]:
-        return self.calls.get(("", kind), ())
-
-    def like(self, path: str, kind: Kind, estimated: float, random: Random) -> Measured | None:
-        """A call at this path, drawn from those whose input was about as long; None where none was measured.
-
-        Estimate is held against estimate: how many tokens were read for one that was estimated differs with what the
-        input is made of, and one factor for all picks shorter calls, or longer ones, than those that are like this one.
-        """
-        found = self.calls.get((path, kind)) or self.all(kind)
-        if not found:
-            return None
-        equal = (side(found, estimated, key=_estimated) for side in (bisect_left, bisect_right))
-        at = sum(equal) // 2  # the middle of those that are just as long, or half of those drawn would be shorter
-        around = max(LIKE_CALLS, len(found) // 10)
-        first = max(0, min(at - around // 2, len(found) - around))
-        return found[first + int(random.random() * min(around, len(found)))]
-
-
-def _estimated(call: Measured) -> int:
-    return call.estimated
-
-
-def place_of(path: str) -> str:
-    """A path without the keys of items and the numbers of repeats."""
-    return _KEYS.sub("", path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +102,7 @@ class Belief:
     accept: float
     agreement: float
     tool_tokens: float
+    tool_seconds: Distribution
     right: Step | None
     warm: float
     fit: Fit | None
@@ -306,6 +199,7 @@ class Beliefs:
             one("accept", ACCEPT, fit=None, shown=False),
             one("agreement", AGREEMENT, fit=None, shown=False),
             one("tool_tokens", float(TOOL_TOKENS), fit=None, shown=tools),
+            as_distribution(one("tool_seconds", TOOL_SECONDS, shown=bool(agent.tools))),
             right if right is None or isinstance(right, Step) else Step(sound=right),
             one("warm", WARM, fit=None, shown=agent.cache in ("5m", "1h")),
             fit if said is None and self._said(name, "seconds", model) is None else None,
@@ -395,4 +289,4 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-__all__ = ["Assumed", "Assumptions", "Belief", "Beliefs", "Expect", "Fit", "Fixed", "Measured"]
+__all__ = ["Assumed", "Assumptions", "Belief", "Beliefs", "Confusion"]

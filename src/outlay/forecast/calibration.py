@@ -18,10 +18,13 @@ from outlay.events.records import (
     Fact,
     NodeStarted,
     RunStarted,
+    ToolFinished,
 )
-from outlay.forecast.assumptions import Assumptions, Expect, Fit, Kind, Measured, place_of
-from outlay.forecast.distributions import Lognormal
+from outlay.forecast.assumptions import Assumptions
+from outlay.forecast.distributions import Empirical, Lognormal
+from outlay.forecast.expect import Expect
 from outlay.forecast.figures import Rate
+from outlay.forecast.fits import Fit, Kind, Measured, place_of
 
 #: From so many calls on they are drawn as they were, tokens and seconds of one call together, which keeps what a
 #: curve would smooth away (two kinds of answers, long ones taking longer). Of fewer, the lognormal that fits best.
@@ -59,6 +62,7 @@ class _Seen:
     cached: int = 0
     written: int = 0
     lost: list[float] = field(default_factory=list[float])
+    tools: list[float] = field(default_factory=list[float])
     models: set[str] = field(default_factory=set[str])
 
     def answered(self, event: CallFinished, bound: int, lane: str) -> None:
@@ -101,6 +105,7 @@ class _Seen:
             failure=len(self.lost) / self.attempts if self.attempts else None,
             turns=turns,
             refused=refused,
+            tool_seconds=_seconds(self.tools),
         )
         done = len(tool) + len(answer)
         read = self.read or 1
@@ -116,6 +121,12 @@ class _Seen:
             failed=tuple(self.lost) if len(self.lost) >= ENOUGH_FAILURES else (),
             models=frozenset(self.models),
         )
+
+
+def _seconds(tools: Sequence[float]) -> Empirical | Lognormal | None:
+    if len(tools) >= ENOUGH:
+        return Empirical(tuple(tools))
+    return Lognormal.fitted(tools) if tools else None
 
 
 def fit_runs(events: Iterable[Event], flow: str | None = None) -> Fitted:
@@ -145,6 +156,8 @@ def fit_runs(events: Iterable[Event], flow: str | None = None) -> Fitted:
         elif isinstance(event, CallFailed):
             for name in (event.agent, f"{event.agent}@{event.model}"):
                 of[name].failed(event)
+        elif isinstance(event, ToolFinished) and event.agent:
+            of[event.agent].tools.append(event.seconds)
         elif isinstance(event, NodeStarted) and event.type == "agent":
             of[event.name].visits += 1
         elif isinstance(event, Checked):

@@ -24,11 +24,12 @@ from dataclasses import fields
 from typing import Any, TypeVar, cast
 
 from outlay.errors import ConfigError
-from outlay.forecast.assumptions import Assumptions, Confusion, Expect
+from outlay.forecast.assumptions import Assumptions, Confusion
 from outlay.forecast.distributions import Distribution, Empirical, Lognormal
+from outlay.forecast.expect import Expect
 from outlay.forecast.reliability import Step
 
-_DISTRIBUTIONS = ("output_tokens", "seconds")
+_DISTRIBUTIONS = ("output_tokens", "seconds", "tool_seconds")
 _NUMBERS = ("subtasks", "items")
 _TABLES = ("agents", "everyone", "routes", "confusion", "batch_seconds")
 Value = TypeVar("Value")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,8 @@ class AgentShare:
     worked: Range
     success: Success | None
     right: float | None
+    #: A model of it has no price: its dollars are a lower bound, or nothing is known of them.
+    unpriced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ def forecast(
     if not inputs:
         beliefs.note("the input", "", "a text of 50 tokens", "default")
     directory = SimulatedModels(root, beliefs, Chance())
-    unpriced = unpriced_models(root, directory)
+    unknown = _unpriced(root, directory)
+    unpriced = tuple(dict.fromkeys(model for _, model in unknown))
     limits = as_budgets(budget)
     began = time.perf_counter()
     plan = Plan(root, given, n, seed, beliefs.given, deps=deps)
@@ -153,14 +156,14 @@ def forecast(
         success=Success.among(sum(outcome.clean for outcome in outcomes), n),
         right=_right(outcomes),
         routers=ceilings(root, beliefs),
-        agents=_agents(outcomes, found, _declared(root, beliefs)),
+        agents=_agents(outcomes, found, _declared(root, beliefs), {agent for agent, _ in unknown}),
         critical_path=_usual_path(outcomes),
         limits=tried,
         failures=tuple(Counter(outcome.error for outcome in outcomes if outcome.error).most_common(5)),
         unpriced=unpriced,
         statics=found,
         assumed=beliefs.used,
-        warnings=tuple(repeated_texts(root)),
+        warnings=(*repeated_texts(root), *_hedged(root)),
         closed=closed,
         took=took,
     )
@@ -179,14 +182,24 @@ def _limit(plan: Plan, beliefs: Beliefs, limit: Budget, workers: int | None) -> 
 
 def unpriced_models(root: Node[Any, Any], directory: SimulatedModels) -> tuple[str, ...]:
     """The models of a flow whose price nobody knows."""
-    found: dict[str, None] = {}
+    return tuple(dict.fromkeys(model for _, model in _unpriced(root, directory)))
+
+
+def _unpriced(root: Node[Any, Any], directory: SimulatedModels) -> list[tuple[str, str]]:
+    """Agents, and ids of their models that have no price."""
+    found: list[tuple[str, str]] = []
     for node in walk(root):
         if isinstance(node, Agent):
-            for choice in node.models:
-                model = directory.model(node.name, choice, node.offline)
-                if directory.price(model) is None:
-                    found[model.id] = None
-    return tuple(found)
+            models = [directory.model(node.name, choice, node.offline) for choice in node.models]
+            found += [(node.name, model.id) for model in models if directory.price(model) is None]
+    return found
+
+
+def _hedged(root: Node[Any, Any]) -> list[str]:
+    names = dict.fromkeys(node.name for node in walk(root) if isinstance(node, Agent) and node.hedge is not None)
+    if not names:
+        return []
+    return [f"{', '.join(names)}: a call that a hedge cuts off may be billed too, and is not in these dollars"]
 
 
 def _right(outcomes: Sequence[Outcome]) -> Success | None:
@@ -200,7 +213,9 @@ def _declared(root: Node[Any, Any], beliefs: Beliefs) -> dict[str, float]:
     return {name: step.right() for name, step in steps.items() if step is not None}
 
 
-def _agents(outcomes: Sequence[Outcome], found: Sequence[Static], right: Mapping[str, float]) -> tuple[AgentShare, ...]:
+def _agents(
+    outcomes: Sequence[Outcome], found: Sequence[Static], right: Mapping[str, float], unpriced: Collection[str]
+) -> tuple[AgentShare, ...]:
     calls: defaultdict[str, float] = defaultdict(float)
     asked: Counter[str] = Counter()
     failed: Counter[str] = Counter()
@@ -241,6 +256,7 @@ def _agents(outcomes: Sequence[Outcome], found: Sequence[Static], right: Mapping
             over_all(worked[name]),
             Success.among(asked[name] - failed[name], asked[name]) if asked[name] else None,
             right.get(name),
+            name in unpriced,
         )
         for name in calls
     ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from outlay.analysis.text import one_line
 from outlay.forecast.closed import NotApplicable
 from outlay.forecast.figures import HUNDRED, Range, Success
-from outlay.forecast.foresight import Forecast
+from outlay.forecast.foresight import AgentShare, Forecast
 
 _BARS = "▁▂▃▄▅▆▇█"
 _INDENT = "  "
@@ -95,9 +95,10 @@ def _table(found: Forecast) -> list[str]:
     for one in found.agents:
         success = "" if one.success is None else f"{one.success.share:.1%}"
         right = "" if one.right is None else f"{one.right:.1%}"
+        spent = [_spent(one, amount) for amount in (one.spent.p5, one.spent.p50, one.spent.p95)]
+        share = "" if one.unpriced else f"{one.of_dollars:.0%}"
         lines.append(
-            f"{one.name:<{width}}{one.calls:>7.2f}{dollars(one.spent.p5):>12}{dollars(one.spent.p50):>11}"
-            f"{dollars(one.spent.p95):>11}{one.of_dollars:>9.0%}{one.worked.p5:>12,.1f}{one.worked.p50:>7,.1f}"
+            f"{one.name:<{width}}{one.calls:>7.2f}{spent[0]:>12}{spent[1]:>11}{spent[2]:>11}{share:>9}{one.worked.p5:>12,.1f}{one.worked.p50:>7,.1f}"
             f"{one.worked.p95:>7,.1f}{success:>9}{right:>8}{one.static_tokens:>22,}"
         )
     if not judged:
@@ -106,12 +107,19 @@ def _table(found: Forecast) -> list[str]:
     return lines
 
 
+def _spent(one: AgentShare, amount: float) -> str:
+    if not one.unpriced:
+        return dollars(amount)
+    return f"≥ {dollars(amount)}" if one.dollars else "unpriced"
+
+
 def _closed(found: Forecast) -> str:
     closed = found.closed
     if isinstance(closed, NotApplicable):
         return str(closed)
     right = "" if closed.right is None else f" · right {closed.right:.1%}"
-    cost = "unpriced" if found.dollars is None else dollars(closed.dollars)
+    mark = "≥ " if found.unpriced else ""
+    cost = "unpriced" if found.dollars is None else f"{mark}{dollars(closed.dollars)}"
     return f"{cost} · {closed.seconds.mean:.1f} s · {closed.calls:.2f} calls · success {closed.clean:.1%}{right}"
 
 

@@ -13,8 +13,10 @@ from outlay.agents.cascade import ModelCascade
 from outlay.errors import ConfigError, Overloaded
 from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, TOOL_CALL_TOKENS, cached_prefix
 from outlay.forecast.answers import Answers, Said, answers_of, parts_in
-from outlay.forecast.assumptions import TOOL_TOKENS, Belief, Beliefs, Measured, has_stand_in, place_of
+from outlay.forecast.assumptions import TOOL_TOKENS, Belief, Beliefs, has_stand_in
 from outlay.forecast.distributions import Distribution
+from outlay.forecast.fits import Measured, place_of
+from outlay.forecast.tally import GIVE_A_CAP
 from outlay.models.naming import resolve
 from outlay.models.prices import InTier
 from outlay.models.scripted import prelude_length, text_length, tokens_in
@@ -147,7 +149,7 @@ class SimulatedModel:
             raise ConfigError(
                 f"one simulated run has made {MOST_CALLS:,} calls: a loop around {request.path} has no end",
                 path=request.path,
-                hint="give the loop a cap; a number for a run without end would be made up",
+                hint=GIVE_A_CAP,
             )
         random = chance.of(self._name)
         if belief.failure and random.random() < belief.failure:
@@ -256,8 +258,9 @@ class SimulatedWorld:
 
     A tool with side effects, or one that asks for approval, never runs. Other tools run where the agent's calls of them
     are its stand-in's, and each distinct call once; a generic agent calls them with made-up arguments, and gets text of
-    the assumed length. Checkers run on stand-ins' answers, unless it is declared how many are refused; of generic ones
-    the assumed share passes. A checker that stands in a cascade's gate too says the same twice of one answer.
+    the assumed length. Each takes the assumed seconds. Checkers run on stand-ins' answers, unless it is declared how
+    many are refused; of generic ones the assumed share passes. A checker that stands in a cascade's gate too says the
+    same twice of one answer.
     """
 
     def __init__(self, root: Node[Any, Any], beliefs: Beliefs, chance: Chance) -> None:
@@ -269,21 +272,24 @@ class SimulatedWorld:
     def tool(self, node: Node[Any, Any], effect: ToolEffect) -> ToolEffect:
         if not effect.leaf:
             return effect  # a node as a tool: it is part of the flow
+        seconds = self._beliefs.of(node).tool_seconds.draw(self._chance.of(node.name)) if isinstance(node, Agent) else 0
         generic = isinstance(node, Agent) and not has_stand_in(node)
         if generic or effect.side_effect or effect.requires_approval:
             tokens = self._beliefs.of(node).tool_tokens if isinstance(node, Agent) else TOOL_TOKENS
             text = "." * round(tokens * CHARACTERS_PER_TOKEN)
 
             async def filler(_: Any) -> Any:
+                await asyncio.sleep(seconds)
                 return text
 
             return replace(effect, invoke=filler, requires_approval=False, encode=None, decode=None, in_thread=False)
-        return replace(effect, invoke=self._once(effect))
+        return replace(effect, invoke=self._once(effect, seconds))
 
-    def _once(self, effect: ToolEffect) -> Callable[[Any], Any]:
+    def _once(self, effect: ToolEffect, seconds: float) -> Callable[[Any], Any]:
         key = (effect.tool, repr(sorted(effect.arguments.items())))
 
         async def invoke(context: Any) -> Any:
+            await asyncio.sleep(seconds)
             if key not in self._known:
                 self._known[key] = await effect.invoke(context)
             return self._known[key]

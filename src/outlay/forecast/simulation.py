@@ -18,7 +18,7 @@ from outlay.forecast.assumptions import Assumptions, Beliefs
 from outlay.forecast.rightness import Judge
 from outlay.forecast.shortcut import ShortCalls
 from outlay.forecast.simulated import Chance, Lane, SimulatedModels, SimulatedWorld, assumed_human
-from outlay.forecast.tally import Kept, Outcome, critical_path
+from outlay.forecast.tally import MOST_TURNS, Kept, Outcome, critical_path
 from outlay.forecast.workers import cores, spread
 from outlay.policies.ledger import Ledger
 from outlay.protocols.node import Node
@@ -97,6 +97,7 @@ async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Out
     directory = SimulatedModels(plan.root, beliefs, chance, exact=exact, lane=plan.lane)
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
+    loop.most_turns, loop.too_long = MOST_TURNS, lambda: _endless(kept)
     shortcut = None if exact or plan.whole else ShortCalls(loop)
     stages = Stages(stand_ins=SimulatedWorld(plan.root, beliefs, chance), shortcut=shortcut)
     preflight.check(plan.root, directory, plan.limits, None)
@@ -155,6 +156,11 @@ async def _run(plan: Plan, host: Host, kept: Kept, i: int, judge: Judge | None) 
         return outcome
     verdict = judge.judge(tally.answered)
     return replace(outcome.with_retries(verdict.times) if verdict.times else outcome, right=verdict.right)
+
+
+def _endless(kept: Kept) -> ConfigError:
+    assert kept.last is not None
+    return kept.last.endless()
 
 
 def _quiet(_: object) -> None:

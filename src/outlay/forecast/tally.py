@@ -9,9 +9,23 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from outlay.events.records import BudgetAlert, CallFailed, CallFinished, Event, NodeFinished, Overrun
+from outlay.errors import ConfigError
+from outlay.events.records import (
+    BudgetAlert,
+    CallFailed,
+    CallFinished,
+    Event,
+    NodeFinished,
+    NodeStarted,
+    Overrun,
+    Skipped,
+)
 from outlay.forecast.rightness import place_in_run
 from outlay.runtime.recorder import Recorder
+
+#: A run that takes more steps than this (nodes, effects), or goes round the event loop more often, has no end.
+MOST_STEPS, MOST_TURNS = 20_000, 50_000
+GIVE_A_CAP = "give the loop a cap; a number for a run without end would be made up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +92,11 @@ class Tally(Recorder):
         "asked",
         "calls",
         "dollars",
+        "open",
         "output_tokens",
         "overruns",
         "spans",
+        "steps",
         "unpriced",
     )
 
@@ -89,7 +105,9 @@ class Tally(Recorder):
         self._judged = judged
         #: Who answered last at each place, where somebody is going to judge that.
         self.answered: dict[str, tuple[str, str]] = {}
-        self.overruns = 0
+        self.overruns = self.steps = 0
+        #: The nodes that have begun and not ended, in that order.
+        self.open: dict[str, None] = {}
         self._clock = asyncio.get_running_loop()
         self.calls = self.unpriced = self.output_tokens = 0
         self.dollars = 0.0
@@ -98,7 +116,13 @@ class Tally(Recorder):
         self.spans: list[Span] = []
 
     def emit(self, kind: type[Event], path: str, **fields: Any) -> None:
-        if kind is CallFinished:
+        if kind is NodeStarted:
+            self.open[path] = None
+            self._step()
+        elif kind is NodeFinished:
+            self.open.pop(path, None)
+            self.ended(fields["name"], fields["outcome"])
+        elif kind is CallFinished:
             self.answered_by(
                 path, fields["agent"], fields["model"], fields["cost"], fields["output_tokens"], fields["seconds"]
             )
@@ -106,10 +130,24 @@ class Tally(Recorder):
             self.lost(fields["agent"], fields["seconds"])
         elif kind is Overrun:
             self.overruns += 1
-        elif kind is NodeFinished:
-            self.ended(fields["name"], fields["outcome"])
         elif kind is BudgetAlert:
             super().emit(kind, path, **fields)
+        elif kind is not Skipped:
+            self._step()
+
+    def _step(self) -> None:
+        self.steps += 1
+        if self.steps == MOST_STEPS:  # and not again, while the run comes down
+            raise self.endless()
+
+    def endless(self) -> ConfigError:
+        """What is said of a run that makes no calls and does not end either; of the node that was begun last."""
+        path = next(reversed(self.open), "")
+        return ConfigError(
+            f"one simulated run does not end: a loop in {path or 'the flow'} has no end, nor a cap",
+            path=path,
+            hint=GIVE_A_CAP,
+        )
 
     def answered_by(
         self, path: str, agent: str, model: str, cost: Decimal | None, output_tokens: int | None, seconds: float

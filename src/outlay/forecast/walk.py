@@ -93,6 +93,8 @@ class Walk:
         """An agent whose conversation begins with so many characters."""
         if agent.compaction is not None and agent.toolbox:
             raise Unforeseeable("its conversation may be shortened, when is decided by what it has cost until then")
+        if agent.hedge is not None:
+            raise Unforeseeable("its slow calls are sent twice, and how many are slow is not in their mean")
         if isinstance(agent.model, ModelCascade):
             return self._cascade(agent, agent.model, Conversation(characters, right))
         models = [self.directory.model(agent.name, agent.model, agent.offline)]

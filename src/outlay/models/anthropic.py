@@ -21,8 +21,10 @@ from typing import Any, ClassVar, Final, cast
 import msgspec
 
 from outlay.errors import AuthFailed, BadResponse, ConfigError, ModelError
+from outlay.models.anthropic_batches import AnthropicBatches
 from outlay.models.anthropic_models import Capabilities, cache_terms, capabilities
 from outlay.models.anthropic_schema import accepted
+from outlay.models.batch_http import Account
 from outlay.models.failures import failure, rate_limits, reported, request_id, unreadable
 from outlay.models.media import image_size, pdf_pages
 from outlay.models.places import place_of
@@ -166,6 +168,21 @@ class Anthropic:
     def edits_context(self, request: ModelRequest) -> bool:
         """Since Claude 4; not beside edits of your own in `settings.extra`."""
         return not self.name.startswith("claude-3") and "context_management" not in (request.settings.extra or {})
+
+    def batches(self) -> AnthropicBatches:
+        """The way through Message Batches (protocols/batches.py)."""
+        account = Account(
+            "anthropic",
+            self.name,
+            self.cache_place(),
+            self._url,
+            self._headers,
+            lambda request: self._body(request, streamed=False),
+            self._plain,
+            lambda reply: self._failure(reply.status, reply.headers, reply.body),
+            self.timeouts,
+        )
+        return AnthropicBatches(account)
 
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """What the provider counts, for free. None where it will not (server tools, files by address or id)."""

@@ -16,7 +16,9 @@ import msgspec
 
 from outlay.errors import BadRequest, ConfigError, ModelError
 from outlay.models import failures
+from outlay.models.batch_http import Account
 from outlay.models.context_windows import context_window
+from outlay.models.openai_batches import OpenAIBatches
 from outlay.models.openai_caching import cache_fields, cache_terms
 from outlay.models.openai_common import (
     DOCUMENT_TOKENS,
@@ -152,6 +154,21 @@ class OpenAI:
     def cache_place(self) -> str:
         return place_of(self._base, self._key)
 
+    def batches(self) -> OpenAIBatches:
+        """The way through Files and Batches (protocols/batches.py)."""
+        account = Account(
+            "openai",
+            self.name,
+            self.cache_place(),
+            lambda path: self._base + path,
+            lambda: self._headers,
+            lambda request: b"".join(self._body(request, stream=False)),
+            self._plain,
+            lambda reply: refusal("openai", reply, self._key),
+            self.timeouts,
+        )
+        return OpenAIBatches(account, "/v1/responses")
+
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """OpenAI's own count, free of charge; None where there is none, or where the input grows as tools run."""
         extra = request.settings.extra or {}
@@ -182,7 +199,9 @@ class OpenAI:
         url, body = f"{self._base}/responses", b"".join(self._body(request, stream=on_text is not None))
         if on_text is not None:
             return await self._stream(url, body, transport, on_text)
-        reply = await transport.post(url, self._headers, body, self.timeouts)
+        return self._plain(await transport.post(url, self._headers, body, self.timeouts))
+
+    def _plain(self, reply: HttpReply) -> ModelResponse:
         if not 200 <= reply.status < 300:
             raise refusal("openai", reply, self._key)
         try:

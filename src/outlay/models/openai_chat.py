@@ -17,7 +17,9 @@ import msgspec
 
 from outlay.errors import BadResponse, ConfigError, ModelError, ModelTimeout
 from outlay.models import failures
+from outlay.models.batch_http import Account
 from outlay.models.context_windows import context_window
+from outlay.models.openai_batches import OpenAIBatches
 from outlay.models.openai_caching import cache_fields, cache_terms
 from outlay.models.openai_common import (
     OVERHEAD_TOKENS,
@@ -144,6 +146,21 @@ class OpenAIChat:
     def cache_place(self) -> str:
         return place_of(self._base, self._key)
 
+    def batches(self) -> OpenAIBatches:
+        """The way through Files and Batches (protocols/batches.py), which many compatible servers have too."""
+        account = Account(
+            self.provider,
+            self.name,
+            self.cache_place(),
+            lambda path: self._base + path,
+            lambda: self._headers,
+            lambda request: b"".join(self._body(request, stream=False)),
+            self._plain,
+            lambda reply: refusal(self.provider, reply, self._key),
+            self.timeouts,
+        )
+        return OpenAIBatches(account, "/v1/chat/completions")
+
     async def count(self, request: ModelRequest, transport: Transport) -> int | None:
         """None: the protocol has no count."""
         return None
@@ -154,24 +171,26 @@ class OpenAIChat:
         url, body = f"{self._base}/chat/completions", b"".join(self._body(request, stream=on_text is not None))
         if on_text is not None:
             said, headers, first = await self._stream(url, body, transport, on_text)
-        else:
-            reply = await transport.post(url, self._headers, body, self.timeouts)
-            if not 200 <= reply.status < 300:
-                raise refusal(self.provider, reply, self._key)
-            headers, first = reply.headers, None
-            said = _Said()
-            try:
-                chunk = _decode(reply.body)
-                for choice in (chunk.choices or [])[:1]:
-                    said.add(choice.message or _Delta())
-                said.note(chunk)
-            except UNREADABLE:
-                raise failures.unreadable(self.provider, reply.status, headers, reply.body, secret=self._key) from None
-            if chunk.error is not None:
-                raise self._reported(chunk.error, headers, billed=False)
-            if not chunk.choices:
-                raise broken(self.provider, "an answer without a choice", headers)
-        return self._response(request, said, headers, first)
+            return self._response(len(request.transcript), said, headers, first)
+        return self._plain(await transport.post(url, self._headers, body, self.timeouts), len(request.transcript))
+
+    def _plain(self, reply: HttpReply, before: int = 0) -> ModelResponse:
+        """`before`: the messages that it answers, which tell made-up ids of calls apart."""
+        if not 200 <= reply.status < 300:
+            raise refusal(self.provider, reply, self._key)
+        headers, said = reply.headers, _Said()
+        try:
+            chunk = _decode(reply.body)
+            for choice in (chunk.choices or [])[:1]:
+                said.add(choice.message or _Delta())
+            said.note(chunk)
+        except UNREADABLE:
+            raise failures.unreadable(self.provider, reply.status, headers, reply.body, secret=self._key) from None
+        if chunk.error is not None:
+            raise self._reported(chunk.error, headers, billed=False)
+        if not chunk.choices:
+            raise broken(self.provider, "an answer without a choice", headers)
+        return self._response(before, said, headers, None)
 
     async def _stream(
         self, url: str, body: bytes, transport: Transport, on_text: Callable[[str], None]
@@ -208,12 +227,10 @@ class OpenAIChat:
             raise broken(self.provider, "a stream that stops before its finish_reason", headers)
         return said, headers, first
 
-    def _response(
-        self, request: ModelRequest, said: _Said, headers: Mapping[str, str], first: float | None
-    ) -> ModelResponse:
+    def _response(self, before: int, said: _Said, headers: Mapping[str, str], first: float | None) -> ModelResponse:
         if said.reason in _FAILED:
             raise broken(self.provider, f"an answer that ends with {said.reason!r}", headers)
-        parts = said.parts(len(request.transcript))
+        parts = said.parts(before)
         return ModelResponse(
             message=Message("assistant", parts),
             stop=_stop(said),

@@ -13,6 +13,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from outlay.errors import ConfigError
+from outlay.models.prices import InTier
+from outlay.models.scripted_batches import BatchesOf, ScriptedBatches
+from outlay.protocols.batches import Batches, batches_of
 from outlay.protocols.model import Model
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import Transport
@@ -48,7 +51,8 @@ class ScriptedModel:
     dollars per million tokens of input and of output, None for an unpriced model; `latency` in seconds passes
     before an answer and before an error. `name` is also its id, and the provider that breakers count under.
     An answer longer than the request's output cap is cut there, as a provider would, unless it states its usage.
-    `calls` are the requests seen, in the order in which they began.
+    `calls` are the requests seen, in the order in which they began. `batches` is how its batches go, which cost half
+    the price, as they do at the providers.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class ScriptedModel:
         name: str = "scripted",
         price: tuple[Any, Any] | None = None,
         latency: float = 0.0,
+        batches: ScriptedBatches | None = None,
     ) -> None:
         given: Any = replies
         if isinstance(given, (str, bytes)) or not (callable(given) or isinstance(given, Sequence)):
@@ -70,8 +75,11 @@ class ScriptedModel:
         listed: tuple[Any, ...] = () if callable(replies) else tuple(replies)
         self._replies = replies if callable(replies) else listed
         self._name = name
-        self._price = None if price is None else Price.per_million(usd(price[0]), usd(price[1]))
+        rates = None if price is None else (usd(price[0]), usd(price[1]))
+        self._price = None if rates is None else Price.per_million(*rates)
+        self._half = None if rates is None else Price.per_million(*(rate / 2 for rate in rates))
         self._latency = latency
+        self._batches = (batches or ScriptedBatches()).of(self)
         self._taken = threading.Lock()
         stated = [reply.usage for reply in listed if isinstance(reply, Reply)]
         #: The most input that a reply states, as far as that is known before it is given.
@@ -101,7 +109,10 @@ class ScriptedModel:
         """A script can do everything."""
 
     def price(self, book: PriceBook) -> Price | None:
-        return self._price
+        return self._half if isinstance(book, InTier) and book.tier == "batch" else self._price
+
+    def batches(self) -> BatchesOf:
+        return self._batches
 
     def bound(self, request: ModelRequest) -> int:
         """The very estimate that is billed, or what a listed reply states where that is more.
@@ -172,6 +183,7 @@ class Offline:
         given: Any = answers
         self._inner: Model = cast("Model", given) if hasattr(given, "send") else _StandIn(given, name="offline")
         self._stands_for = stands_for
+        self._batches = ScriptedBatches().of(self)
 
     def __repr__(self) -> str:
         return f"Offline({self.id!r})"
@@ -202,6 +214,10 @@ class Offline:
 
     def price(self, book: PriceBook) -> Price | None:
         return self._stands_for.price(book)
+
+    def batches(self) -> Batches | None:
+        """None where the real model has none either."""
+        return None if batches_of(self._stands_for) is None else self._batches
 
     def bound(self, request: ModelRequest) -> int:
         return self._inner.bound(request)

@@ -9,7 +9,8 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
 
 from outlay.errors import BadResponse, ConfigError, ModelError, ModelTimeout, OutlayError
 from outlay.models.timelimit import TimeLimit
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: No answer of a model is near this; what is larger is a broken or hostile server (a small gzip body can grow 1,000×).
 MAX_BODY: Final = 64 * 1024 * 1024
+#: The results of a batch hold the answers to all of its requests.
+MAX_FILE: Final = 1024 * 1024 * 1024
 #: Seconds that an idle connection is kept: long enough for a tool between two turns, shorter than servers keep theirs,
 #: because a POST on a connection that the server closes at that moment is neither sent nor refused for certain.
 KEEPALIVE: Final = 30.0
@@ -42,8 +45,21 @@ class HttpTransport:
         self._timeouts: dict[tuple[Timeouts, bool], aiohttp.ClientTimeout] = {}
         self._limits: dict[tuple[asyncio.AbstractEventLoop, float], TimeLimit] = {}
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = _DEFAULT) -> HttpReply:
+    def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = _DEFAULT
+    ) -> CoroutineType[Any, Any, HttpReply]:
         """Send and read the whole answer. The wait for its first byte is bounded by `total` alone."""
+        return self._whole("POST", url, headers, body, timeouts, self._max_body)
+
+    def get(
+        self, url: str, headers: Mapping[str, str], timeouts: Timeouts = _DEFAULT
+    ) -> CoroutineType[Any, Any, HttpReply]:
+        """Ask and read the whole answer, which may be a file."""
+        return self._whole("GET", url, headers, None, timeouts, MAX_FILE)
+
+    async def _whole(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeouts: Timeouts, most: int
+    ) -> HttpReply:
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop) or await self._open()
         target, proxy = self._targets.get(url) or self._target(url)
@@ -51,7 +67,8 @@ class HttpTransport:
         response: aiohttp.ClientResponse | None = None
         try:
             with limit.here():
-                response = await session.post(
+                response = await session.request(
+                    method,
                     target,
                     data=body,
                     headers=headers,
@@ -59,7 +76,7 @@ class HttpTransport:
                     allow_redirects=False,
                     timeout=self._timeouts.get((timeouts, False)) or self._timeout(timeouts, streamed=False),
                 )
-                content = await _read(response, self._max_body, timeouts.silence)
+                content = await _read(response, most, timeouts.silence)
             return HttpReply(response.status, response.headers, content)
         except Exception as error:
             if (failure := _failure(error, target, timeouts)) is None:

@@ -3,6 +3,8 @@
 Reserving keeps the budget from being overshot; it does not keep it from being used up by runs that are all half
 done. So a run is started only while what is left covers what the runs in flight are still expected to cost, and its
 own. Before anything is known the number in flight grows with the number finished, as a connection's window does.
+By batch it may take a day until one finishes: there the worst that a run has reserved stands for what it costs, until
+that is known.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ class Admission:
     finished: int = 0
     spent: Decimal = Decimal(0)
     dearest: Decimal = Decimal(0)
+    by_batch: bool = False
+    #: The most that a run in flight has been seen to hold.
+    _reserved: Decimal = Decimal(0)
 
     def record(self, cost: Decimal) -> None:
         """A run has ended and cost this much."""
@@ -30,11 +35,17 @@ class Admission:
         self.spent += cost
         self.dearest = max(self.dearest, cost)
 
-    def admits(self, in_flight: int, total_spent: Decimal) -> bool:
-        """May another run start? One may always: whether its first call fits is the ledger's question."""
+    def admits(self, in_flight: int, total_spent: Decimal, held: Decimal | None = None) -> bool:
+        """May another run start? One may always: whether its first call fits is the ledger's question. `held` is
+        reserved for the runs in flight, None until one of them has come to a call."""
         if in_flight == 0:
             return True
-        if in_flight > 2 * self.finished:
+        if self.by_batch and not self.finished:
+            if held is None:
+                return False
+            self._reserved = max(self._reserved, held / in_flight)
+            return total_spent + self._reserved * (in_flight + 1) <= self.limit
+        if not self.by_batch and in_flight > 2 * self.finished:
             return False
         spent_in_flight = total_spent - self.spent
         still_to_come = max(self.dearest * in_flight - spent_in_flight, Decimal(0)) + self.dearest

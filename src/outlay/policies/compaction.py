@@ -111,13 +111,15 @@ def choose(ways: Sequence[Way], outlook: Outlook | None, size: int, limit: int |
     return _chosen(best, outlook, f"{outlook.turns:.3g} more requests are expected")
 
 
-def expected_turns(taken: int, left: int, stated: int | None = None) -> float:
-    """Requests to come, the next one included: as many as `stated` says of the whole conversation, at most `left`.
+def expected_turns(taken: int, left: int | None, stated: int | None = None) -> float:
+    """Requests to come, the next one included: as many as `stated` says of the whole conversation, at most `left`
+    (None: no end is known).
 
     Where nobody says, as many as were `taken`: of a thing seen at a moment that is nothing special, the median future
     is as long as its past (Gott 1993, "Implications of the Copernican principle for our future prospects").
     """
-    return float(min(max((stated if stated is not None else 2 * taken) - taken, 0), left))
+    expected = max((stated if stated is not None else 2 * taken) - taken, 0)
+    return float(expected if left is None else min(expected, left))
 
 
 def _chosen(way: Way, outlook: Outlook | None, why: str) -> Choice:

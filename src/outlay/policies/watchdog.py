@@ -136,6 +136,7 @@ class Watch:
     _effects: set[str] = field(default_factory=set[str])
     _same: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _idle: dict[str, int] = field(default_factory=dict[str, int])
+    _stalls: Counter[str] = field(default_factory=Counter[str])
     _seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     _retried: deque[float] = field(default_factory=deque[float])
     _piled: int = 0
@@ -198,8 +199,9 @@ class Watch:
         turns = self._idle[event.path] = self._idle.get(event.path, 0) + 1
         if turns % limit:
             return None
+        self._stalls[event.path] += 1  # and not turns // limit: a run may get stuck again after some progress
         text = f"{event.agent}: {turns} turns without a new tool result, artifact or shared value"
-        return Finding("no_progress", event.path, "", turns // limit, text)
+        return Finding("no_progress", event.path, "", self._stalls[event.path], text)
 
     def _again(self, event: Decision | Checked) -> Finding | None:
         limit, times = self.watchdog.retries, self._retried

@@ -143,6 +143,30 @@ class Guard(Protocol):
 
     def changed(self, path: str, what: str) -> None:
         """Something shared was read or written that leaves no event."""
+
+
+class Lane(Protocol):
+    """Calls that are collected into batches, from all runs that share it (runtime/batches.py)."""
+
+    @property
+    def on_failure(self) -> str:
+        """What becomes of a call that its batch did not answer: `retry`, `live` or `fail`."""
+        ...
+
+    def takes(self, request: ModelRequest, model: Model) -> bool:
+        """Does this request go by batch?"""
+        ...
+
+    def window(self, model: Model) -> float:
+        """Seconds that its batch may take."""
+        ...
+
+    async def answer(self, run: Any, model: Model, request: ModelRequest, key: str, *, again: bool) -> ModelResponse:
+        """One attempt. `again`: an earlier process may have sent it. Raises ModelError."""
+        ...
+
+    def is_out(self, run: Any, model: Model, key: str) -> bool:
+        """Has the call been sent, and not been answered? Its batch goes on, whoever waits for it."""
         ...
 
 
@@ -187,3 +211,4 @@ class Stages:
     retries: Retries | None = None
     stand_ins: StandIns | None = None
     shortcut: Shortcut | None = None
+    lane: Lane | None = None

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.errors import BudgetExceeded, UnpricedModel
+from outlay.events.records import CallStarted
 from outlay.policies.ledger import Account, Alert, Answer, Ask, Hold, Ledger, Refusal, Ticket, Unpriced
 from outlay.policies.window import NOTHING, Amount, Short, end_of, need_of, short_of
 from outlay.protocols.node import Node
@@ -138,6 +139,12 @@ class BudgetTree:
         """Count a call of an earlier leg in the accounts of its nodes; the root ones have it from the start."""
         for account in chain[len(self.root) :]:
             account.carry(usd or ZERO, ZERO, tokens, 1, unpriced=usd is None)
+
+    def undo(self, intent: CallStarted) -> None:
+        """What an earlier leg began, and left in doubt in the root accounts, goes on and is reserved anew."""
+        tokens = intent.input_bound + intent.max_output_tokens
+        for account in self.root:
+            account.carry(ZERO, -(intent.reserved or ZERO), -tokens, -1, unpriced=False)
 
     def release(self, hold: Hold) -> None:
         for slip in self._slips.pop(hold, ()):

@@ -39,8 +39,9 @@ from outlay.events.records import (
 )
 from outlay.policies.ledger import RESOURCES, Ask, Hold
 from outlay.protocols.model import Model
-from outlay.protocols.stages import AnswerKey, Breaker, Given
+from outlay.protocols.stages import AnswerKey, Breaker, Given, Lane
 from outlay.runtime.asking import raise_of
+from outlay.runtime.batched import BATCH, UNLIMITED, Sent, batch_of, goes_live, saved_by_batch
 from outlay.runtime.budgets import Chain, exhausted
 from outlay.runtime.caching import Visit, visit
 from outlay.runtime.request_facts import call_key, foreign_blocks, largest_segments, request_hash
@@ -65,6 +66,7 @@ class Call:
 
     __slots__ = (
         "_attempts",
+        "_batch",
         "_chain",
         "_deadline",
         "_finish",
@@ -73,7 +75,9 @@ class Call:
         "_permit",
         "_request",
         "_run",
+        "_sent",
         "_spare",
+        "_stages",
         "_streamed",
         "_visit",
         "purpose",
@@ -100,6 +104,12 @@ class Call:
         self.purpose = "finish" if finish is not None else "work"
         self._spare = spare
         self._streamed = False
+        #: What stands between this attempt and its provider; a batch has no need of limits and breakers.
+        self._stages = run.stages
+        #: The lane of this attempt, None where it goes out at once.
+        self._batch: Lane | None = None
+        #: The attempt that an earlier leg sent in a batch.
+        self._sent: Sent | None = None
         self._permit: Any = None
         #: What this attempt has to do with its provider's prompt cache.
         self._visit: Visit | None = None
@@ -124,7 +134,9 @@ class Call:
         """The call was begun in an earlier leg: its attempts go on counting. One without an end is sent again, and
         the provider may bill both."""
         self._attempts = record.attempts
-        if record.in_doubt:
+        if isinstance(record.intent, CallStarted) and record.intent.lane:
+            self._sent = Sent(record.intent, record.in_doubt)
+        elif record.in_doubt:
             data = {"model": self._model.id, "attempt": record.attempts + 1}
             self._run.recorder.emit(Decision, self._request.path, about="sent_again", data=data)
 
@@ -148,11 +160,19 @@ class Call:
             if (given := await stages.cache.find(stored, self._request)) is not None:
                 return await self._given_again(given)
         spare = others(self._model, fallback)
+        refused = False  # a batch could not answer it, and it is asked at once
         while True:
+            self._batch = (
+                None if refused else batch_of(self._run, self._model, self._request, self._deadline, self._sent)
+            )
+            self._stages = self._run.stages if self._batch is None else UNLIMITED
             try:
                 response = await self._tried(least_output_tokens, max_input_tokens, draw)
                 break
             except ModelError as error:
+                if self._batch is not None and goes_live(self._run, self._model, self._request, self._batch, error):
+                    refused = True
+                    continue
                 other = next(spare, None)
                 if other is None and stored is not None:
                     old = await stale_answer(self._run, stages.cache, stored, self._request, error)
@@ -216,10 +236,11 @@ class Call:
         self, least_output_tokens: int | None, max_input_tokens: int | None, draw: Callable[[], float]
     ) -> ModelResponse:
         """One model's answer, in as many attempts as it is worth."""
-        run, stages = self._run, self._run.stages
-        price = run.directory.price(self._model)
+        run, stages, batch = self._run, self._stages, self._batch
+        price = run.directory.price(self._model) if batch is None else run.directory.price_at(self._model, BATCH)
         bound = await self._input_bound(max_input_tokens)
-        self._visit = visit(run, self._model, self._request, self._key, bound)
+        self._visit = None if batch is not None else visit(run, self._model, self._request, self._key, bound)
+        goes_on = batch is not None and self._sent is not None and self._sent.goes_on(run, self._model)
         attempt, began = 0, run.loop.time()
         while True:
             attempt += 1
@@ -240,10 +261,11 @@ class Call:
                 raise
             if attempt == 1 and stages.retries is not None:
                 stages.retries.first(self._model, run.loop.time())
-            self._attempts += 1
+            self._attempts += not goes_on
             try:
-                response = await self._begin(price, hold, bound)
+                response = await self._begin(price, hold, bound, goes_on)
             except ModelError as error:
+                goes_on = False
                 delay = self._retry_delay(error, attempt, began, draw)
                 if delay is None:
                     raise
@@ -255,9 +277,9 @@ class Call:
                 raise self._cut_short(hold)
             return response
 
-    def _begin(self, price: Price | None, hold: Hold, bound: int) -> Awaitable[ModelResponse]:
+    def _begin(self, price: Price | None, hold: Hold, bound: int, goes_on: bool) -> Awaitable[ModelResponse]:
         """One attempt: the answer, when there is one. A hedged call is more than one (runtime/hedge.py)."""
-        return self._run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
+        return self._run.flight.shielded(self._attempt, self._attempts, price, hold, bound, goes_on)
 
     @property
     def parts(self) -> tuple[RunState, Model, ModelRequest, str, Chain, float | None]:
@@ -267,7 +289,7 @@ class Call:
     async def _permitted(self, bound: int) -> None:
         """Wait for the provider's limits; a wait that anybody would notice is said."""
         run = self._run
-        permits = run.stages.permits
+        permits = self._stages.permits
         if permits is None:
             return
         since = run.loop.time()
@@ -286,7 +308,7 @@ class Call:
 
     def _give_back(self, came: ModelResponse | ModelError | None = None, seconds: float | None = None) -> None:
         """The permit, once: with what came of the call and when, where it was sent."""
-        permits, permit = self._run.stages.permits, self._permit
+        permits, permit = self._stages.permits, self._permit
         self._permit = None
         if permits is None or permit is None:
             return
@@ -387,8 +409,11 @@ class Call:
     def _open_finish(self) -> Hold | None:
         return self._finish if self._finish is not None and self._finish.open else None
 
-    async def _attempt(self, attempt: int, price: Price | None, hold: Hold, bound: int) -> ModelResponse:
-        """One attempt, in a task of its own: whatever happens to the branch, it is settled and recorded."""
+    async def _attempt(
+        self, attempt: int, price: Price | None, hold: Hold, bound: int, goes_on: bool = False
+    ) -> ModelResponse:
+        """One attempt, in a task of its own: whatever happens to the branch, it is settled and recorded. One that goes
+        on was begun, and recorded as begun, by an earlier leg of the run."""
         run, request, model = self._run, self._request, self._model
         recorder = run.recorder
         sent: float | None = None
@@ -398,31 +423,37 @@ class Call:
             recorder.keep(request.transcript, request.prelude)
             if left_out := foreign_blocks(request, model):
                 recorder.emit(Decision, request.path, about="dropped_blocks", data={"model": model.id} | left_out)
-            recorder.emit(
-                CallStarted,
-                request.path,
-                agent=request.agent,
-                model=model.id,
-                attempt=attempt,
-                key=self._key,
-                purpose=self.purpose,
-                reserved=hold.usd if price is not None else None,
-                input_bound=bound,
-                max_output_tokens=request.max_output_tokens,
-                head=request.transcript.head.hex(),
-                prelude=request.prelude.digest.hex(),
-            )
+            if not goes_on:
+                recorder.emit(
+                    CallStarted,
+                    request.path,
+                    agent=request.agent,
+                    model=model.id,
+                    attempt=attempt,
+                    key=self._key,
+                    purpose=self.purpose,
+                    reserved=hold.usd if price is not None else None,
+                    input_bound=bound,
+                    max_output_tokens=request.max_output_tokens,
+                    head=request.transcript.head.hex(),
+                    prelude=request.prelude.digest.hex(),
+                    lane="" if self._batch is None else BATCH,
+                )
             await recorder.durable()
             on_text = self._stream if recorder.streaming and self.purpose != COMPACTION else None
             if self._visit is not None:
                 request = self._visit.decide(request)
                 on_text = self._visit.listening(on_text)
             sent = run.loop.time()
+            if self._batch is None:
+                answer = model.send(request, run.transport, on_text)
+            else:
+                answer = self._batch.answer(run, model, request, self._key, again=self._sent is not None)
             if self._deadline is None:
-                response = await model.send(request, run.transport, on_text)
+                response = await answer
             else:
                 async with asyncio.timeout_at(self._deadline):
-                    response = await model.send(request, run.transport, on_text)
+                    response = await answer
         except BaseException as error:
             raised = self._failed(error, attempt, hold, sent, price)
             if raised is error:
@@ -475,12 +506,14 @@ class Call:
             message=whole,
             cache_write_1h_tokens=0 if usage is None else usage.cache_write_1h_tokens,
             saved=None if usage is None or price is None else _saved(price, usage),
+            lane="" if self._batch is None else BATCH,
+            lane_saved=None if self._batch is None else saved_by_batch(run, self._model, usage, cost),
         )
         self._give_back(response, seconds)
         if self._visit is not None:
             self._visit.answered(response, after)
-        if run.stages.breaker is not None:
-            self._tell_breaker(run.stages.breaker, None, run.loop.time() - seconds)
+        if self._stages.breaker is not None:
+            self._tell_breaker(self._stages.breaker, None, run.loop.time() - seconds)
 
     def _failed(
         self, error: BaseException, attempt: int, hold: Hold, sent: float | None, price: Price | None
@@ -495,12 +528,18 @@ class Call:
             if isinstance(error, ModelError)
             else not isinstance(error, Exception) or raised is not error
         )
+        out = False
+        if self._batch is not None:
+            out = self._batch.is_out(run, self._model, self._key)
+            in_doubt = out or (in_doubt and isinstance(error, ModelError))  # who leaves before it is sent owes nothing
         if in_doubt:
             run.budgets.doubt(hold)
         else:
             run.budgets.release(hold)
         if isinstance(error, ModelError) and not error.path:
             error.path = request.path
+        if out:
+            return raised  # its batch goes on: the attempt stays open, and whoever resumes the run takes it up
         seconds = None if sent is None else run.loop.time() - sent
         run.recorder.emit(
             CallFailed,
@@ -524,8 +563,8 @@ class Call:
         if self._streamed:
             run.recorder.emit(Retracted, request.path, reason=f"{type(raised).__name__}: the attempt failed")
             self._streamed = False
-        if run.stages.breaker is not None and isinstance(error, ModelError) and sent is not None:
-            self._tell_breaker(run.stages.breaker, error, sent)
+        if self._stages.breaker is not None and isinstance(error, ModelError) and sent is not None:
+            self._tell_breaker(self._stages.breaker, error, sent)
         return raised
 
     def _tell_breaker(self, breaker: Breaker, error: ModelError | None, sent: float) -> None:
@@ -545,6 +584,8 @@ class Call:
         if run.closed is not None or isinstance(error, OutputTruncated):
             return None
         left = None if self._deadline is None else self._deadline - run.loop.time()
+        if self._batch is not None and self._batch.on_failure != "retry":
+            return None
         delay = run.retry.delay(error, attempt, draw(), left)
         if delay is not None and not self._worth_a_retry(error, began):
             return None
@@ -561,7 +602,7 @@ class Call:
 
     def _worth_a_retry(self, error: ModelError, began: float) -> bool:
         """Would the provider be helped or hurt by another attempt?"""
-        breaker, retries = self._run.stages.breaker, self._run.stages.retries
+        breaker, retries = self._stages.breaker, self._stages.retries
         if breaker is not None and not breaker.passes(self._model):
             return False
         if retries is None or retries.again(self._model, error, self._run.loop.time(), began):

@@ -31,6 +31,10 @@ State = Literal["ok", "note", "broken"]
 _CAPS: Final = ("max_rounds", "max_turns", "max_steps", "max_handoffs", "max_subtasks", "n")
 
 
+#: Turns from which on reading all of a conversation again is most of what it costs.
+_LONG: Final = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at. `next` says what to do where it is not as it should be."""
@@ -81,6 +85,7 @@ def checkup(root: Node[Any, Any], lane: Literal["live", "offline"] = "live", run
         _caps(root, nodes),
         _prices(agents, directory),
         _budget(nodes),
+        *_conversations(agents, directory),
     )
     outlooks = tuple(_outlook(agent, directory, runs) for agent in agents)
     return Checkup(root.name, len(agents), len(tools), findings, outlooks)
@@ -144,6 +149,29 @@ def _budget(nodes: list[Node[Any, Any]]) -> Finding:
     if limited:
         return Finding("budget", "ok", "money is limited", ", ".join(limited))
     return Finding("budget", "note", "the flow itself limits no money", next="outlay run … --budget 0.50, or budget=")
+
+
+def _conversations(agents: list[Agent[Any]], directory: Directory) -> Iterator[Finding]:
+    """Of agents that may talk for long: nothing is said of the others."""
+    whole = [f"{a.name} max_turns={a.max_turns}" for a in agents if a.compaction is None and _may_be_long(a)]
+    if whole:
+        yield Finding(
+            "conversations",
+            "note",
+            "all that was said is read again in each turn",
+            ", ".join(whole),
+            next="Agent(…, compaction=Compaction()) shortens it where that is cheaper",
+        )
+    shortened = [agent for agent in agents if agent.compaction is not None]
+    if blind := [a.name for a in shortened if not any(map(directory.price, _models(a, directory)[:1]))]:
+        text = f"without a price, {', '.join(blind)} shortens before the context window is full only"
+        yield Finding("compaction", "note", text, next="put the price into outlay.toml")
+    elif shortened:
+        yield Finding("compaction", "ok", "long conversations are shortened", ", ".join(a.name for a in shortened))
+
+
+def _may_be_long(agent: Agent[Any]) -> bool:
+    return bool(agent.tools) and agent.max_turns >= _LONG
 
 
 def _outlook(agent: Agent[Any], directory: Directory, runs: int) -> CacheOutlook:

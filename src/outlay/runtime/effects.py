@@ -71,7 +71,8 @@ class Effects(Place):
         if state.stages.policy is not None:
             state.stages.policy.allow("model", self.label, self.path)
         shortcut = state.stages.shortcut
-        if shortcut is not None and not self._chain and self.deadline is None and max_input_tokens is None:
+        alone = not self._chain and self.deadline is None and max_input_tokens is None and hedge is None
+        if shortcut is not None and alone:
             answer = shortcut.answer(state, model, request, fallback, self._jitter)
             if answer is not None:
                 with state.parking.working():

@@ -259,7 +259,9 @@ def _announce_again(state: RunState, host: Host, path: str, leg: Leg, shape: str
 
 
 def _lane(host: Host) -> str:
-    return "offline" if host.directory.used_offline else "live"
+    if host.directory.used_offline:
+        return "offline"
+    return "batch" if host.by_batch else "live"
 
 
 def _all_limits(state: RunState) -> tuple[dict[str, str], ...]:

@@ -48,7 +48,7 @@ async def fork(
         changed = None if whole or input is _OWN else input_json(input)
         value = input if whole and input is not _OWN else _own_input(parent, root)
         limits = as_budgets(options.get("budget"))
-        preflight.check(root, host.directory, limits, host.store)
+        preflight.check(root, host.directory, limits, host.store, by_batch=host.by_batch)
         return await execute(
             host,
             root,

@@ -30,8 +30,10 @@ class HedgedCall(Call):
         super().__init__(*args)
         self._after = after
 
-    def _begin(self, price: Price | None, hold: Hold, bound: int) -> Awaitable[ModelResponse]:
-        first = self._run.flight.shielded(self._attempt, self._attempts, price, hold, bound)
+    def _begin(self, price: Price | None, hold: Hold, bound: int, goes_on: bool) -> Awaitable[ModelResponse]:
+        first = self._run.flight.shielded(self._attempt, self._attempts, price, hold, bound, goes_on)
+        if self._batch is not None:  # its answer is hours away by choice
+            return first
         return self._quicker(first, price, hold, bound)
 
     async def _quicker(
@@ -43,7 +45,7 @@ class HedgedCall(Call):
             if first.done() or hold.clipped is not None or not self._may_hedge(price, bound):
                 return await first
             self._attempts += 1
-            twin = _Twin(self, self._attempts)
+            twin = _Twin(self, self._attempts, first)
             self._say("hedge", model=self._model.id, after_seconds=self._after, attempt=self._attempts)
             second = self._run.loop.create_task(twin.alone(price, bound))
             waiting: set[asyncio.Future[ModelResponse]] = {first, second}
@@ -97,10 +99,11 @@ class HedgedCall(Call):
 class _Twin(Call):
     """The second of two calls that are one: the same effect, with a permit and a reservation of its own."""
 
-    __slots__ = ("texts",)
+    __slots__ = ("_first", "texts")
 
-    def __init__(self, call: Call, attempt: int) -> None:
+    def __init__(self, call: Call, attempt: int, first: asyncio.Future[ModelResponse]) -> None:
         super().__init__(*call.parts, None, True)
+        self._first = first
         self.purpose = call.purpose
         self.texts: list[str] = []
         self._attempts = attempt
@@ -125,6 +128,15 @@ class _Twin(Call):
         finally:
             if self._visit is not None:
                 self._visit.leave()
+
+    async def _attempt(
+        self, attempt: int, price: Price | None, hold: Hold, bound: int, goes_on: bool = False
+    ) -> ModelResponse:
+        if self._first.done() and _answered(self._first):  # in this very moment: nothing is begun any more
+            self._run.budgets.release(hold)
+            self._give_back()
+            raise asyncio.CancelledError
+        return await super()._attempt(attempt, price, hold, bound, goes_on)
 
     def _stream(self, text: str) -> None:
         self.texts.append(text)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 from outlay.analysis.escalating import Escalating
 from outlay.errors import ConfigError
+from outlay.policies.batching import Batching
 from outlay.policies.ledger import Ledger
 from outlay.policies.watchdog import Watchdog
 from outlay.protocols.stages import Stages
@@ -16,10 +17,12 @@ from outlay.protocols.store import Store
 from outlay.runtime import traffic
 from outlay.runtime.alerts import OnAlert
 from outlay.runtime.answers import AnswerCache
+from outlay.runtime.batches import BatchLane
 from outlay.runtime.budgets import Chain
 from outlay.runtime.directory import Directory, Replacements, default_prices
 from outlay.runtime.pending import Pending
 from outlay.runtime.recorder import Listener, Recorder
+from outlay.runtime.second_opinion import check_opinion
 from outlay.runtime.watching import Watcher
 from outlay.runtime.windows import Windows
 from outlay.stores.memory import MemoryStore
@@ -30,6 +33,8 @@ from outlay.values.transcript import Transcript
 Budgets: TypeAlias = Budget | Sequence[Budget] | None
 StoreLike: TypeAlias = str | Path | Store | None
 OnAsk: TypeAlias = Callable[[Pending], Any]
+#: How calls go out: at once, or in the providers' batches, with a Batching to say how those are made.
+LaneLike: TypeAlias = Literal["live", "batch"] | Batching
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +60,13 @@ class Host:
     windows: Windows | None = None
     watcher: Watcher | None = None
     escalating: Escalating = field(default_factory=Escalating)
+    #: The batches of its runs. Every host has one: an agent may ask for it, and so may a run that goes on.
+    lane: BatchLane | None = None
+
+    @property
+    def by_batch(self) -> bool:
+        """Do agents that say nothing else go by batch?"""
+        return self.lane is not None and self.lane.by_default
 
 
 class Options(TypedDict, total=False):
@@ -73,6 +85,7 @@ class Options(TypedDict, total=False):
     strict: bool
     source: str
     fresh: bool
+    lane: LaneLike
 
 
 class RunOptions(Options, total=False):
@@ -88,7 +101,7 @@ class hosting:
     A class and not a generator: it stands in the way of every run.
     """
 
-    __slots__ = ("_address", "_fresh", "_host", "_own", "_watchdog")
+    __slots__ = ("_address", "_fresh", "_host", "_lane", "_own", "_watchdog")
 
     def __init__(self, options: Options, *listeners: Listener, deadline: float | None = None) -> None:
         directory = Directory(options.get("models"), default_prices())
@@ -97,6 +110,12 @@ class hosting:
         self._own: Store | None = None
         self._fresh = options.get("fresh", False)
         self._watchdog = options.get("watchdog")
+        self._lane = options.get("lane", "live")
+        if not (isinstance(self._lane, Batching) or self._lane in ("live", "batch")):
+            raise ConfigError(
+                f"lane={self._lane!r} is not understood",
+                hint="use 'live', 'batch', or a Batching for how batches are made",
+            )
         self._host = Host(
             directory,
             Ledger(),
@@ -115,14 +134,19 @@ class hosting:
             self._own = await connected(self._address)
             self._host = replace(self._host, store=self._own)
         answers = AnswerCache(self._host.store or MemoryStore(), fresh=self._fresh)
-        self._host.stages = replace(traffic.stages(), cache=answers)
+        batching = self._lane if isinstance(self._lane, Batching) else None
+        self._host.lane = BatchLane(self._host.store, batching, by_default=self._lane != "live")
+        self._host.stages = replace(traffic.stages(), cache=answers, lane=self._host.lane)
         if self._host.store is not None:
             self._host.windows = Windows(self._host.store)
         if self._watchdog is not None:
+            check_opinion(self._host.directory, self._watchdog.opinion)
             self._host.watcher = Watcher(self._watchdog, self._host.store)
         return self._host
 
     async def __aexit__(self, *_: object) -> None:
+        if self._host.lane is not None:
+            await self._host.lane.close()
         if self._host.windows is not None:
             await self._host.windows.close()
         if self._own is not None:

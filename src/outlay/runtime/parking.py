@@ -90,6 +90,11 @@ class Parking:
         """Is an effect under way?"""
         return self._busy > 0
 
+    @property
+    def effects(self) -> int:
+        """How many effects are under way."""
+        return self._busy
+
     def begin(self) -> None:
         self._busy += 1
 

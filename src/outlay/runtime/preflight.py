@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode
 from outlay.errors import ConfigError
+from outlay.protocols.batches import batches_of
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.protocols.store import Store
@@ -22,9 +23,17 @@ _well_formed: WeakSet[Node[Any, Any]] = WeakSet()
 _suits: WeakKeyDictionary[Agent[Any], Model] = WeakKeyDictionary()
 
 
-def check(root: Node[Any, Any], directory: Directory, budgets: Sequence[Budget], store: Store | None) -> None:
+def check(
+    root: Node[Any, Any],
+    directory: Directory,
+    budgets: Sequence[Budget],
+    store: Store | None,
+    *,
+    by_batch: bool = False,
+) -> None:
     """Raises ConfigError for what cannot run: names, models, keys, stand-ins, settings, prices under a money budget,
-    a budget over many runs without a store to count in."""
+    a budget over many runs without a store to count in, a deadline that is shorter than a batch may take. `by_batch`:
+    so go the agents that say nothing else."""
     if root not in _well_formed:
         for node in walk(root):
             _distinct_names(node)
@@ -35,7 +44,8 @@ def check(root: Node[Any, Any], directory: Directory, budgets: Sequence[Budget],
         for budget in node.budgets:
             check_window(budget, store)
         if isinstance(node, Agent):
-            _check_agent(node, directory, limits)
+            batched = node.lane == "batch" or (by_batch and node.lane != "live")
+            _check_agent(node, directory, limits, batched=batched)
 
 
 def walk(root: Node[Any, Any]) -> Iterator[Node[Any, Any]]:
@@ -88,7 +98,7 @@ def _same_function(one: Node[Any, Any], other: Node[Any, Any]) -> bool:
     return one.function is other.function and one.budget is other.budget and one.optional == other.optional
 
 
-def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budget]) -> None:
+def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budget], *, batched: bool) -> None:
     prelude = agent.fixed_prelude or agent.prelude_of(())
     own = agent.models
     for i, choice in enumerate((*own, *agent.fallback)):
@@ -103,3 +113,27 @@ def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budge
         strict = next((b for b in limits if b.usd is not None and not b.allow_unpriced), None)
         if strict is not None and directory.price(model) is None:
             raise unpriced(model.id, agent.name)
+        if batched and i < len(own):
+            _check_batches(agent, model, directory, limits, strict)
+
+
+def _check_batches(
+    agent: Agent[Any], model: Model, directory: Directory, limits: Sequence[Budget], strict: Budget | None
+) -> None:
+    batches = batches_of(model)
+    if batches is None:
+        raise ConfigError(
+            f"agent {agent.name!r}: {model.id} has no batches",
+            hint=f"say Agent({agent.name!r}, …, lane='live'), or use a model of a provider that has them",
+        )
+    short = min((budget.seconds for budget in limits if budget.seconds is not None), default=None)
+    if short is not None and short < batches.window:
+        raise ConfigError(
+            f"agent {agent.name!r} goes by batch, which may take {batches.window:,.0f} s, and has {short:,g} s",
+            hint=f"leave out seconds= or give {batches.window:,.0f} or more, or use lane='live'",
+        )
+    if strict is not None and directory.price_at(model, "batch") is None:
+        raise ConfigError(
+            f"agent {agent.name!r}: nobody knows what {model.id} costs in a batch, and there is a money budget",
+            hint=f"give its price in outlay.toml ('{model.id}@batch'), lane='live', or Budget(allow_unpriced=True)",
+        )

@@ -15,7 +15,7 @@ from outlay.runtime import preflight
 from outlay.runtime.alerts import OnAlert
 from outlay.runtime.directory import Replacements
 from outlay.runtime.execution import execute
-from outlay.runtime.host import Budgets, OnAsk, RunOptions, StoreLike, as_budgets, hosting
+from outlay.runtime.host import Budgets, LaneLike, OnAsk, RunOptions, StoreLike, as_budgets, hosting
 from outlay.runtime.recorder import Listener
 from outlay.runtime.result import Result
 from outlay.values.transcript import Transcript
@@ -47,6 +47,7 @@ async def run(
     strict: bool = False,
     source: str = "",
     fresh: bool = False,
+    lane: LaneLike = "live",
 ) -> Result[Any]:
     """Run a flow on one input.
 
@@ -66,6 +67,9 @@ async def run(
 
     `fresh` gives no stored answer again (`Agent(cache_answers=…)`); what is new is stored.
 
+    `lane` is how model calls go out where their agent says nothing else: "live", or "batch" (or a `Batching`) for the
+    providers' batches, at half the price and within a day.
+
     `source` is the flow's address, such as `triage.py:triage`: recorded, so that `outlay resume` can find it.
 
     Raises ConfigError before anything is spent, JournalMismatch for another input (or, if strict, another flow) than
@@ -83,10 +87,11 @@ async def run(
         watchdog=watchdog,
         source=source,
         fresh=fresh,
+        lane=lane,
     )
     async with hosting(options) as host:
         limits = as_budgets(budget)
-        preflight.check(root, host.directory, limits, host.store)
+        preflight.check(root, host.directory, limits, host.store, by_batch=host.by_batch)
         return await execute(
             host, root, input, limits, run_id=run_id, seed=seed, history=history, strict=strict, session=session
         )

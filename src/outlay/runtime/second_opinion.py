@@ -14,6 +14,7 @@ from outlay.analysis.text import one_line
 from outlay.errors import one_line as error_line
 from outlay.events.records import CallFailed, CallFinished, Checked, Event, NodeFinished, NodeStarted, ToolFinished
 from outlay.policies.watchdog import Finding
+from outlay.runtime.directory import Directory
 
 if TYPE_CHECKING:
     from outlay.runtime.context import Context
@@ -44,8 +45,9 @@ class Stuck:
     why: str
 
 
-async def second_opinion(root: Context, model: Any, finding: Finding, n: int) -> Verdict:
-    """What `model` thinks of it; without an answer the rule stands. `n` tells one question from another."""
+async def second_opinion(root: Context, model: Any, finding: Finding, events: Sequence[Event], n: int) -> Verdict:
+    """What `model` thinks of it, and of the `events` up to it; without an answer the rule stands. `n` tells questions
+    apart."""
     from outlay.agents.agent import Agent
 
     agent = Agent(
@@ -56,12 +58,11 @@ async def second_opinion(root: Context, model: Any, finding: Finding, n: int) ->
         max_output_tokens=200,
         max_turns=2,
         output_retries=1,
-        optional=False,
-        offline=lambda request: Stuck(True, "the offline stand-in agrees with the rule"),  # pyright: ignore[reportUnknownLambdaType]
+        offline=_agree,
     )
     state = root._run  # pyright: ignore[reportPrivateUsage]
     before = len(state.stops)
-    text = "\n".join([f"finding: {finding.text}, at {finding.path}", "", *_log(state.recorder.events)])
+    text = "\n".join([f"finding: {finding.text}, at {finding.path}", "", *_log(events)])
     key = blake2b(f"{n} {finding.key}".encode(), digest_size=8).hexdigest()
     try:
         answer: Stuck = await root.aside(agent, text, key=key)
@@ -69,6 +70,16 @@ async def second_opinion(root: Context, model: Any, finding: Finding, n: int) ->
         state.handled(f"{root.path}/{NODE}[{key}]", before)
         return Verdict(False, f"no second opinion: {error_line(error)}")
     return Verdict(not answer.stuck, f"{'stuck' if answer.stuck else 'not stuck'}: {one_line(answer.why, 200)}")
+
+
+def check_opinion(directory: Directory, model: Any) -> None:
+    """Raises ConfigError, before anything is spent, for a model that does not exist."""
+    if model is not None:
+        directory.model(NODE, model, _agree)
+
+
+def _agree(request: Any) -> Stuck:
+    return Stuck(True, "the offline stand-in agrees with the rule")
 
 
 def _log(events: Sequence[Event]) -> list[str]:

@@ -61,7 +61,7 @@ async def stream(
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     async with hosting(options, queue.put_nowait) as host:
         limits = as_budgets(options.get("budget"))
-        preflight.check(root, host.directory, limits, host.store)
+        preflight.check(root, host.directory, limits, host.store, by_batch=host.by_batch)
         task = asyncio.create_task(
             execute(
                 host,

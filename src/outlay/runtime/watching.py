@@ -82,17 +82,18 @@ class Watching:
         self._finals: dict[str, int] = {}
         #: What the run waits for leave to go on with, by the item's id.
         self._paused: dict[str, Finding] = {}
-        #: What a model is to be asked about before anything is done.
-        self._unjudged: list[Finding] = []
+        #: What a model is to be asked about before anything is done, and how many events there were by then: whoever
+        #: resumes the run asks the same again.
+        self._unjudged: list[tuple[Finding, int]] = []
         self._asking = asyncio.Lock()
         self._tries = 0
 
     def begin(self, past: Iterable[Event]) -> None:
         """Take over what earlier legs of the run found, and did not come to; then listen."""
-        found: list[Finding] = []
+        found: list[tuple[Finding, int]] = []
         told: set[tuple[str, str, str, int]] = set()
         for event in past:
-            found += self._watch.see(event)
+            found += [(finding, event.seq + 1) for finding in self._watch.see(event)]
             match event:
                 case WatchdogAlert():
                     finding = Finding(event.rule, event.path, event.about, event.level, event.text)
@@ -106,9 +107,9 @@ class Watching:
                     self._stops.clear()  # whoever resumes it has seen that
                 case _:
                     pass
-        for finding in found:
+        for finding, seen in found:
             if finding.key not in told:  # it broke off before it could say so, or has another watchdog now
-                self._found(finding)
+                self._found(finding, seen)
         self._state.recorder.listen(self._see)
 
     def changed(self, path: str, what: str) -> None:
@@ -117,13 +118,13 @@ class Watching:
 
     def _see(self, event: Event) -> None:
         for finding in self._watch.see(event):
-            self._found(finding)
+            self._found(finding, event.seq + 1)
 
-    def _found(self, finding: Finding) -> None:
+    def _found(self, finding: Finding, seen: int) -> None:
         dog = self._watch.watchdog
         action = dog.action(finding.rule)
         if action != "warn" and dog.opinion is not None and finding.level == 1:
-            self._unjudged.append(finding)
+            self._unjudged.append((finding, seen))
         else:
             self._tell(finding, action)
 
@@ -160,7 +161,7 @@ class Watching:
         while self._unjudged:
             async with self._asking:
                 if self._unjudged:
-                    await self._judge(self._unjudged[0])
+                    await self._judge(*self._unjudged[0])
                     del self._unjudged[0]
         for id, finding in list(self._paused.items()):
             await self._leave(path, id, finding)
@@ -168,9 +169,10 @@ class Watching:
         if len(self._stops) > before:
             raise self._state.stopped(self._stop(self._stops[-1], path))
 
-    async def _judge(self, finding: Finding) -> None:
+    async def _judge(self, finding: Finding, seen: int) -> None:
         self._tries += 1
-        opinion = await second_opinion(self._root, self._watch.watchdog.opinion, finding, self._tries)
+        events = self._state.recorder.events[:seen]
+        opinion = await second_opinion(self._root, self._watch.watchdog.opinion, finding, events, self._tries)
         self._tell(finding, "warn" if opinion.spares else self._watch.watchdog.action(finding.rule), opinion.text)
 
     async def _leave(self, path: str, id: str, finding: Finding) -> None:

@@ -186,6 +186,9 @@ class _Line:
             whole = whole[: max(1, int(len(whole) * self._fate.variant * 0.99))]
         return HttpReply(200, self._headers(), whole)
 
+    async def get(self, url: str, headers: Mapping[str, str], timeouts: Timeouts = _TIMEOUTS) -> HttpReply:
+        return HttpReply(404, {}, wire.error_body(404))  # it has nothing but answers
+
     @asynccontextmanager
     async def stream(
         self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = _TIMEOUTS

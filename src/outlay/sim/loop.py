@@ -76,6 +76,10 @@ class _Wait:
         self.woken = threading.Event()
 
     def select(self, timeout: float | None) -> list[Any]:
+        loop = self._loop
+        loop.turns += 1
+        if loop.turns == loop.most_turns:
+            raise loop.too_long()
         if timeout is None or (timeout > 0 and not self._loop.jump()):
             self._outlast()
         if self.woken.is_set():
@@ -103,6 +107,10 @@ class VirtualLoop(base_events.BaseEventLoop):
     def __init__(self, clock: VirtualClock | None = None) -> None:
         super().__init__()
         self.clock = clock or VirtualClock()
+        #: How often the loop has gone round since the last `rewind`, and when that is too often: then it raises what
+        #: `too_long` makes. 0 is never.
+        self.turns = self.most_turns = 0
+        self.too_long: Callable[[], Exception] = lambda: VirtualTimeError("this does not end")
         self._numbers = itertools.count(1)
         self._selector = _Wait(self)
         self._resolve(self.clock.elapsed)
@@ -140,6 +148,7 @@ class VirtualLoop(base_events.BaseEventLoop):
     def rewind(self) -> None:
         """Begin again at 0, between two runs: times that have grown large would round what comes after them."""
         self.clock = VirtualClock(self.clock.start)
+        self.turns = 0
         self._resolve(0.0)
 
     def _resolve(self, time: float) -> None:

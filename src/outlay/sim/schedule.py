@@ -12,6 +12,7 @@ from typing import Any
 from outlay.agents.agent import Agent
 from outlay.errors import Conflict, OutlayError, RunTaken
 from outlay.events.codec import decode
+from outlay.policies.watchdog import Watchdog
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.protocols.store import Row
@@ -58,9 +59,15 @@ class Outcome:
     digest: str
 
 
-def simulate(seed: int, flow: Node[Any, Any] | None = None, input: Any = "go", budget: Budget | None = None) -> Outcome:
+def simulate(
+    seed: int,
+    flow: Node[Any, Any] | None = None,
+    input: Any = "go",
+    budget: Budget | None = None,
+    watchdog: Watchdog | None = None,
+) -> Outcome:
     """Play one seed with `flow`, or with a random one. The same seed gives the same outcome, byte for byte."""
-    schedule = Schedule(seed, flow, input, budget)
+    schedule = Schedule(seed, flow, input, budget, watchdog)
     try:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             return runner.run(schedule.play())
@@ -72,8 +79,16 @@ def simulate(seed: int, flow: Node[Any, Any] | None = None, input: Any = "go", b
 class Schedule:
     """The fate of one run under one seed."""
 
-    def __init__(self, seed: int, flow: Node[Any, Any] | None, input: Any, budget: Budget | None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        flow: Node[Any, Any] | None,
+        input: Any,
+        budget: Budget | None,
+        watchdog: Watchdog | None = None,
+    ) -> None:
         self.seed = seed
+        self._watchdog = watchdog
         self.world = World(seed)
         self._draw = draw = Random(f"schedule {seed}")  # noqa: S311 - a schedule, not a secret
         self._faults = Faults(
@@ -186,6 +201,7 @@ class Schedule:
                     on_event=lambda event: self.world.listen(process, event),
                     on_alert=lambda _: None,
                     on_ask=self._answer if self._answers else None,
+                    watchdog=self._watchdog,
                 )
             finally:
                 self.world.at_work.discard(process.name)

@@ -21,7 +21,7 @@ _STOPS: dict[StopKind, str] = {
     "refusal": "refusal",
     "pause": "pause_turn",
 }
-_ERRORS = {429: "rate_limit_error", 500: "api_error", 529: "overloaded_error"}
+_ERRORS = {404: "not_found_error", 429: "rate_limit_error", 500: "api_error", 529: "overloaded_error"}
 
 
 def usage_of(usage: Usage) -> dict[str, Any]:

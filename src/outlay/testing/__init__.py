@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from outlay.agents.checkpoint import asks_for_summary
 from outlay.models.scripted import ScriptedModel
+from outlay.models.scripted_batches import ScriptedBatches
 from outlay.sim.clock import VirtualClock
 from outlay.sim.loop import virtual_time
 from outlay.values.reply import Reply
@@ -23,9 +25,11 @@ __all__ = [
     "Faults",
     "FaultyModel",
     "Reply",
+    "ScriptedBatches",
     "ScriptedModel",
     "SimStore",
     "VirtualClock",
+    "asks_for_summary",
     "stand_ins",
     "virtual_time",
 ]

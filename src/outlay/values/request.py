@@ -14,6 +14,8 @@ from outlay.values.settings import ModelSettings
 from outlay.values.transcript import Transcript
 from outlay.values.usage import Usage
 
+#: How requests go out: each at once, or many in a batch at half the price and within a day.
+Lane: TypeAlias = Literal["", "live", "batch"]
 StopKind: TypeAlias = Literal["end", "tool", "length", "refusal", "pause"]
 
 
@@ -84,7 +86,7 @@ class ModelRequest:
     `turns_left`: how many more requests may follow in this conversation. `cache` is what the agent asks of the prompt
     cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer. Where `transcript` is
     a shortened conversation, `whole` is the head of the whole one, which the call is known by. `edit` is for models
-    that edit contexts (protocols/context_editing.py).
+    that edit contexts (protocols/context_editing.py). `lane` is how it goes out, empty for the way of the whole run.
     """
 
     agent: str
@@ -101,6 +103,7 @@ class ModelRequest:
     reuse: Reuse | None = None
     whole: bytes | None = None
     edit: ContextEdit | None = None
+    lane: Lane = ""
 
     @property
     def messages(self) -> tuple[Message, ...]:

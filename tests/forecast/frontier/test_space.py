@@ -10,7 +10,7 @@ from outlay import Agent
 from outlay.agents.cascade import ModelCascade
 from outlay.errors import ConfigError
 from outlay.forecast.frontier import Space, space_of, written
-from outlay.forecast.frontier.derived import derived
+from outlay.forecast.frontier.derived import cut, suggested
 from outlay.forecast.frontier.language import from_toml
 from outlay.forecast.frontier.rewriting import rewritten
 from outlay.patterns import Debate, FanOut, Pipeline, Refine, Vote
@@ -113,7 +113,7 @@ def test_a_design_is_a_flow():
         ("models=reply", "which model"),
         ("models=reply:nobody:x", "nobody"),
         ("models=nobody:anthropic:x", "nobody"),
-        ("rounds=reply:1", "reply is a agent, not a loop"),
+        ("rounds=reply:1", "reply is an agent, not a loop"),
         ("retries=x:1", "not an agent with retries"),
         ("rounds=draft:3..1", "empty"),
         ("rounds=draft:1..1000", "wider"),
@@ -151,7 +151,7 @@ def test_a_file_has_levers_and_expectations():
 
 
 def test_a_flow_suggests_its_own_models_fewer_rounds_and_what_is_optional():
-    found = derived(FLOW, 10**9)
+    found = suggested(FLOW)
     assert [lever.name for lever in found.levers] == [
         *(f"model of {name}" for name in ("reply", "p", "q", "x", "y", "judge", "v", "polish")),
         "stage polish",
@@ -164,12 +164,14 @@ def test_a_flow_suggests_its_own_models_fewer_rounds_and_what_is_optional():
     ]
 
 
-def test_what_does_not_fit_is_left_out_by_name():
-    found = derived(FLOW, 20)
-    assert found.size <= 20
-    assert "lane" in found.left_out
+def test_a_space_is_cut_to_the_levers_that_gain_most_by_themselves():
+    whole = suggested(FLOW)
+    found = cut(whole, {"lane": 0.5, "rounds of talk": 0.3, "retries of reply": 0.1}, 12)
+    assert [lever.name for lever in found.levers] == ["rounds of talk", "retries of reply", "lane"]
+    assert {lever.name for lever in whole.levers} == {lever.name for lever in found.levers} | {*found.left_out}
+    assert cut(whole, {}, whole.size) == whole
 
 
 def test_a_flow_that_suggests_nothing_is_an_error():
     with pytest.raises(ConfigError, match="suggests nothing"):
-        derived(Agent("a", "openai-chat:own"), 96)
+        suggested(Agent("a", "openai-chat:own"))

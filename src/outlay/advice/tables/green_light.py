@@ -69,12 +69,12 @@ def green_light(holds: Mapping[str, bool | None]) -> Answer:
     suffices = [one for one in alone if holds[one.id] is True]
     if suffices:
         why = tuple(f"{one.id}: that alone is enough; it buys {one.buys}" for one in suffices)
-        return Answer(TOPIC, "go", "several agents are justified", why, (f"{_or(suffices)} goes away",))
+        return Answer(TOPIC, "go", "justified", why, (f"{_or(suffices)} goes away",))
     said = f"{len(yes)} of four hold ({_and(yes)}), {ENOUGH} are enough"
     if len(yes) >= ENOUGH:
         buys = tuple(f"{one.id} buys {one.buys}" for one in yes)
         lost = f"fewer than {ENOUGH} of {_and(yes)} hold on a closer look; outlay compare says what they came to"
-        return Answer(TOPIC, "go", "several agents are justified", (said, *buys), (lost,))
+        return Answer(TOPIC, "go", "justified", (said, *buys), (lost,))
     possible = [*open_ones, *(one for one in alone if holds[one.id] is None)]
     if len(yes) + len(open_ones) >= ENOUGH or any(holds[one.id] is None for one in alone):
         questions = tuple(f"{one.id}: {one.asks}" for one in possible)
@@ -83,7 +83,7 @@ def green_light(holds: Mapping[str, bool | None]) -> Answer:
     return Answer(
         TOPIC,
         "stop",
-        "several agents are not justified",
+        "not justified",
         (said,),
         (f"{ENOUGH - len(yes)} more of {_or(missing)}", f"{_or(alone)}, alone"),
     )

@@ -135,7 +135,10 @@ def relation(own: Mapping[str, bool | None], inversion: Inversion | None) -> Ans
     row = next((one for one in INVERSIONS if one.id == inversion), None)
     found = _of(row or INVERSIONS[0], apart)
     made = next(one for one in RELATIONS if one.id == found)
-    because = [f"{one.id}: {one.apart}" for one in apart] or ["nothing sets them apart: one owner, one wall"]
+    because = [f"{one.id}: {one.apart}" for one in apart]
+    if not apart:
+        unknown = any(own.get(one.id) is None for one in FACETS)
+        because.append(f"nothing {'is known to set' if unknown else 'sets'} them apart")
     if row is not None:
         because.append(f"turned round: {row.means}")
     unless: list[str] = []

@@ -35,7 +35,7 @@ REMEDIES: tuple[Remedy, ...] = (
         "context",
         "it loses the thread in what is long: documents, tool results, conversations",
         "compaction of its conversation, or one sub-agent that reads and gives back what matters",
-        "Agent(…, tools=[reader]), where reader = Agent('reader', …, output_type=Facts)",
+        "Agent(…, compaction=Compaction()), or tools=[reader], where reader = Agent('reader', …, output_type=Facts)",
         "nothing is lost and only the bill is long: then a prompt cache mends that",
     ),
     Remedy(

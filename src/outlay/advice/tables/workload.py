@@ -54,6 +54,7 @@ SHAPES: tuple[Shape, ...] = (
         "conversation",
         "many turns of one talk, each reading all before it",
         (
+            Knob("Agent(compaction)", "shortened where that is cheaper than to read it all again"),
             Knob("run(session)", "the talk goes on over runs and processes"),
             Knob("Agent(cache)", "the beginning is read at a tenth of its price"),
             Knob("Tool(max_result_tokens)", "a long result is read by its beginning; the whole is an artifact"),

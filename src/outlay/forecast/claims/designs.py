@@ -11,8 +11,9 @@ from itertools import count
 from typing import Any
 
 from outlay.agents.agent import Agent
-from outlay.forecast.assumptions import Assumptions, Expect
+from outlay.forecast.assumptions import Assumptions
 from outlay.forecast.closed import closed_form
+from outlay.forecast.expect import Expect
 from outlay.forecast.expected import Expected
 from outlay.forecast.reliability import Step
 from outlay.models.scripted import ScriptedModel

@@ -7,11 +7,13 @@ from decimal import Decimal
 from itertools import count
 
 from outlay.agents.agent import Agent
-from outlay.forecast.assumptions import Assumptions, Expect, Fit
+from outlay.forecast.assumptions import Assumptions
 from outlay.forecast.claims.claim import Claim, Figure
 from outlay.forecast.claims.designs import Model, in_a_row, step, steps
 from outlay.forecast.closed import closed_form
+from outlay.forecast.expect import Expect
 from outlay.forecast.expected import Expected
+from outlay.forecast.fits import Fit
 from outlay.patterns import Pipeline
 from outlay.values.price import Price, Rates
 from outlay.values.usage import Usage

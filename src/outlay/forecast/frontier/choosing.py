@@ -68,6 +68,11 @@ class Swing:
     seconds: float
     success: float
 
+    @property
+    def gain(self) -> float:
+        """How much better it is in what it betters most: 0 where it betters nothing."""
+        return max(-self.dollars, -self.seconds, self.success, 0.0)
+
 
 def beats(one: Measured, other: Measured, slack: float = 0.0) -> bool:
     """At least as good in all three, and better in one by more than `slack` (a share; points of success). Of two that

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from outlay.agents.agent import Agent
@@ -19,31 +19,36 @@ from outlay.runtime.preflight import walk
 _RETRIES = (0, 1, 2)
 
 
-def derived(root: Node[Any, Any], most: int) -> Space:
+def suggested(root: Node[Any, Any]) -> Space:
     """Models that other agents of the flow have, and cascades of them; corrections; rounds and samples, fewer ones;
     workers one after the other; optional stages left out; the batch lane where every model has a price there.
 
-    Levers that would make more than `most` designs are left out, and named. Raises ConfigError where nothing is left.
+    Raises ConfigError where there is nothing of this.
     """
-    kept: list[Lever] = []
-    left_out: list[str] = []
-    size = 1
-    for lever in _levers(root):
-        choices = len(lever.choices)
-        if choices < 2:
-            continue
-        if size * choices > most:
-            left_out.append(lever.name)
-            continue
-        size *= choices
-        kept.append(lever)
-    if not kept:
+    levers = tuple(lever for lever in _levers(root) if len(lever.choices) > 1)
+    if not levers:
         raise ConfigError(
             f"{root.name} suggests nothing to set otherwise",
             hint="say what may change (--space models=AGENT:MODEL|MODEL), or let functions declare what they run: "
             "@node(children=[…])",
         )
-    return Space(tuple(kept), tuple(left_out))
+    return Space(levers)
+
+
+def cut(space: Space, gains: Mapping[str, float], most: int) -> Space:
+    """The space with the levers that gain most by themselves, as many as make at most `most` designs; the others are
+    named. `gains` by lever; of equal ones the first.
+    """
+    kept: set[str] = set()
+    size = 1
+    for lever in sorted(space.levers, key=lambda lever: -gains.get(lever.name, 0.0)):
+        if size * len(lever.choices) <= most:
+            size *= len(lever.choices)
+            kept.add(lever.name)
+    return Space(
+        tuple(lever for lever in space.levers if lever.name in kept),
+        tuple(lever.name for lever in space.levers if lever.name not in kept),
+    )
 
 
 def _levers(root: Node[Any, Any]) -> Iterator[Lever]:
@@ -94,4 +99,4 @@ def _has_batch_prices(agents: list[Agent[Any]]) -> bool:
     return bool(models) and all(directory.price_at(model, "batch") is not None for model in models)
 
 
-__all__ = ["derived"]
+__all__ = ["cut", "suggested"]

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from outlay.errors import ConfigError
-from outlay.forecast.assumptions import Expect
 from outlay.forecast.declared import expectation, table_of
+from outlay.forecast.expect import Expect
 from outlay.forecast.frontier.designs import Lever, Space
 from outlay.forecast.frontier.levers import NAMES, lever
 from outlay.protocols.node import Node

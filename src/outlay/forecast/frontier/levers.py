@@ -215,8 +215,14 @@ def _named(
         if fits(node):
             return node
     usable = ", ".join(dict.fromkeys(node.name for node in walk(root) if fits(node)))
-    problem = f"{name} is a {found[0].type}, not {of} with {kind} to set" if found else f"no node is named {name!r}"
+    problem = (
+        f"{name} is {_article(found[0].type)}, not {of} with {kind} to set" if found else f"no node is named {name!r}"
+    )
     raise ConfigError(problem, hint=f"{kind}= can be set for {usable}" if usable else f"leave {kind}= out")
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"
 
 
 def _spread(setting: str) -> list[str]:

@@ -120,7 +120,9 @@ def _words(found: Frontier) -> list[str]:
         more = f", and {len(found.impossible) - 1:,} more" if len(found.impossible) > 1 else ""
         lines.append(f"no flow: {one_line(str(design), 100)} ({one_line(reason, 160)}){more}")
     if found.space.left_out:
-        lines.append(f"left out, to keep the space small: {', '.join(found.space.left_out)}")
+        lines.append(
+            f"left out, to keep the space small, since alone they gain less: {', '.join(found.space.left_out)}"
+        )
     return [*lines, ""] if lines else []
 
 

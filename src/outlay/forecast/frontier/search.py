@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from outlay.agents.agent import Agent
@@ -22,11 +22,11 @@ from outlay.forecast.frontier.choosing import (
     smallest_better,
     swing,
 )
-from outlay.forecast.frontier.derived import derived
+from outlay.forecast.frontier.derived import cut, suggested
 from outlay.forecast.frontier.designs import Design, Space
 from outlay.forecast.frontier.language import space_of, written
 from outlay.forecast.frontier.levers import label
-from outlay.forecast.frontier.measuring import Bench, Question, from_runs
+from outlay.forecast.frontier.measuring import ROUGHLY, Bench, Question, from_runs
 from outlay.forecast.frontier.single import one_call
 from outlay.forecast.simulation import Plan, simulate
 from outlay.protocols.node import Node
@@ -111,12 +111,13 @@ def frontier(
     if n < 1:
         raise ConfigError(f"a frontier needs at least one run of each design, not {n}")
     began = time.perf_counter()
-    found = _space(root, space, most)
     given = assumptions or Assumptions()
     beliefs = Beliefs(given)
+    asked_of_each = Question(root, tuple(inputs) or ("x" * 200,), n, seed, given, deps, workers)
+    found = _space(asked_of_each, space, most)
     if not inputs:
         beliefs.note("the input", "", "a text of 50 tokens", "default")
-    bench = Bench(Question(root, tuple(inputs) or ("x" * 200,), n, seed, given, deps, workers), beliefs)
+    bench = Bench(asked_of_each, beliefs)
     designs, impossible = bench.possible(found.designs())
     flows = {design.picks for design in designs}
     singles = [(lever, design) for lever, design in found.single_changes() if design.picks in flows]
@@ -155,10 +156,10 @@ def frontier(
     )
 
 
-def _space(root: Node[Any, Any], space: Space | str | None, most: int) -> Space:
+def _space(asked: Question, space: Space | str | None, most: int) -> Space:
     if space is None:
-        return derived(root, min(most, MOST_DERIVED))
-    found = space_of(root, written(space)) if isinstance(space, str) else space
+        return _suggested(asked, min(most, MOST_DERIVED))
+    found = space_of(asked.root, written(space)) if isinstance(space, str) else space
     if found.size > most:
         sizes = " × ".join(f"{len(lever.choices)} ({lever.name})" for lever in found.levers)
         raise ConfigError(
@@ -166,6 +167,23 @@ def _space(root: Node[Any, Any], space: Space | str | None, most: int) -> Space:
             hint="name fewer settings, or look at some levers at a time; --most raises the limit",
         )
     return found
+
+
+def _suggested(asked: Question, most: int) -> Space:
+    """What the flow suggests; where that is too much, the levers that gain most when they are set alone."""
+    found = suggested(asked.root)
+    if found.size <= most:
+        return found
+    few = replace(asked, n=-(-asked.n // ROUGHLY))
+    bench = Bench(few, Beliefs(asked.assumptions))
+    designs, _ = bench.possible([found.base, *(design for _, design in found.single_changes())])
+    by_picks = {one.design.picks: one for one in bench.measure(designs, keep=designs)}
+    gains: dict[str, float] = {}
+    for lever, design in found.single_changes():
+        if (one := by_picks.get(design.picks)) is not None:
+            single = swing(lever.name, one, by_picks[found.base.picks])
+            gains[lever.name] = max(gains.get(lever.name, 0.0), single.gain)
+    return cut(found, gains, most)
 
 
 def _single(bench: Bench, name: str) -> tuple[Measured | None, str]:

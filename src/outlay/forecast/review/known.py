@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from outlay.forecast.assumptions import Assumptions, Expect
+from outlay.forecast.assumptions import Assumptions
 from outlay.forecast.calibration import Fitted
 from outlay.forecast.distributions import Lognormal
+from outlay.forecast.expect import Expect
 
 
 class KnownAgent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
