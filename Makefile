@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench requirements clean force
+.PHONY: help demo test lint format docs bench bench-ladder requirements clean force
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ docs: $(STAMP) ## write docs/patterns.md and docs/advice.md from the tables in t
 
 bench: $(STAMP) ## measure what the project promises
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-ladder: $(STAMP) ## show the cost ladder: dollars, seconds, success, each rung off and on
+	@$(BIN)/python -m bench ladder $(ARGS)
 
 # One file for every Python and platform we support; without headers and notes it names no index.
 requirements: ## pin anew what pyproject.toml asks for (needs uv)

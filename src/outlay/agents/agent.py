@@ -20,6 +20,7 @@ from outlay.agents.function import FunctionNode
 from outlay.agents.hedging import changes_the_world, check_hedge
 from outlay.agents.output import OutputCodec, codec_for
 from outlay.agents.signature import call
+from outlay.agents.stored_answers import check_stored_answers, reuse_of
 from outlay.agents.tool import Tool, as_tools
 from outlay.agents.tool_calls import ToolCalls
 from outlay.errors import ConfigError, ContextTooLong, OutputInvalid, OutputTruncated, Refused, TurnLimit
@@ -31,7 +32,8 @@ from outlay.values.claim import attribute
 from outlay.values.content import Text, ToolResult
 from outlay.values.critique import Feedback
 from outlay.values.message import Message
-from outlay.values.request import Lane, ModelRequest, ModelResponse, Prelude, Reuse
+from outlay.values.request import Lane, ModelRequest, ModelResponse, Prelude
+from outlay.values.reuse import Reuse, Similarity
 from outlay.values.settings import ModelSettings
 from outlay.values.transcript import Transcript
 
@@ -61,10 +63,12 @@ class Agent(Node[Any, Out]):
     "1h" always for that long, "off" never. `cache_answers` gives a stored answer again for so many seconds, to exactly
     the same request at the same place of the flow; `stale_answers` is how old it may be where the model (and every
     `fallback`) fails: the result is degraded then. `cache_scope` (text, or a function of the context) keeps tenants
-    apart. `hedge`: a call without an answer after so many seconds is sent a second time, where the budget has room for
-    both, and the first answer counts; only for agents whose tools have no side effects. `compaction` shortens a long
-    conversation where that is cheaper than to read it again. `lane`: "batch" sends its calls in the provider's batches,
-    at half the price and within a day, "live" never; by default they go as the run does.
+    apart; `cache_similar` (a `SimilarAnswers` of `outlay.routing.similar`) gives it to questions that are nearly the
+    same, too, where it passes `output_type` and `verify` for them. `hedge`: a call without an answer after so many
+    seconds is sent a second time, where the budget has room for both, and the first answer counts; only for agents
+    whose tools have no side effects. `compaction` shortens a long conversation where that is cheaper than to read it
+    again. `lane`: "batch" sends its calls in the provider's batches, at half the price and within a day, "live" never;
+    by default they go as the run does.
 
     Raises ConfigError for what cannot work: a bad name, duplicate tools, an output type no schema expresses.
     """
@@ -91,6 +95,7 @@ class Agent(Node[Any, Out]):
     cache_answers: float | timedelta | None = field(default=None, kw_only=True)
     stale_answers: float | timedelta | None = field(default=None, kw_only=True)
     cache_scope: str | Callable[..., Any] = field(default="", kw_only=True)
+    cache_similar: Similarity | None = field(default=None, kw_only=True)
     hedge: float | None = field(default=None, kw_only=True)
     compaction: Compaction | None = field(default=None, kw_only=True)
     lane: Lane = field(default="", kw_only=True)
@@ -115,13 +120,7 @@ class Agent(Node[Any, Out]):
                 f"agent {self.name!r}: settings={self.settings!r} are not ModelSettings",
                 hint="write settings=ModelSettings(temperature=0)",
             )
-        for name in ("cache_answers", "stale_answers"):
-            kept = getattr(self, name)
-            if kept is not None and not _seconds(kept) > 0:
-                raise ConfigError(
-                    f"agent {self.name!r}: {name}={kept!r} is no time to keep answers",
-                    hint="give seconds or a timedelta, or leave it out",
-                )
+        check_stored_answers(self)
         if self.hedge is not None:
             check_hedge(self.name, self.hedge, cast(tuple[Tool, ...], self.tools), self.model)
         if self.cache not in CACHE_MODES:
@@ -165,11 +164,6 @@ class Agent(Node[Any, Out]):
     def input_type(self) -> Any:
         """What `prompt` takes; without one an agent reads anything."""
         return None if self.prompt is None else FunctionNode(self.prompt).input_type
-
-    @property
-    def answer_seconds(self) -> float:
-        """For how long an answer may be given again; 0: never."""
-        return _seconds(self.cache_answers)
 
     @cached_property
     def toolbox(self) -> dict[str, Tool]:
@@ -219,7 +213,7 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     before = ctx.transcript
     transcript = before.append(question)
     earlier = [part for message in before.messages for part in message.parts if isinstance(part, ToolResult)]
-    reuse = await _reuse(agent, ctx)
+    reuse = await reuse_of(agent, ctx)
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
     refused = False
@@ -374,23 +368,6 @@ def _read(agent: Agent[Any], toolbox: Mapping[str, Tool], response: ModelRespons
         return (agent.codec.decode(message.text) if done else None), None
     except ValueError as error:
         return None, str(error)
-
-
-async def _reuse(agent: Agent[Any], ctx: RunContext[Any]) -> Reuse | None:
-    if agent.cache_answers is None and agent.stale_answers is None:
-        return None
-    scope = agent.cache_scope if isinstance(agent.cache_scope, str) else await call(agent.cache_scope, ctx)
-    if not isinstance(scope, str):
-        raise ConfigError(
-            f"agent {agent.name}: cache_scope gave {type(scope).__name__}, not text",
-            path=ctx.path,
-            hint="return the tenant's name, as in f'tenant:{ctx.deps.tenant}'",
-        )
-    return Reuse(agent.answer_seconds, scope, _seconds(agent.stale_answers))
-
-
-def _seconds(kept: float | timedelta | None) -> float:
-    return kept.total_seconds() if isinstance(kept, timedelta) else float(kept or 0)
 
 
 def _fallback(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[Model, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from outlay.agents.gating import as_gates, refusal
+from outlay.agents.previews import about_tokens
 from outlay.errors import ConfigError, ContextTooLong, ModelError, Stopped
 from outlay.protocols.context import RunContext
 from outlay.protocols.gate import TierGate
@@ -16,6 +17,7 @@ from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.tier_answer import TierAnswer
+from outlay.values.usage import Usage
 
 #: What an agent makes of an answer: the output, None on a turn that calls tools, and what is wrong with it.
 Reading = Callable[[ModelResponse], tuple[Any, str | None]]
@@ -130,8 +132,25 @@ class Climb:
         gate, found = await refusal(self.ctx, self.cascade.gate, answer)
         # recorded: a resumed run goes the way of the first, whatever a gate would say by now
         problem = self.ctx.drawn(f"tier:{tier}", lambda: found)
-        self._decide(tier, attempt, model=model, gate=gate, problem=problem)
+        instead = self._instead(tier, request, response) if problem is None else None
+        self._decide(tier, attempt, model=model, gate=gate, problem=problem, instead=instead)
         return response, answer, problem
+
+    def _instead(self, tier: int, request: ModelRequest, response: ModelResponse) -> str | None:
+        """About what the last tier would have cost for this answer, in US dollars; None at the last tier, or where a
+        price or the tokens are unknown. A student counts no tokens: four characters are one, then.
+        """
+        if tier == len(self.cascade.tiers) - 1 or response.usage is None:
+            return None
+        price = self.ctx.price(self.choose(self.cascade.tiers[-1]))
+        usage = response.usage
+        if not usage.total_tokens:
+            prelude = request.prelude
+            schemas = [prelude.output.schema] if prelude.output is not None else []
+            asked = [*prelude.system, *(tool.description + tool.schema for tool in prelude.tools), *schemas]
+            read = "".join((*asked, *(message.text for message in request.messages)))
+            usage = Usage(about_tokens(read), 0, 0, about_tokens(response.message.text))
+        return None if price is None else str(price.cost(usage))
 
     def _seen(self, request: ModelRequest, response: ModelResponse, output: Any, tier: int, model: str) -> TierAnswer:
         async def ask(other: str | Model) -> TierAnswer:
@@ -169,6 +188,7 @@ class Climb:
         gate: str = "",
         problem: str | None = None,
         failed: str = "",
+        instead: str | None = None,
     ) -> None:
         decided(
             self.ctx,
@@ -180,6 +200,7 @@ class Climb:
             gate=gate,
             problem=problem,
             failed=failed,
+            instead=instead,
         )
 
 
@@ -194,8 +215,9 @@ def decided(
     gate: str = "",
     problem: str | None = None,
     failed: str = "",
+    **facts: Any,
 ) -> None:
-    """Record what became of one attempt of a tier: what the fold of escalations counts."""
+    """Record what became of one attempt of a tier: what the folds of escalations and of savings count."""
     ctx.decide(
         "cascade",
         turn=turn,
@@ -207,4 +229,5 @@ def decided(
         passed=problem is None and not failed,
         problem=(problem or "")[:500],
         failed=failed,
+        **facts,
     )

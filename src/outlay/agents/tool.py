@@ -8,11 +8,13 @@ import re
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, cast, overload
 
 from outlay.agents import jsontext
+from outlay.agents.kept_results import check_results_kept
 from outlay.agents.node_input import NodeInput, input_of
 from outlay.agents.previews import MAX_RESULT_TOKENS
 from outlay.agents.signature import call, globals_of, parameters_of, takes_context
@@ -44,6 +46,8 @@ class Tool:
     `concurrency` is how many of its calls run at once, over all runs of an event loop; `breaker` leaves it alone for a
     while after failures in a row; a `server` has both for all the tools that stand on it. While a breaker is open the
     tool gives `when_down` at once: a value, or a function of the same arguments; without it, an error to the model.
+    `cache_results` gives a result again to the same arguments for so many seconds, in all runs on the store, under the
+    same label and for the same tenants; `cache_scope` is as of an agent. For tools without side effects.
     Raises ConfigError for a parameter without a type hint, or a name that providers refuse.
     """
 
@@ -62,6 +66,8 @@ class Tool:
     breaker: Breaker | None = field(default=None, kw_only=True)
     server: Server | None = field(default=None, kw_only=True)
     when_down: Any = field(default=_RAISE, kw_only=True)
+    cache_results: float | timedelta | None = field(default=None, kw_only=True)
+    cache_scope: str | Callable[..., Any] = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -87,6 +93,7 @@ class Tool:
                 f"tool {self.name!r} says what it gives while it is down, and has no breaker that could say so",
                 hint="add breaker=Breaker(), or a server with one",
             )
+        check_results_kept(self, stands_in=self.when_down is not _RAISE)
         if not self.description:
             object.__setattr__(self, "description", _summary(self.function))
         if self.input_schema is None:
@@ -239,6 +246,8 @@ def tool(
     breaker: Breaker | None = None,
     server: Server | None = None,
     when_down: Any = ...,
+    cache_results: float | timedelta | None = None,
+    cache_scope: str | Callable[..., Any] = "",
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Make a Tool of a function; see `Tool` for the options."""

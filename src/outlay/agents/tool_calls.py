@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.agents.content import as_text, well_formed
+from outlay.agents.kept_results import result_of
 from outlay.agents.previews import preview
 from outlay.agents.results import as_read, codec_of, text_of
 from outlay.agents.tool import Tool
@@ -75,7 +76,7 @@ class ToolCalls:
         except ValueError as error:
             return _error(tool_call, f"the arguments are wrong: {error}")
         try:
-            value = await self.ctx.call_tool(_effect(tool, given, arguments))
+            value = await result_of(self.ctx, tool, _effect(tool, given, arguments))
             if tool.ends_turn:
                 outputs[i] = value
             text = as_text(value) if tool.ends_turn else value

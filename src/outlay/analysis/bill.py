@@ -12,6 +12,7 @@ from outlay.analysis import receipt
 from outlay.analysis.batches import BatchOutcome, distinct
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheFold, CacheHealth, merged
+from outlay.analysis.cascades import CascadeFold
 from outlay.analysis.compactions import CompactionFold
 from outlay.errors import ConfigError
 from outlay.events import (
@@ -67,6 +68,15 @@ class Bill:
     #: The batches that ended, each in the bill of one run.
     batches: tuple[BatchOutcome, ...] = ()
     unreported: int = 0
+    #: Of these, the ones that were given to a question which was only nearly the same.
+    similar_answers: int = 0
+    #: Tool results that were given again, and the seconds that these tools had taken.
+    results: int = 0
+    seconds_saved_by_results: float = 0.0
+    #: Turns over cascades of models, and about what these saved against the last tier alone, in US dollars: negative
+    #: where they cost more, None if a price is unknown.
+    cascaded: int = 0
+    saved_by_cascade: Decimal | None = ZERO
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -99,6 +109,11 @@ class Bill:
             _total([bill.saved_by_compaction for bill in all_bills]),
             distinct(batch for bill in all_bills for batch in bill.batches),
             sum(bill.unreported for bill in all_bills),
+            sum(bill.similar_answers for bill in all_bills),
+            sum(bill.results for bill in all_bills),
+            math.fsum(bill.seconds_saved_by_results for bill in all_bills),
+            sum(bill.cascaded for bill in all_bills),
+            _total([bill.saved_by_cascade for bill in all_bills]),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -188,6 +203,11 @@ class Bill:
             saved_by_batch=self.saved_by_batch,
             batches=self.batches,
             unreported=self.unreported,
+            similar_answers=self.similar_answers,
+            results=self.results,
+            seconds_saved_by_results=self.seconds_saved_by_results,
+            cascaded=self.cascaded,
+            saved_by_cascade=self.saved_by_cascade,
         )
 
 
@@ -240,10 +260,14 @@ class BillFold:
         #: What each stored answer saved.
         self._answers: list[Decimal | None] = []
         self._batches: list[BatchOutcome] = []
+        self._similar = 0
+        self._results: list[float] = []
+        self._cascades = CascadeFold()
 
     def add(self, event: Event) -> None:
         self._cache.add(event)
         self._compactions.add(event)
+        self._cascades.add(event)
         if isinstance(event, CallStarted):
             self._attempt(event)
             call = (event.run, event.path, event.key)
@@ -259,6 +283,9 @@ class BillFold:
         elif isinstance(event, Decision) and event.about == "stored_answer":
             saved = event.data.get("saved")
             self._answers.append(None if saved is None else Decimal(str(saved)))
+            self._similar += "similarity" in event.data
+        elif isinstance(event, Decision) and event.about == "stored_result":
+            self._results.append(float(event.data.get("seconds", 0.0)))
         elif isinstance(event, CallFailed):
             line = self._end(event)
             line.seconds.append(event.seconds)
@@ -303,6 +330,11 @@ class BillFold:
             self._compactions.saved,
             distinct(self._batches),
             self._unreported,
+            self._similar,
+            len(self._results),
+            math.fsum(self._results),
+            self._cascades.turns,
+            self._cascades.saved,
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:

@@ -56,6 +56,11 @@ class _Notes:
     saved_by_batch: Decimal | None = ZERO
     batches: tuple[BatchOutcome, ...] = ()
     unreported: int = 0
+    similar_answers: int = 0
+    results: int = 0
+    seconds_saved_by_results: float = 0.0
+    cascaded: int = 0
+    saved_by_cascade: Decimal | None = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +171,13 @@ def _notes(shown: Receipt) -> list[str]:
         first.append(_by_batch(shown))
     if shown.answers:
         worth = "" if shown.saved_by_answers is None else f", saved {_amount(shown.saved_by_answers)}"
-        first.append(f"{_count(shown.answers, 'stored answer')}{worth}")
+        similar = f" ({shown.similar_answers:,} to similar questions)" if shown.similar_answers else ""
+        first.append(f"{_count(shown.answers, 'stored answer')}{similar}{worth}")
+    if shown.results:
+        first.append(f"{_count(shown.results, 'stored tool result')}, saved {shown.seconds_saved_by_results:,.1f} s")
+    if shown.cascaded and shown.saved_by_cascade:
+        word = "saved" if shown.saved_by_cascade > 0 else "cost"
+        first.append(f"cascade {word} about {_amount(abs(shown.saved_by_cascade))}")
     if shown.compactions:
         first.append(_compacted(shown.compactions, shown.saved_by_compaction))
     if shown.doubtful or shown.unreported:

@@ -123,6 +123,8 @@ class TreeFold:
         elif isinstance(event, Decision) and event.about == "prefix_changed":
             change = one_line(str(event.data.get("change", "")), 160)
             self._node(event.run, event.path).below.append(_Leaf(f"! cache: {change}", bad=True))
+        elif isinstance(event, Decision) and event.about in ("stored_answer", "stored_result"):
+            self._node(event.run, event.path).below.append(_given_again(event.data))
         elif isinstance(event, Decision) and event.about == COMPACTION:
             self._node(event.run, event.path).below.append(_compacted(event.data))
         elif isinstance(event, RunStarted):
@@ -261,6 +263,19 @@ def _refused(event: CallFailed) -> str:
     elif event.maybe_billed:
         words.append("in doubt, unpriced")
     return " · ".join(words)
+
+
+def _given_again(data: Mapping[str, Any]) -> _Leaf:
+    """`= stored answer of clerk · similarity 0.931 · saved $0.0020`, `= stored result of search · saved 1.20 s`"""
+    tool, saved, seconds = data.get("tool"), data.get("saved"), data.get("seconds")
+    words = [f"= stored {'answer' if tool is None else 'result'} of {one_line(str(tool or data.get('agent')), WIDTH)}"]
+    if isinstance(near := data.get("similarity"), float):
+        words.append(f"similarity {near:.3f}")
+    if isinstance(saved, str):
+        words.append(f"saved ${Decimal(saved):,.4f}")
+    if isinstance(seconds, int | float):
+        words.append(f"saved {_seconds(seconds)}" if tool is not None else f"took {_seconds(seconds)}")
+    return _Leaf(" · ".join(words))
 
 
 def _compacted(data: Mapping[str, Any]) -> _Leaf:

@@ -40,6 +40,7 @@ COMMANDS = {
     "deny": "Say no to what a run waits for.",
     "simulate": "Prove it: runs under faults and crashes on virtual time, and what must hold of them.",
     "router": "Train a router from a table of outcomes, and measure it.",
+    "cache": "Calibrate stored answers to similar questions, and count the false ones.",
     "distill": "Train a small local student on what an agent answered, where that is worth it.",
     "emulator": "Serve the providers' protocols on this machine, to test without a key.",
     "doctor": "Check keys, store, prices and versions.",

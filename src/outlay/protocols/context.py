@@ -16,6 +16,7 @@ from outlay.protocols.node import Node
 from outlay.protocols.race import Race
 from outlay.protocols.shared import State
 from outlay.values.content import ToolResult
+from outlay.values.kept import Keeping, SoFar
 from outlay.values.label import Label
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
@@ -302,6 +303,14 @@ class RunContext(Protocol[Deps]):
 
     def retract(self, reason: str) -> None:
         """Tell listeners that the text streamed so far does not count."""
+        ...
+
+    def keeping(self, what: Node[Any, Any] | Callable[..., Any]) -> Keeping:
+        """What has to be the same for what a node or a tool gave to be given again."""
+        ...
+
+    def so_far(self) -> SoFar:
+        """What has happened at this node and below it, and whether its output may be kept."""
         ...
 
     def keep(self, transcript: Transcript, tool_results: Sequence[ToolResult] = ()) -> None:

@@ -24,12 +24,42 @@ class LabelPolicy(Protocol):
 
 
 class Memory(Protocol):
-    """The journal (this run's past) and the response cache (other runs') are asked alike."""
+    """The journal: this run's past."""
 
     async def find(self, key: str, request: ModelRequest) -> ModelResponse | None: ...
     async def remember(self, key: str, request: ModelRequest, response: ModelResponse) -> None: ...
 
-    async def stale(self, key: str, request: ModelRequest) -> tuple[ModelResponse, float] | None:
+
+@dataclass(frozen=True, slots=True)
+class AnswerKey:
+    """What an answer is stored under: who gives it, the effect (`call_key`), and the tenants that pay for it."""
+
+    provider: str
+    model: str
+    effect: str
+    tenants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A stored answer; `similarity` where it was given to another question, which was nearly the same."""
+
+    response: ModelResponse
+    similarity: float | None = None
+
+
+class Answers(Protocol):
+    """The response cache: what was answered in other runs."""
+
+    @property
+    def fresh(self) -> bool:
+        """Nothing is given again; what is new is stored."""
+        ...
+
+    async def find(self, key: AnswerKey, request: ModelRequest) -> Given | None: ...
+    async def remember(self, key: AnswerKey, request: ModelRequest, response: ModelResponse) -> None: ...
+
+    async def stale(self, key: AnswerKey, request: ModelRequest) -> tuple[ModelResponse, float] | None:
         """What `find` would give if it were younger, as far as `request` allows that, and its age in seconds."""
         ...
 
@@ -177,7 +207,7 @@ class Shortcut(Protocol):
 class Stages:
     policy: LabelPolicy | None = None
     journal: Memory | None = None
-    cache: Memory | None = None
+    cache: Answers | None = None
     breaker: Breaker | None = None
     permits: Permits | None = None
     retries: Retries | None = None

@@ -39,7 +39,7 @@ from outlay.events.records import (
 )
 from outlay.policies.ledger import RESOURCES, Ask, Hold
 from outlay.protocols.model import Model
-from outlay.protocols.stages import Breaker, Lane
+from outlay.protocols.stages import AnswerKey, Breaker, Given, Lane
 from outlay.runtime.asking import raise_of
 from outlay.runtime.batched import BATCH, UNLIMITED, Sent, batch_of, goes_live, saved_by_batch
 from outlay.runtime.budgets import Chain, exhausted
@@ -155,11 +155,11 @@ class Call:
         stages = self._run.stages
         if stages.journal is not None and (known := await stages.journal.find(self._key, self._request)) is not None:
             return known
-        asked, stored = self._model, ""
-        if stages.cache is not None:
+        asked, stored = self._model, None
+        if stages.cache is not None and self._request.reuse is not None:
             stored = self._stored_key()
-            if (known := await stages.cache.find(stored, self._request)) is not None:
-                return await self._given_again(known)
+            if (given := await stages.cache.find(stored, self._request)) is not None:
+                return await self._given_again(given)
         if self._sent is not None:
             self._model = self._sent.of((self._model, *fallback)) or self._model
         spare = others(self._model, fallback)
@@ -177,32 +177,34 @@ class Call:
                     refused = True
                     continue
                 other = next(spare, None)
-                if other is None and stored:
+                if other is None and stored is not None:
                     old = await stale_answer(self._run, stages.cache, stored, self._request, error)
                     if old is not None:
-                        return await self._given_again(*old)
+                        return await self._given_again(Given(old[0]), old[1])
                 self._fall_back(error, other)
             finally:
                 if self._visit is not None:
                     self._visit.leave()
         if stages.journal is not None:
             await stages.journal.remember(self._key, self._request, response)
-        if stages.cache is not None and self._model is asked:  # another model's answer is not this one's
+        if stored is not None and stages.cache is not None and self._model is asked:  # another's answer is not its own
             await stages.cache.remember(stored, self._request, response)
         return response
 
-    def _stored_key(self) -> str:
-        """What an answer is stored under: this effect, and the tenants that pay for it."""
+    def _stored_key(self) -> AnswerKey:
         tenants = sorted(account.budget.scope for account in self._chain if account.budget.scope is not None)
-        return " ".join((self._model.provider, self._key, *tenants))
+        return AnswerKey(self._model.provider, self._model.id, self._key, tuple(tenants))
 
-    async def _given_again(self, response: ModelResponse, stale: str = "") -> ModelResponse:
+    async def _given_again(self, given: Given, stale: str = "") -> ModelResponse:
         """Record an answer that costs nothing: a call of the purpose `cached`, and what it would have cost. `stale`
         says why it stands in for a newer one."""
-        run, request, message = self._run, self._request, response.message
+        run, request, response = self._run, self._request, given.response
+        message = response.message
         price = run.directory.price(self._model)
         saved = None if price is None or response.usage is None else str(price.cost(response.usage))
-        data = {"agent": request.agent, "model": self._model.id, "key": self._key, "saved": saved}
+        data: dict[str, Any] = {"agent": request.agent, "model": self._model.id, "key": self._key, "saved": saved}
+        if given.similarity is not None:
+            data["similarity"] = round(given.similarity, 4)
         run.recorder.emit(Decision, request.path, about="stored_answer", data=data)
         after = request.transcript.append(message)
         run.recorder.keep(request.transcript, request.prelude)

@@ -111,6 +111,11 @@ async def transport() -> Transport:
     return found[0]
 
 
+def reach_through(transport: Transport) -> None:
+    """Let the runs on this loop reach their providers through `transport`: on virtual time there are no sockets."""
+    _transports[asyncio.get_running_loop()] = (transport, None)
+
+
 async def _until_the_loop_ends(http: HttpTransport) -> AsyncGenerator[None]:
     """`asyncio.run` closes a loop's async generators before the loop: the one hook it has for clean-up."""
     try:

@@ -30,10 +30,12 @@ from outlay.runtime.call import call_key
 from outlay.runtime.conversations import ROOT
 from outlay.runtime.identity import Scope, current_scope, digest, item
 from outlay.runtime.journaled import drawn
+from outlay.runtime.keeping import shape_behind, so_far
 from outlay.runtime.result import SkippedPart
 from outlay.runtime.state import RunState
 from outlay.values.budget import Budget
 from outlay.values.content import ToolResult
+from outlay.values.kept import Keeping, SoFar
 from outlay.values.label import TRUSTED, Label
 from outlay.values.price import Price
 from outlay.values.routed import Routed
@@ -277,6 +279,13 @@ class Place:
         scope, place = current_scope.get(), place or self._place
         assert scope is not None, "an effect outside its run"
         return call_key(place, scope.id, what, scope.occurrence((place, what)))
+
+    def keeping(self, what: Node[Any, Any] | Callable[..., Any]) -> Keeping:
+        scopes = (account.budget.scope for account in self._chain if account.budget.scope is not None)
+        return Keeping(shape_behind(what), tuple(sorted(scopes)), self._run.fresh)
+
+    def so_far(self) -> SoFar:
+        return so_far(self._run.recorder.events, self.path, self._run.stops)
 
     def drawn(self, what: str, draw: Callable[[], Any]) -> Any:
         if self._run.recorder.store is None:

@@ -37,12 +37,12 @@ def _parts(node: Node[Any, Any]) -> Iterator[bytes]:
         if isinstance(value, _PLAIN):
             yield f"{field.name}={value!r}".encode(errors="surrogatepass")
         for function in _functions(value):
-            yield field.name.encode() + _code(function)
+            yield field.name.encode() + code_of(function)
     if isinstance(node, Agent):
         yield (node.fixed_prelude or node.prelude_of(())).digest
         yield node.settings.key
         for tool in node.toolbox.values():
-            yield tool.name.encode() + _code(tool.function)
+            yield tool.name.encode() + code_of(tool.function)
 
 
 def _functions(value: Any) -> list[Callable[..., Any]]:
@@ -50,7 +50,7 @@ def _functions(value: Any) -> list[Callable[..., Any]]:
     return [one for one in several if callable(one) and not isinstance(one, Node | type)]
 
 
-def _code(function: Any) -> bytes:
+def code_of(function: Any) -> bytes:
     """What a function does, as its compiled code; nothing where it has none."""
     inner = getattr(function, "function", None) or getattr(function, "func", None) or function
     code = getattr(inner, "__code__", None) or getattr(getattr(inner, "__call__", None), "__code__", None)  # noqa: B004

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from outlay.errors import ModelError, OutputTruncated, Refused, one_line
 from outlay.events.records import Skipped
-from outlay.protocols.stages import Memory
+from outlay.protocols.stages import AnswerKey, Answers
 from outlay.runtime.result import SkippedPart
 from outlay.runtime.state import RunState
 from outlay.values.request import ModelRequest, ModelResponse
 
 
 async def stale_answer(
-    run: RunState, cache: Memory | None, key: str, request: ModelRequest, error: ModelError
+    run: RunState, cache: Answers | None, key: AnswerKey, request: ModelRequest, error: ModelError
 ) -> tuple[ModelResponse, str] | None:
     """The stored answer that the agent lets stand in for the one that failed with `error`, if there is one, and why it
     does."""

@@ -93,6 +93,11 @@ class RunState:
     memory: MemoryStore | None = None
 
     @property
+    def fresh(self) -> bool:
+        """Nothing that was stored is given again."""
+        return self.stages.cache is not None and self.stages.cache.fresh
+
+    @property
     def store(self) -> Store:
         """Where shared things are kept: the run's store, or one that lasts as long as the run."""
         if self.recorder.store is not None:

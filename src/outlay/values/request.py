@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from outlay.values.caching import CacheMode, CachePlan
 from outlay.values.message import DIGEST_SIZE, Message
+from outlay.values.reuse import Reuse
 from outlay.values.settings import ModelSettings
 from outlay.values.transcript import Transcript
 from outlay.values.usage import Usage
@@ -67,16 +68,6 @@ class Prelude:
         if found is None:
             found = self._wire[dialect] = encode(self)
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Reuse:
-    """A stored answer may be given again for so many seconds, to requests of the same scope; where the model fails, for
-    `stale` seconds."""
-
-    seconds: float
-    scope: str = ""
-    stale: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def distil(
     """
     settled = settle(examples).examples
     task = task_of(settled)
-    ordered = sorted(settled, key=lambda example: _order(example, seed))
+    ordered = spread(settled, seed)
     held_back = round(len(ordered) * _HELD)
     if held_back < (least := least_labels(target, method)):
         raise ConfigError(
@@ -91,7 +91,11 @@ def measure(student: Student, examples: Sequence[Example], *, unseen: bool = Fal
     return Measured(len(new), right / len(new), accepted / len(new), wrong / len(new))
 
 
-def _order(example: Example, seed: int) -> str:
-    """By the text's mark, turned by the seed: the order of the table does not matter."""
+def spread(examples: Sequence[Example], seed: int) -> list[Example]:
+    """In an order of their own: by the texts' marks, turned by the seed. That of the table does not matter."""
+    return sorted(examples, key=lambda example: _turned(example, seed))
+
+
+def _turned(example: Example, seed: int) -> str:
     turned = int(example.mark, 16) ^ (seed * 0x9E3779B97F4A7C15 & (2**64 - 1))
     return f"{turned * 0xD1342543DE82EF95 & (2**64 - 1):016x}"

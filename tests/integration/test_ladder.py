@@ -1,0 +1,108 @@
+"""The bench of the cost ladder: what it shows is what happened, and a rung is one entry."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+from bench.ladder import played, table
+from bench.ladder.door import Door
+from bench.ladder.models import LATENCY, STRONG
+from bench.ladder.prefix import Prefix, prefixes_paid
+from bench.ladder.rungs import RUNGS, Setting, settings_for
+from bench.ladder.sessions import SESSIONS, mended
+
+from outlay import Agent, run
+from outlay.emulator import EmulatedReply, ToolCall
+from outlay.models import Anthropic
+from outlay.protocols.clock import loop_factory, wall_clock
+from outlay.runtime.directory import reach_through
+from outlay.runtime.prefixes import forget
+from outlay.testing import Emulator, virtual_time
+
+CODING, AUTONOMOUS = SESSIONS
+
+
+def test_a_prefix_of_30k_tokens_used_20_times_is_billed_as_3_15_prefixes() -> None:
+    """In dollars of the bill, to the last digit: 1.25 + 19 × 0.1, and 20 without a cache."""
+    assert prefixes_paid(played(Prefix(), Setting(prompt_cache=True))) == Decimal("3.15")
+    assert prefixes_paid(played(Prefix(), Setting())) == 20
+
+
+@pytest.mark.parametrize("rung", ["prompt cache", "cascade", "compaction", "all of these"])
+def test_each_rung_saves_on_a_coding_session_and_loses_nothing(rung: str) -> None:
+    settings = settings_for(CODING.name)
+    off, on = (played(CODING, settings[name]).measured(CODING.name, name) for name in ("off", rung))
+    assert off.dollars is not None
+    assert on.dollars is not None
+    assert on.dollars < off.dollars / 2
+    assert (off.right, on.right, on.checked) == (1, 1, 1)
+
+
+def test_the_same_setting_gives_the_same_line_again() -> None:
+    lines = [played(CODING, Setting(prompt_cache=True)).measured("coding", "x") for _ in range(2)]
+    assert lines[0] == lines[1]
+
+
+def test_success_is_what_the_check_says_and_not_that_it_ended() -> None:
+    """A model that no longer sees what failed gives a patch that does not pass."""
+    assert mended("def total(amounts):\n    return sum(amounts)\n") is None
+    assert mended("def total(amounts):\n    return sum(amounts[:-1])\n") is not None
+    assert mended("I no longer know what failed.") == "the patch does not run: SyntaxError"
+
+
+def test_all_of_these_is_every_rung_that_fits() -> None:
+    """Whatever is added to the list is in the table, by itself and with the others."""
+    for workload in ("tickets", "coding", "autonomous"):
+        fitting = [rung for rung in RUNGS if workload in rung.of]
+        settings = settings_for(workload)
+        assert list(settings) == ["off", *(rung.name for rung in fitting), "all of these"]
+        assert settings["off"] == Setting()
+        assert all(settings[rung.name] == rung.switch(Setting()) != Setting() for rung in fitting)
+
+
+def test_the_table_says_what_is_left_of_the_cost() -> None:
+    off, on = (played(Prefix(), Setting(prompt_cache=cache)).measured("prefix", name) for cache, name in _CACHE)
+    said = table([off, on]).splitlines()
+    assert said[1].split()[:4] == ["prefix", "off", f"${off.dollars:.4f}", "100.0"]
+    assert "20/20 100.0 %  20 calls · 95 % of input read from cache" in said[2]
+
+
+_CACHE = ((False, "off"), (True, "prompt cache"))
+
+
+def test_the_door_answers_as_the_emulator_does_over_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same requests, same usage, same dollars: only the way there is another."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-emulator")
+
+    def look(page: int) -> str:
+        """Read a page."""
+        return f"page {page} " * 900
+
+    def behave(request: object) -> EmulatedReply:
+        taken = sum(message.role == "assistant" for message in request.messages)  # type: ignore[attr-defined]
+        return EmulatedReply("done") if taken == 3 else EmulatedReply(tool_calls=(ToolCall("look", {"page": taken}),))
+
+    def agent(**options: object) -> Agent[str]:
+        model = Anthropic(STRONG, api_key="sk-emulator", **options)  # type: ignore[arg-type]
+        return Agent("reader", model, instructions="Read. " * 2_000, tools=[look])
+
+    async def inside() -> object:
+        reach_through(Door(behave, LATENCY, wall_clock(asyncio.get_running_loop())))
+        return await run(agent(), "Go.")
+
+    forget()
+    with virtual_time(), asyncio.Runner(loop_factory=loop_factory.get()) as runner:
+        by_door = runner.run(inside())
+    forget()
+    with Emulator(behaviour=behave) as emulator:
+        by_socket = asyncio.run(run(agent(base_url=emulator.anthropic_url), "Go."))
+    forget()
+
+    def billed(result: object) -> list[object]:
+        lines = result.bill.lines  # type: ignore[attr-defined]
+        return [(line.input_tokens, line.cache_read_tokens, line.cache_write_tokens, line.cost) for line in lines]
+
+    assert billed(by_door) == billed(by_socket)
+    assert by_door.output == by_socket.output == "done"  # type: ignore[attr-defined]
