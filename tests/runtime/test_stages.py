@@ -11,7 +11,7 @@ import pytest
 from outlay import Agent, Budget, Result, tool
 from outlay.errors import Overloaded, PolicyViolation
 from outlay.events import CallStarted, Decision
-from outlay.protocols.stages import Stages
+from outlay.protocols.stages import AnswerKey, Given, Stages
 from outlay.runtime.execution import execute
 from outlay.runtime.host import hosting
 from outlay.testing import Reply, ScriptedModel
@@ -68,17 +68,35 @@ class Plugged:
         self.asked.append(f"{permit} back unused")
 
 
+class PluggedAnswers:
+    """The response cache, writing into the same list; it holds nothing."""
+
+    fresh = False
+
+    def __init__(self, plugged: Plugged) -> None:
+        self.plugged = plugged
+
+    async def find(self, key: AnswerKey, request: Any) -> Given | None:
+        self.plugged.asked.append("find stored")
+
+    async def remember(self, key: AnswerKey, request: Any, response: Any) -> None:
+        self.plugged.asked.append("store")
+
+    async def stale(self, key: AnswerKey, request: Any) -> None:
+        return None
+
+
 def run_with(plugged: Plugged, agent: Agent[Any], **options: Any) -> Result[Any]:
     async def go() -> Result[Any]:
         async with hosting({}) as host:
-            stages = Stages(plugged, plugged, plugged, plugged, plugged)
+            stages = Stages(plugged, plugged, PluggedAnswers(plugged), plugged, plugged)
             return await execute(dataclasses.replace(host, stages=stages), agent, "hi", (Budget(calls=9),), **options)
 
     return asyncio.run(go())
 
 
 def test_the_stages_are_asked_in_order_and_the_last_ones_for_each_attempt() -> None:
-    """Label policy, journal, cache; then breaker and permit before each attempt; then both memories are told."""
+    """Label policy, journal, stored answers; then breaker and permit before each attempt; then both are told."""
     plugged = Plugged()
     overloaded = Overloaded("busy", retry_after=0)
 
@@ -86,12 +104,12 @@ def test_the_stages_are_asked_in_order_and_the_last_ones_for_each_attempt() -> N
         plugged.asked.append("model")
         return overloaded if plugged.asked.count("model") == 1 else "fine"
 
-    assert run_with(plugged, Agent("a", ScriptedModel(answer))).output == "fine"
+    assert run_with(plugged, Agent("a", ScriptedModel(answer), cache_answers=60)).output == "fine"
     assert plugged.asked == [
-        "policy model", "find", "find",
+        "policy model", "find", "find stored",
         "breaker", "permit", "model", "permit back after Overloaded", "failed",
         "breaker", "permit", "model", "permit back after ModelResponse", "worked",
-        "remember", "remember",
+        "remember", "store",
     ]  # fmt: skip
 
 
