@@ -32,7 +32,19 @@ class Door:
     """A `Transport` that leads into an emulator in the same process. `latency` by model."""
 
     def __init__(self, behaviour: Behaviour, latency: Mapping[str, Latency], clock: Callable[[], float]) -> None:
-        settings = Settings(behaviour, frozenset(), frozenset(), None, Limits(), Latency(), 0.0, 0, clock, 0)
+        settings = Settings(
+            behaviour,
+            models=frozenset(),
+            api_keys=frozenset(),
+            faults=None,
+            limits=Limits(),
+            latency=Latency(),
+            batch_seconds=0.0,
+            batch_results=list,
+            seed=0,
+            clock=clock,
+            keep_requests=0,
+        )
         self._rooms = Rooms(settings)
         self._latency = latency
         self._random = Random(0)
