@@ -146,6 +146,7 @@ def forecast(
     closed = closed_form(root, given[0], beliefs=aside, directory=directory)
     if isinstance(closed, Expected):
         beliefs.also(aside)
+    shares = _agents(outcomes, found, _declared(root, beliefs), {agent for agent, _ in unknown})
     return Forecast(
         flow=root.name,
         runs=n,
@@ -156,17 +157,26 @@ def forecast(
         success=Success.among(sum(outcome.clean for outcome in outcomes), n),
         right=_right(outcomes),
         routers=ceilings(root, beliefs),
-        agents=_agents(outcomes, found, _declared(root, beliefs), {agent for agent, _ in unknown}),
+        agents=shares,
         critical_path=_usual_path(outcomes),
         limits=tried,
         failures=tuple(Counter(outcome.error for outcome in outcomes if outcome.error).most_common(5)),
         unpriced=unpriced,
         statics=found,
         assumed=beliefs.used,
-        warnings=(*repeated_texts(root), *_hedged(root)),
+        warnings=(*_not_reached(found, shares, inputs), *repeated_texts(root), *_hedged(root)),
         closed=closed,
         took=took,
     )
+
+
+def _not_reached(known: Sequence[Static], shares: Sequence[AgentShare], inputs: Sequence[Any]) -> list[str]:
+    """A made-up text may not get far: a router, say, hands it to a human."""
+    reached = {one.name for one in shares}
+    missed = [one.agent for one in known if one.agent not in reached]
+    if inputs or not missed:
+        return []
+    return [f"no run reached {', '.join(missed)}: the input is made up, and yours may get further (--rows, --input)"]
 
 
 def _limit(plan: Plan, beliefs: Beliefs, limit: Budget, workers: int | None) -> Limit:
