@@ -80,6 +80,7 @@ def notes_of(bill: Bill) -> str:
         said.append("calls by tier " + " / ".join(f"{tiers[name]:,}" for name in sorted(tiers)))
     rungs = {
         "cache": bill.saved_by_cache(),
+        "batch": bill.saved_by_batch,
         "stored answers": bill.savings.by_answers,
         "cascade": bill.savings.by_cascade,
         "compaction": bill.savings.by_compaction,

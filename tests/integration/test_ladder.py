@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from bench.ladder import played, table
-from bench.ladder.door import Door
-from bench.ladder.models import LATENCY, STRONG
+from bench.ladder.door import BATCH_SECONDS, Door
+from bench.ladder.measured import Meter
+from bench.ladder.models import LATENCY, STRONG, model_for
 from bench.ladder.prefix import Prefix, prefixes_paid
-from bench.ladder.rungs import RUNGS, Setting, settings_for
+from bench.ladder.rungs import RUNGS, TICKETS, Setting, settings_for
 from bench.ladder.sessions import SESSIONS, mended
 
-from outlay import Agent, run
-from outlay.emulator import EmulatedReply, ToolCall
+from outlay import Agent, run, run_many
+from outlay.emulator import EmulatedReply, EmulatedRequest, ToolCall
 from outlay.models import Anthropic
 from outlay.protocols.clock import loop_factory, wall_clock
 from outlay.runtime.directory import reach_through
@@ -57,9 +59,35 @@ def test_all_of_these_is_every_rung_that_fits() -> None:
     for workload in ("tickets", "coding", "autonomous"):
         fitting = [rung for rung in RUNGS if workload in rung.of]
         settings = settings_for(workload)
-        assert list(settings) == ["off", *(rung.name for rung in fitting), "all of these"]
+        together = ["all of these"] if all(rung.live for rung in fitting) else ["all of these", "all, by batch"]
+        assert list(settings) == ["off", *(rung.name for rung in fitting), *together]
         assert settings["off"] == Setting()
         assert all(settings[rung.name] == rung.switch(Setting()) != Setting() for rung in fitting)
+
+
+class Few:
+    """Questions that a workload of tickets would ask, without its texts."""
+
+    name = TICKETS
+
+    async def play(self, setting: Setting, meter: Meter) -> None:
+        agent = Agent("clerk", model_for(setting, None), cache="off")
+        pace: Any = {"lane": "batch"} if setting.batch else {}
+        async for _, result in run_many(agent, [(n, f"question {n}") for n in range(20)], on_event=meter, **pace):
+            meter.check(result.output == "Yes.")
+
+    def behaviour(self, request: EmulatedRequest) -> EmulatedReply:
+        return EmulatedReply("Yes.")
+
+
+def test_a_batch_costs_half_takes_an_hour_and_answers_the_same() -> None:
+    """Through Anthropic's own adapter; what the bill says it saved is what it saved."""
+    off, meter = (played(Few(), Setting(batch=batch)) for batch in (False, True))
+    live, batch = (one.measured(TICKETS, "") for one in (off, meter))
+    assert live.dollars is not None
+    assert batch.dollars == live.dollars / 2 == meter.fold.bill().saved_by_batch
+    assert (live.right, batch.right) == (20, 20)
+    assert live.p95 < 60 < BATCH_SECONDS <= batch.p50
 
 
 def test_the_table_says_what_is_left_of_the_cost() -> None:

@@ -5,16 +5,17 @@ does not pass the gate (Chen, Zaharia and Zou 2023, "FrugalGPT").
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from outlay.agents.gating import as_gates, refusal
+from outlay.agents.gating import as_gates, goes_by_logprobs, refusal
 from outlay.agents.previews import about_tokens
 from outlay.errors import ConfigError, ContextTooLong, ModelError, Stopped
 from outlay.protocols.context import RunContext
 from outlay.protocols.gate import TierGate
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.values.logprobs import logprobs_of
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.tier_answer import TierAnswer
 from outlay.values.usage import Usage
@@ -54,6 +55,10 @@ class ModelCascade:
                 hint="let it ask a model, or make the cascade one of nodes",
             )
         return (*self.tiers, *cast("list[str | Model]", asked))
+
+    def reads_logprobs(self, tier: int) -> bool:
+        """Does a gate go by the log-probabilities of this tier's answers?"""
+        return tier < len(self.tiers) and any(goes_by_logprobs(gate, tier) for gate in self.gate)
 
 
 def check_shape(tiers: Sequence[Any], attempts: int) -> None:
@@ -122,6 +127,8 @@ class Climb:
         self, tier: int, attempt: int, request: ModelRequest
     ) -> tuple[ModelResponse, TierAnswer | None, str | None]:
         """One tier's response, what it says (None where that cannot be read), and why it is not good enough."""
+        if self.cascade.reads_logprobs(tier):
+            request = replace(request, logprobs=True)
         response = await self._call(self.cascade.tiers[tier], request, f"tier:{tier}")
         model = self.choose(self.cascade.tiers[tier]).id
         output, problem = self.read(response)
@@ -167,6 +174,7 @@ class Climb:
             text=response.message.text,
             tool_calls=response.message.tool_calls,
             versions={model: response.model},
+            logprobs=logprobs_of(response.message) if request.logprobs else None,
         )
 
     async def _call(self, model: str | Model, request: ModelRequest, purpose: str) -> ModelResponse:

@@ -52,5 +52,10 @@ async def _asked(ctx: RunContext[Any], gate: Any, answer: TierAnswer) -> str | N
     return await ctx.check(cast("Callable[..., Any]", gate), answer.output) if answer.final else None
 
 
+def goes_by_logprobs(gate: Any, tier: int | None = None) -> bool:
+    """Does a gate go by the log-probabilities of a tier's answers (None: of any)?"""
+    return bool(getattr(gate, "reads_logprobs", False)) and tier in (None, gate.tier)
+
+
 def gate_name(gate: Any) -> str:
     return str(getattr(gate, "name", "") or getattr(gate, "__name__", "") or type(gate).__name__)

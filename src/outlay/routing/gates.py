@@ -1,7 +1,4 @@
-"""Gates of a cascade that look at more than the output: an expected tool call, agreement, a calibrated confidence.
-
-There is none on log-probabilities: the adapters do not ask for them, and not every provider has them.
-"""
+"""Gates of a cascade that look at more than the output: an expected tool call, agreement, a calibrated confidence."""
 
 from __future__ import annotations
 
