@@ -56,6 +56,8 @@ def _document(bill: Bill) -> dict[str, Any]:
         "total": money(bill.total),
         "at_least": money(bill.at_least),
         "in_doubt": money(bill.in_doubt),
+        "doubtful": bill.doubtful,
+        "unreported": bill.unreported,
         "billed_twice": bill.billed_twice,
         "saved_by_cache": money(bill.saved_by_cache(default_prices())),
         "compactions": bill.compactions,
