@@ -105,7 +105,9 @@ def _figures(line: BillLine) -> tuple[str, ...]:
 def _cost(line: BillLine, known: str) -> str:
     if not line.unpriced:
         return known
-    return f"≥ {known}" if line.known_cost else "unpriced"
+    if line.known_cost:
+        return f"≥ {known}"
+    return "unknown" if line.output_tokens is None else "unpriced"  # no report, or no price for what it says
 
 
 def _costs(amounts: Sequence[Decimal], *, exact: bool) -> list[str]:

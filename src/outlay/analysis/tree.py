@@ -241,7 +241,7 @@ def _answered(event: CallFinished) -> str:
     words = [
         f"✓ call {_model(event.model)}",
         _seconds(event.seconds),
-        _cost(event.cost or ZERO, unknown=event.cost is None),
+        "cost unknown" if event.output_tokens is None else _cost(event.cost or ZERO, unknown=event.cost is None),
         f"{into} → {out} tokens",
     ]
     if event.lane:
