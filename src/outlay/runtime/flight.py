@@ -11,6 +11,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
+from outlay.runtime.identity import current_scope, unnumbered
+
 A = TypeVar("A")
 P = ParamSpec("P")
 GRACE_SECONDS = 60.0
@@ -83,7 +85,7 @@ class Flight:
     ) -> asyncio.Future[A]:
         """The answer of `work(…)`, done in a task of its own that outlives the branch that awaits it."""
         answer: asyncio.Future[A] = self._loop.create_future()
-        task = self._loop.create_task(_hand_over(answer, work, *args, **options))
+        task = unnumbered(self._loop, _hand_over(answer, work, *args, **options))
         self._tasks[task] = answer
         if is_beside.get():
             self._beside.add(task)
@@ -126,6 +128,7 @@ async def _hand_over(
     answer: asyncio.Future[A], work: Callable[P, Coroutine[Any, Any, A]], *args: P.args, **options: P.kwargs
 ) -> None:
     """Do the work and tell who waits, if anybody still does: two turns of the loop earlier than `asyncio.shield`."""
+    current_scope.set(None)  # what it starts in turn is none of the flow's, and must not count among the flow's tasks
     try:
         result = await work(*args, **options)
     except Exception as error:
