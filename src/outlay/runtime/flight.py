@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
+from outlay.runtime.collector import collector
 from outlay.runtime.identity import current_scope, unnumbered
 
 A = TypeVar("A")
@@ -87,6 +88,7 @@ class Flight:
         answer: asyncio.Future[A] = self._loop.create_future()
         task = unnumbered(self._loop, _hand_over(answer, work, *args, **options))
         self._tasks[task] = answer
+        collector.begin()
         if is_beside.get():
             self._beside.add(task)
         task.add_done_callback(self._landed)
@@ -101,6 +103,7 @@ class Flight:
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         answer = self._tasks.pop(task)
+        collector.end()
         self._beside.discard(task)
         if task.cancelled():
             answer.cancel()
