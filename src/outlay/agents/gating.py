@@ -23,12 +23,14 @@ def as_gates(given: Any) -> tuple[Any, ...]:
 
 
 async def refusal(ctx: RunContext[Any], gates: Sequence[Any], answer: TierAnswer) -> tuple[str, str | None]:
-    """The gate that does not let an answer through, and why; the last one and None where all do.
+    """The gate that does not let an answer through, and why; where all do, the last one that looked at it, and None.
 
     Raises ConfigError for a gate that raises: it can neither accept nor refuse.
     """
     name = ""
     for gate in gates:
+        if getattr(gate, "tier", answer.tier) != answer.tier:
+            continue  # it is for the answers of another tier
         name = gate_name(gate)
         try:
             problem = await _asked(ctx, gate, answer)
