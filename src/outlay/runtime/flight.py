@@ -137,6 +137,7 @@ async def _hand_over(
     except Exception as error:
         if not answer.done():
             answer.set_exception(error)
+            answer.exception()  # it is recorded: asyncio need not complain where nobody waits for it any more
     else:
         if not answer.done():
             answer.set_result(result)
