@@ -67,7 +67,7 @@ class Assumptions:
     checkers, and for `right` of all that it does. `everyone` for those that are not named.
     `routes`: for a router's name, how often each label comes up, and its `confusion`.
     `subtasks` of a supervisor's plan and `items` of a list that nobody knows before the run. `batch_seconds` until a
-    batch gives a call's answer. `fits` are what `fit_runs` found, by agent.
+    batch gives a call's answer. `fits` are what `fit_runs` found, by agent, and `fitted_routes` by router.
     """
 
     agents: Mapping[str, Expect] = field(default_factory=dict[str, Expect])
@@ -78,6 +78,7 @@ class Assumptions:
     items: int | None = None
     batch_seconds: Distribution | float | None = None
     fits: Mapping[str, Fit] = field(default_factory=dict[str, Fit])
+    fitted_routes: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, "Mapping[str, float]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ class Beliefs:
         one = partial(self._one, name, model=model, fit=fit, shows=model == usual_model(agent))
         own = has_stand_in(agent)
         said = self._said(name, "output_tokens", model)
-        length_is_default = said is None and fit is None
+        length_is_default = said is None and (fit is None or (own and fit.offline))  # it is asked, rather
         if own and length_is_default:
             self.note(name, "output_tokens", "as long as what its stand-in says", "default")
         lengths = as_distribution(one("output_tokens", default_length(agent), shown=not own))
@@ -220,7 +221,9 @@ class Beliefs:
 
     def shares(self, router: str, labels: tuple[str, ...]) -> dict[str, float]:
         """How often each label comes up; by default all alike. They sum to 1."""
-        given = self.given.routes.get(router)
+        given, source = self.given.routes.get(router), "declared"
+        if given is None:
+            given, source = self.given.fitted_routes.get(router), "fitted from stored runs"
         if given is None:
             self.note(router, "labels", f"each of {len(labels)} as often", "default")
             return dict.fromkeys(labels, 1 / len(labels)) if labels else {}
@@ -228,7 +231,7 @@ class Beliefs:
         if not total > 0:
             raise ValueError(f"the label shares of {router!r} sum to {total!r}")
         shares = {label: share / total for label, share in given.items()}
-        self.note(router, "labels", ", ".join(f"{label} {share:.0%}" for label, share in shares.items()), "declared")
+        self.note(router, "labels", ", ".join(f"{label} {share:.0%}" for label, share in shares.items()), source)
         return shares
 
     def number(self, what: Literal["subtasks", "items"], name: str) -> int:
@@ -257,7 +260,7 @@ class Beliefs:
     ) -> Any:
         value, source = self._said(name, what, model), "declared"
         if value is None and fit is not None:
-            value, source = getattr(fit.expect, what), f"fitted from {fit.events:,} calls"
+            value, source = getattr(fit.expect, what), fit.source
         if value is None:
             value, source = default, "default"
         if value is not None and (shown or source != "default"):
