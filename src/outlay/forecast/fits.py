@@ -63,8 +63,8 @@ class Fit:
         return f"fitted from {self.events:,} calls{' of its stand-in' if self.offline else ''}"
 
     def of_a_stand_in(self) -> Fit:
-        """What runs on stand-ins can say of live ones: how often it is asked and refused, how much it says, how long its
-        tools take. A program answers at once and is never overloaded, so its seconds and failures are nobody's.
+        """What runs on stand-ins can say of live ones: how often it is asked and refused, how much it says, how long
+        its tools take. A program answers at once and is never overloaded: its seconds and failures are nobody's.
         """
         known = self.expect
         expect = Expect(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,7 +163,7 @@ def forecast(
         unpriced=unpriced,
         statics=found,
         assumed=beliefs.used,
-        warnings=(*repeated_texts(root), *_hedged(root)),
+        warnings=(*_not_asked(root, outcomes), *repeated_texts(root), *_hedged(root)),
         closed=closed,
         took=took,
     )
@@ -183,6 +183,22 @@ def _limit(plan: Plan, beliefs: Beliefs, limit: Budget, workers: int | None) -> 
 def unpriced_models(root: Node[Any, Any], directory: SimulatedModels) -> tuple[str, ...]:
     """The models of a flow whose price nobody knows."""
     return tuple(dict.fromkeys(model for _, model in _unpriced(root, directory)))
+
+
+def unasked(root: Node[Any, Any], outcomes: Iterable[Outcome]) -> tuple[str, ...]:
+    """Agents of the flow that no run came to: what is set of them moves nothing."""
+    asked = {name for outcome in outcomes for name, *_ in outcome.agents}
+    return tuple(dict.fromkeys(node.name for node in walk(root) if isinstance(node, Agent) and node.name not in asked))
+
+
+def not_asked(names: Sequence[str]) -> str:
+    """What is to be said of them."""
+    return f"{', '.join(names)}: not asked in any of these runs: give inputs that get there (--rows FILE)"
+
+
+def _not_asked(root: Node[Any, Any], outcomes: Iterable[Outcome]) -> list[str]:
+    names = unasked(root, outcomes)
+    return [not_asked(names)] if names else []
 
 
 def _unpriced(root: Node[Any, Any], directory: SimulatedModels) -> list[tuple[str, str]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from outlay import Agent, RunContext, node
 from outlay.errors import ConfigError
-from outlay.forecast import Assumptions, Expect, closed_form
+from outlay.forecast import Assumptions, Expect, closed_form, forecast
 from outlay.forecast.frontier import Change, Choice, Frontier, Lever, Limits, Space, frontier
 from outlay.patterns import Debate, FanOut, Pipeline, Refine, Router, Vote
 from outlay.testing import ScriptedModel
@@ -228,6 +228,28 @@ def test_one_call_is_what_a_flow_is_held_against():
     assert two.smallest is not None
     assert two.smallest.calls == 2
     assert measure(agent("a"), on("a", SMALL), assumptions=known).single is None
+
+
+def test_agents_that_no_run_came_to_are_named():
+    """Else a lever on them would look as if it moved nothing."""
+    first = agent("first", output_type=Literal["x"])
+    flow = Router(first, {"x": agent("asked"), "y": agent("never")}, default=agent("default"))
+    found = measure(flow, on("never", SMALL), n=20, assumptions=expecting())
+    assert found.unasked == ("never", "default")
+    said = "never, default: not asked in any of these runs: give inputs that get there (--rows FILE)"
+    assert said in found.render()
+    assert said in forecast(flow, ["y"], n=20, workers=1).warnings
+
+
+def test_one_call_is_measured_in_each_lane_that_flows_may_take():
+    found = measure(
+        Pipeline(Agent("a", "anthropic:claude-haiku-4-5"), Agent("b", "anthropic:claude-haiku-4-5")), "lane=batch"
+    )
+    assert found.single is not None
+    assert found.single_batch is not None
+    assert found.single_batch.dollars == pytest.approx(found.single.dollars / 2)
+    assert found.smallest is None  # two calls by batch beat one live call, and not one by batch
+    assert "in the batch lane" in found.render()
 
 
 def test_a_large_space_is_looked_at_roughly_first():
