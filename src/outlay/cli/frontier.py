@@ -163,6 +163,7 @@ def _document(found: Frontier | Sweep) -> dict[str, Any]:
         "smallest_better": None if found.smallest is None else _figures(found.smallest),
         "unasked": found.unasked,
         "success_counts_right": found.judged,
+        "taken_as_right": found.silent,
         "assumed": [asdict(one) for one in found.assumed],
         "took": found.took,
     }

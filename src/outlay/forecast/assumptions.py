@@ -35,6 +35,8 @@ WARM = 0.9
 #: Half of all batches are through in half an hour; providers promise a day.
 BATCH_SECONDS = Lognormal(1_800, 0.8)
 SUBTASKS = ITEMS = 3
+#: Of whom nothing is declared where something is of others, and designs are to be compared (silent.py).
+TAKEN_AS_RIGHT = Step(sound=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ class Beliefs:
         if own is None or own.right is None:
             return None
         step = own.right if isinstance(own.right, Step) else Step(sound=own.right)
-        self.note(name, "right", _shown(own.right), "declared")
+        self.note(name, "right", _shown(own.right), _source(own.right))
         return step
 
     def says_what_is_refused(self, agent: Agent[Any]) -> bool:
@@ -258,7 +260,8 @@ class Beliefs:
         shows: bool = True,
         shown: bool = True,
     ) -> Any:
-        value, source = self._said(name, what, model), "declared"
+        value = self._said(name, what, model)
+        source = _source(value)
         if value is None and fit is not None:
             value, source = getattr(fit.expect, what), fit.source
         if value is None:
@@ -285,7 +288,13 @@ def default_length(agent: Agent[Any]) -> Distribution:
     return Lognormal(max(1.0, agent.max_output_tokens * OUTPUT_SHARE), OUTPUT_SPREAD)
 
 
+def _source(value: Any) -> str:
+    return "nothing declared" if value is TAKEN_AS_RIGHT else "declared"
+
+
 def _shown(value: Any) -> str:
+    if value is TAKEN_AS_RIGHT:
+        return "taken as right"
     if isinstance(value, Step):
         said = [f"{f.name} {getattr(value, f.name):g}" for f in fields(value) if getattr(value, f.name) != f.default]
         return ", ".join(said)

@@ -18,6 +18,7 @@ from outlay.forecast.closed import NotApplicable, closed_form
 from outlay.forecast.expected import Expected
 from outlay.forecast.figures import Range, Rate, Success
 from outlay.forecast.routing import Ceiling, ceilings
+from outlay.forecast.silent import silent
 from outlay.forecast.simulated import Chance, SimulatedModels
 from outlay.forecast.simulation import Plan, simulate
 from outlay.forecast.statics import Static, repeated_texts, statics
@@ -143,6 +144,7 @@ def forecast(
     known = [outcome.dollars for outcome in outcomes]
     found = statics(root)
     aside = Beliefs(beliefs.given)
+    right = _right(outcomes)
     closed = closed_form(root, given[0], beliefs=aside, directory=directory)
     if isinstance(closed, Expected):
         beliefs.also(aside)
@@ -154,7 +156,7 @@ def forecast(
         seconds=Range.of([outcome.seconds for outcome in outcomes]),
         calls=Range.of([float(outcome.calls) for outcome in outcomes]),
         success=Success.among(sum(outcome.clean for outcome in outcomes), n),
-        right=_right(outcomes),
+        right=right,
         routers=ceilings(root, beliefs),
         agents=_agents(outcomes, found, _declared(root, beliefs), {agent for agent, _ in unknown}),
         critical_path=_usual_path(outcomes),
@@ -163,7 +165,7 @@ def forecast(
         unpriced=unpriced,
         statics=found,
         assumed=beliefs.used,
-        warnings=(*_not_asked(root, outcomes), *repeated_texts(root), *_hedged(root)),
+        warnings=(*_unjudged(root, beliefs, right), *_not_asked(root, outcomes), *repeated_texts(root), *_hedged(root)),
         closed=closed,
         took=took,
     )
@@ -199,6 +201,15 @@ def not_asked(names: Sequence[str]) -> str:
 def _not_asked(root: Node[Any, Any], outcomes: Iterable[Outcome]) -> list[str]:
     names = unasked(root, outcomes)
     return [not_asked(names)] if names else []
+
+
+def _unjudged(root: Node[Any, Any], beliefs: Beliefs, right: Success | None) -> list[str]:
+    """Something is declared of how often outputs are right, and not enough for the flow's."""
+    names = dict.fromkeys(node.name for node in silent(root, Beliefs(beliefs.given)))
+    if right is not None or not beliefs.judge or not names:
+        return []
+    missing = ", ".join(names)
+    return [f"how often the answer is right is not known: nothing is declared of {missing} (--right NAME=SHARE)"]
 
 
 def _unpriced(root: Node[Any, Any], directory: SimulatedModels) -> list[tuple[str, str]]:

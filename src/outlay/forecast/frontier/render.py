@@ -13,6 +13,7 @@ from outlay.forecast.render import dollars
 
 #: Rows of designs; more than that nobody compares by eye.
 _SHOWN = 24
+TAKEN = "taken as right, since nothing is declared of them (--right NAME=SHARE): {}"
 _HEAD = f"{'':<3}{'dollars':>11}{'P95 s':>10}{'success':>16}{'per dollar':>12}  design"
 
 
@@ -119,6 +120,8 @@ def _words(found: Frontier) -> list[str]:
         lines.append(not_asked(found.unasked))
     if not found.judged:
         lines.append("success is “completed, nothing skipped”: how often answers are right was not declared (--right)")
+    if found.silent:
+        lines.append(TAKEN.format(", ".join(found.silent)))
     lines += [
         f"as it is, {count / found.runs:.1%} of runs end in an error: {one_line(error, 120)}"
         for error, count in found.failures
@@ -144,6 +147,8 @@ def swept(found: Sweep) -> str:
     ]
     lines += [_step(step) for step in found.steps]
     lines += ["", "blind: the same runs without the limit, a success where they complete within it"]
+    if found.silent:
+        lines.append(TAKEN.format(", ".join(found.silent)))
     return "\n".join(lines)
 
 

@@ -29,6 +29,7 @@ from outlay.forecast.frontier.language import space_of, written
 from outlay.forecast.frontier.levers import label
 from outlay.forecast.frontier.measuring import ROUGHLY, Bench, Question, from_runs
 from outlay.forecast.frontier.single import one_call
+from outlay.forecast.silent import taking_the_rest_as_right
 from outlay.forecast.simulated import Lane
 from outlay.forecast.simulation import Plan, simulate
 from outlay.protocols.node import Node
@@ -45,7 +46,8 @@ class Frontier:
     `cheapest` keeps to the `limits` (None: none does, and `nearest` comes closest). `swings` are single changes of the
     base. `single` is one call of the agent `of`, `single_batch` that call in the batch lane where the space has it, and
     `smallest` the smallest flow with more quality per dollar than it has in the same lane. `unasked` are agents that no
-    run of the flow as it stands came to. `judged`: it was declared how often answers are right, and success counts it.
+    run of the flow as it stands came to. `judged`: it was declared how often answers are right, and success counts
+    it; `silent` are those of whom nothing was, and who are taken as right.
     """
 
     flow: str
@@ -64,6 +66,7 @@ class Frontier:
     smallest: Measured | None
     unasked: tuple[str, ...]
     judged: bool
+    silent: tuple[str, ...]
     #: Designs that are no flow, with the reason.
     impossible: tuple[tuple[Design, str], ...]
     #: Errors in which runs of the flow as it stands end, with their number.
@@ -116,7 +119,7 @@ def frontier(
     if n < 1:
         raise ConfigError(f"a frontier needs at least one run of each design, not {n}")
     began = time.perf_counter()
-    given = assumptions or Assumptions()
+    given, taken = taking_the_rest_as_right(root, assumptions or Assumptions())
     beliefs = Beliefs(given)
     asked_of_each = Question(root, tuple(inputs) or ("x" * 200,), n, seed, given, deps, workers)
     found = _space(asked_of_each, space, most)
@@ -156,6 +159,7 @@ def frontier(
         smallest=smallest_better(close, alone) if alone else None,
         unasked=unasked(root, bench.base_outcomes),
         judged=beliefs.judge,
+        silent=taken,
         impossible=tuple(impossible),
         failures=tuple(Counter(one.error for one in bench.base_outcomes if one.error).most_common(5)),
         assumed=beliefs.used,
