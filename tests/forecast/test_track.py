@@ -45,6 +45,12 @@ def test_runs_before_it_of_another_lane_or_not_completed_do_not_count(other: Run
     assert held([made(100)], [other]) is None
 
 
+def test_seconds_of_runs_on_stand_ins_are_held_against_nothing():
+    past = held([made(100, lane="offline")], [run(150, 2, lane="offline")])
+    assert past is not None
+    assert (past.dollars is not None, past.seconds) == (True, None)
+
+
 def test_a_run_of_which_the_cost_is_unknown_counts_for_its_seconds():
     past = held([made(100)], [run(150, None)])
     assert past is not None

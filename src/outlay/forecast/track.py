@@ -1,7 +1,7 @@
 """How past forecasts did: each is kept in the store of the runs, and held against those that came after it.
 
-A run counts for the last forecast before it, if it is of the lane that was forecast (live where nothing was fitted: a
-stand-in's seconds are nobody's) and completed.
+A run counts for the last forecast before it, if it is of the lane that was forecast (live where nothing was fitted) and
+completed. Of runs on stand-ins only the dollars do: their seconds are nobody's.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def held(forecasts: Sequence[Kept], runs: Iterable[RunSummary]) -> Past | None:
         said = forecasts[at]
         if said.dollars is not None and run.cost is not None:
             dollars.append((said.dollars, float(run.cost)))
-        if run.seconds is not None:
+        if run.seconds is not None and run.lane != "offline":
             seconds.append((said.seconds, run.seconds))
     return Past(len(used), _hits(dollars), _hits(seconds)) if used else None
 

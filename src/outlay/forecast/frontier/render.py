@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outlay.analysis.text import one_line
+from outlay.forecast.foresight import not_asked
 from outlay.forecast.frontier.choosing import Measured, Swing, widest
 from outlay.forecast.frontier.search import Frontier
 from outlay.forecast.frontier.sweep import Step, Sweep
@@ -12,6 +13,7 @@ from outlay.forecast.render import dollars
 
 #: Rows of designs; more than that nobody compares by eye.
 _SHOWN = 24
+TAKEN = "taken as right, since nothing is declared of them (--right NAME=SHARE): {}"
 _HEAD = f"{'':<3}{'dollars':>11}{'P95 s':>10}{'success':>16}{'per dollar':>12}  design"
 
 
@@ -100,17 +102,26 @@ def _single(found: Frontier) -> list[str]:
     if found.single is None:
         return ["one call is what the flow is: there is nothing to hold it against", ""]
     lines = [f"one call instead ({found.of})", f"   {figures(found.single)}"]
+    if found.single_batch is not None:
+        lines.append(f"   {figures(found.single_batch)}  in the batch lane")
     if found.smallest is None:
         return [*lines, "no flow of this space beats one call on quality per dollar", ""]
-    calls = found.smallest.calls
-    lines.append(f"the smallest flow that beats it on quality per dollar takes {calls:.2g} calls")
+    calls = f"{found.smallest.calls:.2g}"
+    lines.append(
+        f"the smallest flow that beats it on quality per dollar{' (in the same lane)' if found.single_batch else ''} "
+        f"takes {calls} call{'' if calls == '1' else 's'}"
+    )
     return [*lines, f"   {figures(found.smallest)}", *_diff(found.smallest), ""]
 
 
 def _words(found: Frontier) -> list[str]:
     lines: list[str] = []
+    if found.unasked:
+        lines.append(not_asked(found.unasked))
     if not found.judged:
         lines.append("success is “completed, nothing skipped”: how often answers are right was not declared (--right)")
+    if found.silent:
+        lines.append(TAKEN.format(", ".join(found.silent)))
     lines += [
         f"as it is, {count / found.runs:.1%} of runs end in an error: {one_line(error, 120)}"
         for error, count in found.failures
@@ -136,6 +147,8 @@ def swept(found: Sweep) -> str:
     ]
     lines += [_step(step) for step in found.steps]
     lines += ["", "blind: the same runs without the limit, a success where they complete within it"]
+    if found.silent:
+        lines.append(TAKEN.format(", ".join(found.silent)))
     return "\n".join(lines)
 
 
