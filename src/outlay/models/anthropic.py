@@ -273,7 +273,7 @@ class Anthropic:
         if not key:
             raise ConfigError(
                 f"{self.id} needs a key, and ANTHROPIC_API_KEY is not set",
-                hint="export ANTHROPIC_API_KEY=…, or run with --models offline",
+                hint="export ANTHROPIC_API_KEY=…, or run it offline: --models offline, models='offline'",
             )
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise ConfigError(
