@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheHealth
 from outlay.analysis.text import one_line
+from outlay.values.percent import percent
 
 if TYPE_CHECKING:
     from outlay.analysis.bill import Bill
@@ -134,7 +135,7 @@ def _notes(bill: Bill, saved: Decimal | None) -> list[str]:
     if saved:
         first.append(f"saved {_amount(saved)} by cache" if saved > 0 else f"cache cost {_amount(-saved)}")
     if (share := _cached_share(bill.lines)) is not None:
-        first.append(f"{share:.0%} of input read from cache".replace("%", " %"))
+        first.append(f"{percent(share)} of input read from cache")
     if bill.batched:
         first.append(_by_batch(bill))
     first += _saved(bill.savings)
