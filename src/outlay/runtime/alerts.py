@@ -68,7 +68,8 @@ def alert_text(event: AlertEvent) -> str:
         case CircuitChanged():
             return circuit_text(event)
         case EscalationAlert():
-            share = f"{event.share:.0%} of {event.turns:,} turns came to the top tier, more than {event.limit:.0%}"
+            what = "at the top tier were not settled" if event.failed else "came to the top tier"
+            share = f"{event.share:.0%} of {event.turns:,} turns {what}, more than {event.limit:.0%}"
             return f"cascade {event.path}: {share.replace('%', ' %')}"
         case WatchdogAlert():
             return watchdog_text(event)

@@ -7,7 +7,6 @@ from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from outlay.analysis.escalation import MOST_TO_TOP
 from outlay.errors import (
     BudgetExceeded,
     ConfigError,
@@ -331,12 +330,12 @@ class Place:
             self._escalated(data)
 
     def _escalated(self, data: dict[str, Any]) -> None:
-        """Tell of a cascade that sends too much to its top, while that can still be mended."""
+        """Tell of a cascade that sends too much to its top, or is not helped there, while that can still be mended."""
         run = self._run
         found = None if run.recorder.sealed else run.escalating.see(run.turns, self.path, data)
         if found is not None:
-            facts = {"turns": found.turns, "share": round(found.share, 4), "limit": MOST_TO_TOP}
-            run.recorder.emit(EscalationAlert, found.place, **facts)
+            facts = {"turns": found.turns, "share": round(found.share, 4), "limit": found.limit}
+            run.recorder.emit(EscalationAlert, found.place, failed=found.failed, **facts)
             event = run.recorder.events[-1]
             if run.warn is not None and isinstance(event, EscalationAlert):
                 run.warn(event)
