@@ -197,12 +197,15 @@ def _notes(shown: Receipt) -> list[str]:
 
 
 def _by_batch(shown: Receipt) -> str:
-    """How much went by batch, and what that saved against asking at once."""
+    """How much went by batch, and what that saved against asking at once with a prompt cache."""
     calls = sum(line.calls for line in shown.lines)
     part = "" if shown.batched >= calls else f" of {calls:,}"
     went = f"{shown.batched:,}{part} call{'' if shown.batched == 1 and not part else 's'}"
     if shown.saved_by_batch is None:
         return f"by batch: {went}"
+    if shown.saved_by_batch < 0:
+        more = f"about {_amount(-shown.saved_by_batch)} more than at once"
+        return f"by batch: {went}, {more}: a prompt cache would have saved more"
     return f"saved {_amount(shown.saved_by_batch)} by batch ({went})"
 
 

@@ -7,7 +7,6 @@ from typing import cast
 
 from outlay.protocols.caching import Caching, terms_of
 from outlay.protocols.model import Model
-from outlay.runtime.batched import BATCH
 from outlay.runtime.prefixes import CHARACTERS_PER_TOKEN, Prefix, chain, characters, prefixes
 from outlay.runtime.state import RunState
 from outlay.values.request import ModelRequest
@@ -20,8 +19,13 @@ def cost_instead(run: RunState, model: Model, request: ModelRequest, usage: Usag
     answer, one that is not there yet) these are estimated from the texts. None where the price is unknown.
     """
     if run.stages.lane is not None and run.stages.lane.takes(request, model):
-        price = run.directory.price_at(model, BATCH)
+        price = run.directory.price_at(model, "batch")
         return None if price is None else price.cost(_counted(request, usage, None).without_cache())
+    return live_cost(run, model, request, usage, ahead=ahead)
+
+
+def live_cost(run: RunState, model: Model, request: ModelRequest, usage: Usage, *, ahead: bool) -> Decimal | None:
+    """The same, of a request that is asked at once."""
     price = run.directory.price(model)
     terms = terms_of(model, request)
     if price is None or terms is None:
