@@ -85,5 +85,5 @@ def notes_of(bill: Bill) -> str:
         "cascade": bill.savings.by_cascade,
         "compaction": bill.savings.by_compaction,
     }
-    told = [f"{name} ${saved:,.2f}" for name, saved in rungs.items() if saved]
+    told = [f"{name} {'-' if saved < 0 else ''}${abs(saved):,.2f}" for name, saved in rungs.items() if saved]
     return " · ".join([*said, *([f"the bill says saved: {', '.join(told)}"] if told else [])])

@@ -82,7 +82,7 @@ def test_a_model_that_is_not_there_is_named_and_nothing_is_written(tmp_path, cal
 
 
 def test_it_learns_from_recorded_runs_and_is_measured_on_others(tmp_path, call):
-    """From the gate's verdicts; the strong model is asked on half of the questions, and taken to be right on others."""
+    """From the gate's verdicts; the strong one is asked on half of the questions, and taken to be right on the rest."""
     store, out = str(tmp_path / "s.db"), str(tmp_path / "gate.json")
     small = ScriptedModel(lambda r: "right" if "easy" in r.text else "wrong, maybe", name="small", price=(1, 1))
     large = ScriptedModel(lambda r: "wrong" if r.text.endswith("8") else "right", name="large", price=(10, 10))

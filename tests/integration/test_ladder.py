@@ -90,6 +90,48 @@ def test_a_batch_costs_half_takes_an_hour_and_answers_the_same() -> None:
     assert live.p95 < 60 < BATCH_SECONDS <= batch.p50
 
 
+class Long(Few):
+    """Questions to a prompt that the strong one's cache takes, and the cheap one's does not: under 4,096 tokens.
+    The cheap one answers every third."""
+
+    async def play(self, setting: Setting, meter: Meter) -> None:
+        gate = lambda output: None if output == "Yes." else "not sure"  # noqa: E731
+        cache: Any = "auto" if setting.prompt_cache else "off"
+        agent = Agent("clerk", model_for(setting, gate), instructions="A rule. " * 1_500, cache=cache)
+        rows = [(n, f"question {n}") for n in range(300)]
+        async for _, result in run_many(agent, rows, on_event=meter):
+            meter.check(result.output == "Yes.")
+
+    def behaviour(self, request: EmulatedRequest) -> EmulatedReply:
+        sure = request.model == STRONG or int(request.text.split()[-1]) % 3 == 0
+        return EmulatedReply("Yes." if sure else "Perhaps.")
+
+
+def test_a_rung_that_would_cost_more_than_it_saves_is_off() -> None:
+    """Beside a prompt cache, the cheap model that reads its prompt uncached is dearer than the strong one: left out."""
+    both = played(Long(), Setting(prompt_cache=True, cascade=True))
+    cache = played(Long(), Setting(prompt_cache=True)).measured("x", "").dollars
+    whole = both.measured("x", "").dollars
+    assert whole is not None
+    assert cache is not None
+    assert whole < cache * Decimal("1.2")
+    assert both.right == 300
+    by_model = both.fold.bill().by("model")
+    assert by_model["anthropic:claude-haiku-4-5"].calls < 30
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_what_the_bill_says_a_cascade_saved_is_about_what_it_saved(cached: bool) -> None:
+    """Against the same run without it, which has its prompt cache or none."""
+    without, with_it = (played(Long(), Setting(prompt_cache=cached, cascade=cascade)) for cascade in (False, True))
+    off, on = (meter.measured("x", "").dollars for meter in (without, with_it))
+    said = with_it.fold.bill().saved_by_cascade
+    assert off is not None
+    assert on is not None
+    assert said is not None
+    assert abs(said - (off - on)) < off * Decimal("0.05")
+
+
 def test_the_table_says_what_is_left_of_the_cost() -> None:
     off, on = (played(Prefix(), Setting(prompt_cache=cache)).measured("prefix", name) for cache, name in _CACHE)
     said = table([off, on]).splitlines()

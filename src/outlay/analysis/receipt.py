@@ -177,12 +177,15 @@ def _about(saved: Decimal) -> str:
 
 
 def _by_batch(bill: Bill) -> str:
-    """How much went by batch, and what that saved against asking at once."""
+    """How much went by batch, and what that saved against asking at once with a prompt cache."""
     calls = sum(line.calls for line in bill.lines)
     part = "" if bill.batched >= calls else f" of {calls:,}"
     went = f"{bill.batched:,}{part} call{'' if bill.batched == 1 and not part else 's'}"
     if bill.saved_by_batch is None:
         return f"by batch: {went}"
+    if bill.saved_by_batch < 0:
+        more = f"about {_amount(-bill.saved_by_batch)} more than at once"
+        return f"by batch: {went}, {more}: a prompt cache would have saved more"
     return f"saved {_amount(bill.saved_by_batch)} by batch ({went})"
 
 

@@ -108,7 +108,8 @@ class TreeFold:
         elif isinstance(event, CacheAlert):
             self._node(event.run, event.path).below.append(_Leaf(f"! cache: {one_line(event.text, 200)}", bad=True))
         elif isinstance(event, EscalationAlert):
-            words = f"{percent(event.share)} of {event.turns:,} turns of {event.path} came to the top tier"
+            what = "at the top tier were not settled" if event.failed else "came to the top tier"
+            words = f"{percent(event.share)} of {event.turns:,} turns of {event.path} {what}"
             self._root(event.run).below.append(_Leaf(f"! cascade: {words}", bad=True))
         elif isinstance(event, WatchdogAlert):
             did = f"{event.action}: {one_line(event.text, 160)}"

@@ -69,8 +69,9 @@ def alert_text(event: AlertEvent) -> str:
         case CircuitChanged():
             return circuit_text(event)
         case EscalationAlert():
-            came = f"{percent(event.share)} of {event.turns:,} turns came to the top tier"
-            return f"cascade {event.path}: {came}, more than {percent(event.limit)}"
+            what = "at the top tier were not settled" if event.failed else "came to the top tier"
+            share = f"{percent(event.share)} of {event.turns:,} turns {what}"
+            return f"cascade {event.path}: {share}, more than {percent(event.limit)}"
         case WatchdogAlert():
             return watchdog_text(event)
 

@@ -511,7 +511,7 @@ class Call:
             cache_write_1h_tokens=0 if usage is None else usage.cache_write_1h_tokens,
             saved=None if usage is None or price is None else _saved(price, usage),
             lane="" if self._batch is None else BATCH,
-            lane_saved=None if self._batch is None else saved_by_batch(run, self._model, usage, cost),
+            lane_saved=None if self._batch is None else saved_by_batch(run, self._model, self._request, usage, cost),
         )
         self._give_back(response, seconds)
         if self._visit is not None:
