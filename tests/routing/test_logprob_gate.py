@@ -99,7 +99,7 @@ async def test_a_stored_answer_keeps_them() -> None:
     for _ in range(2):
         result = await run(agent, "go", store=store)
         assert result.unwrap().label == "refund"
-    assert result.bill.answers == 1
+    assert result.bill.savings.answers == 1
 
 
 @pytest.mark.parametrize(

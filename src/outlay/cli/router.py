@@ -12,6 +12,7 @@ import click
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.problems import Problem
 from outlay.cli.stored import reading
+from outlay.values.percent import percent
 
 if TYPE_CHECKING:
     from outlay.routing import Question
@@ -167,8 +168,8 @@ def eval_command(
     click.echo("\nCPT and 95 % in per cent of strong calls; cost of a question in the table's unit, at 95 %")
     if accepted := found["accepted"]:
         click.echo(
-            f"calibrated ({accepted['method']}, {accepted['target']:g}): accepts {accepted['share']:.1%} here, "
-            f"accepted and wrong {accepted['accepted_and_wrong']:.1%}".replace("%", " %")
+            f"calibrated ({accepted['method']}, {accepted['target']:g}): accepts {percent(accepted['share'], 1)} here, "
+            f"accepted and wrong {percent(accepted['accepted_and_wrong'], 1)}"
         )
 
 

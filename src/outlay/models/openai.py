@@ -45,6 +45,7 @@ from outlay.models.openai_family import check_sampled, check_sampling, effort_of
 from outlay.models.openai_schema import strict_schema
 from outlay.models.places import place_of
 from outlay.models.sse import events
+from outlay.models.token_counts import tokens
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
 from outlay.values.caching import CacheTerms
@@ -187,7 +188,7 @@ class OpenAI:
         if reply.status in (401, 403):
             raise refusal("openai", reply, self._key)
         try:
-            return msgspec.json.decode(reply.body, type=_Count).input_tokens if reply.status == 200 else None
+            return tokens(msgspec.json.decode(reply.body, type=_Count).input_tokens) if reply.status == 200 else None
         except UNREADABLE:
             return None
 

@@ -17,6 +17,7 @@ from outlay.routing.calibration import Calibration
 from outlay.routing.learned import Learned
 from outlay.routing.router import text_of
 from outlay.values.ballots import as_key
+from outlay.values.percent import percent
 from outlay.values.tier_answer import TierAnswer
 
 log = logging.getLogger("outlay")
@@ -175,7 +176,7 @@ def judged(
         return "the score is no number"
     if calibration.accepts(score):
         return None
-    return f"{calibration.confidence(score):.0%} likely to be right".replace("%", " %")
+    return f"{percent(calibration.confidence(score))} likely to be right"
 
 
 def void(ctx: RunContext[Any], answer: TierAnswer, versions: Mapping[str, str]) -> str | None:

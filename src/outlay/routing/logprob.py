@@ -12,6 +12,7 @@ from outlay.routing.calibration import Calibration
 from outlay.routing.gates import judged
 from outlay.values.logprobs import chance_of, logprobs_of
 from outlay.values.message import Message
+from outlay.values.percent import percent
 from outlay.values.tier_answer import TierAnswer
 
 
@@ -45,7 +46,7 @@ class LogprobGate:
         return (
             None
             if chance >= self.at_least
-            else f"{what}: {chance:.1%} likely, below {self.at_least:.1%}".replace("%", " %")
+            else f"{what}: {percent(chance, 1)} likely, below {percent(self.at_least, 1)}"
         )
 
 

@@ -600,8 +600,8 @@ class Call:
                 about="retry",
                 data={"attempt": attempt + 1, "in_seconds": round(delay, 3), "after": type(error).__name__},
             )
-        elif attempt > 1:
-            error.hint = error.hint or f"gave up after {attempt} attempts"
+        else:
+            error.hint = error.hint or run.retry.gave_up(error, attempt)
         return delay
 
     def _worth_a_retry(self, error: ModelError, began: float) -> bool:
