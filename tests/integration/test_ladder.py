@@ -125,7 +125,7 @@ def test_what_the_bill_says_a_cascade_saved_is_about_what_it_saved(cached: bool)
     """Against the same run without it, which has its prompt cache or none."""
     without, with_it = (played(Long(), Setting(prompt_cache=cached, cascade=cascade)) for cascade in (False, True))
     off, on = (meter.measured("x", "").dollars for meter in (without, with_it))
-    said = with_it.fold.bill().saved_by_cascade
+    said = with_it.fold.bill().savings.by_cascade
     assert off is not None
     assert on is not None
     assert said is not None
