@@ -123,7 +123,8 @@ def _closed(found: Forecast) -> str:
     cost = "unpriced" if found.dollars is None else f"{mark}{dollars(closed.dollars)}"
     # else two figures that differ would stand beside each other without a word
     lengths = "; it asks no stand-in, but takes default lengths" if any(map(_of_a_stand_in, found.assumed)) else ""
-    return f"{cost} · {closed.seconds.mean:.1f} s · {closed.calls:.2f} calls · success {closed.clean:.1%}{right}{lengths}"
+    figures = f"{closed.seconds.mean:.1f} s · {closed.calls:.2f} calls · success {closed.clean:.1%}{right}"
+    return f"{cost} · {figures}{lengths}"
 
 
 def _of_a_stand_in(one: Assumed) -> bool:
