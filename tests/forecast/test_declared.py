@@ -47,10 +47,10 @@ def test_a_file_declares_agents_routes_and_a_routers_mistakes():
     )
 
 
-def test_the_file_in_the_readme_is_one():
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    [text] = [block for block in re.findall(r"```toml\n(.*?)```", readme, re.DOTALL) if "[agents." in block]
-    found = assumptions_in(text, "README.md")
+def test_the_file_in_the_guide_is_one():
+    page = (Path(__file__).parents[2] / "docs/guide/forecast.md").read_text("utf-8")
+    [text] = [block for block in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "[agents." in block]
+    found = assumptions_in(text, "forecast.md")
     assert ([*found.agents], [*found.confusion]) == (["reply"], ["triage"])
 
 

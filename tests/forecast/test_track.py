@@ -78,7 +78,7 @@ def test_it_says_how_they_did():
     assert past is not None
     (dollars, seconds) = said_of(past)
     assert dollars == (
-        "past forecasts of dollars: of 2 runs since, 50.0% (9.5% to 90.5%) stayed under the P95, "
-        "50.0% between P5 and P95; P50 off by -75.0%"
+        "past forecasts of dollars: of 2 runs since, 50.0 % (9.5 % to 90.5 %) stayed under the P95, "
+        "50.0 % between P5 and P95; P50 off by -75.0 %"
     )
     assert seconds.startswith("past forecasts of seconds")

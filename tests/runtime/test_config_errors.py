@@ -241,3 +241,51 @@ def test_a_run_id_belongs_to_one_input(tmp_path: Path) -> None:
     assert run_sync(echo, 1, store=store, run_id="mine").unwrap() == 1
     with pytest.raises(JournalMismatch, match="run mine was begun with another input"):
         run_sync(echo, 2, store=store, run_id="mine")
+
+
+def test_a_sum_that_is_no_budget_is_told_how_to_be_one() -> None:
+    error = refused(worker("a"), budget=0.05)
+    assert "budget=0.05 is not a Budget" in str(error)
+    assert 'Budget(usd="0.50")' in error.hint
+
+
+def test_a_stand_in_that_is_a_text_is_told_how_to_be_a_function() -> None:
+    error = refused(Agent("a", "anthropic:claude-haiku-4-5", offline="hello"), models="offline")
+    assert "agent 'a': offline='hello' is a text" in str(error)
+    assert error.hint == "write offline=lambda request: 'hello'"
+
+
+@pytest.mark.parametrize("row", ["ab", ("1", "x", "y"), {"id": 1, "input": "x"}, 7])
+def test_a_row_that_is_no_pair_is_refused(row: Any) -> None:
+    """A text of two letters would unpack as one."""
+
+    async def main() -> None:
+        async for _ in run_many(worker("a"), [row]):
+            pass
+
+    with pytest.raises(ConfigError, match="a row is") as caught:
+        at_once(main())
+    assert caught.value.hint == "write enumerate(rows)"
+
+
+def test_an_await_that_is_missing_is_said_and_nothing_is_paid() -> None:
+    """A coroutine is neither what a node gives nor what a child is given."""
+
+    @node
+    async def gives(ctx: RunContext, text: str) -> Any:
+        return ctx.run(worker("a"), text)
+
+    @node
+    async def hands_on(ctx: RunContext, text: str) -> Any:
+        return await ctx.run(worker("b"), ctx.run(worker("a"), text))
+
+    for flow, said in ((gives, "gives gave a coroutine"), (hands_on, "b was given a coroutine")):
+        with pytest.raises(ConfigError, match=said) as caught:  # raised, not in a result: nothing is paid
+            run_sync(flow, "x")
+        assert "await ctx.run(node, input)" in caught.value.hint
+
+
+def test_stages_in_a_list_are_told_to_come_one_by_one() -> None:
+    with pytest.raises(ConfigError, match="not a node: a list") as caught:
+        Pipeline([worker("a")])  # pyright: ignore
+    assert "one by one" in caught.value.hint

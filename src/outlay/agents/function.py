@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,7 +64,11 @@ class FunctionNode(Node[A, B]):
 
     async def run(self, ctx: RunContext[Any], input: A) -> B:
         result = self.function(ctx, input) if self.wants_context else self.function(input)
-        return await result if inspect.isawaitable(result) else result
+        if inspect.isawaitable(result):
+            result = await result
+            if inspect.isawaitable(result):
+                raise unawaited(self.name, "gave", result)
+        return result
 
 
 @overload
@@ -103,7 +108,18 @@ def as_node(thing: Any) -> Node[Any, Any]:
         return cast(Node[Any, Any], thing)
     if callable(thing) and not isinstance(thing, type):
         return FunctionNode(thing)
-    raise ConfigError(
-        f"not a node: {thing!r}",
-        hint="give an Agent, a pattern, a @node function, or a plain function (input) -> output",
+    hint = "give an Agent, a pattern, a @node function, or a plain function (input) -> output"
+    if isinstance(thing, Sequence) and not isinstance(thing, str):
+        raise ConfigError(
+            f"not a node: a {type(cast(object, thing)).__name__}", hint=f"{hint}, one by one, not in a list"
+        )
+    raise ConfigError(f"not a node: {reprlib.repr(thing)}", hint=hint)
+
+
+def unawaited(who: str, did: str, coroutine: Any) -> ConfigError:
+    """What is said of a coroutine where a value was meant; it is closed, so that Python does not warn of it as well."""
+    if inspect.iscoroutine(coroutine):
+        coroutine.close()
+    return ConfigError(
+        f"{who} {did} a coroutine, not a value", hint="an `await` is missing: await ctx.run(node, input)"
     )

@@ -20,6 +20,7 @@ from outlay.forecast.fits import Fit
 from outlay.forecast.reliability import Step
 from outlay.models.scripted import ScriptedModel
 from outlay.protocols.node import Node
+from outlay.values.percent import percent
 
 #: Half of an agent's answers are under a quarter of what they may be.
 OUTPUT_SHARE, OUTPUT_SPREAD = 0.25, 0.5
@@ -234,7 +235,7 @@ class Beliefs:
         if not total > 0:
             raise ValueError(f"the label shares of {router!r} sum to {total!r}")
         shares = {label: share / total for label, share in given.items()}
-        self.note(router, "labels", ", ".join(f"{label} {share:.0%}" for label, share in shares.items()), source)
+        self.note(router, "labels", ", ".join(f"{label} {percent(share)}" for label, share in shares.items()), source)
         return shares
 
     def number(self, what: Literal["subtasks", "items"], name: str) -> int:

@@ -131,7 +131,9 @@ def _made(make: Callable[[], Value], where: str) -> Value:
         return make()
     except ValueError as error:
         raise ConfigError(
-            f"{where}: {error}", hint="the README shows such a file, under “Know before you spend”"
+            f"{where}: {error}",
+            hint="such a file has lines like [agents.reply] output_tokens = { median = 120, spread = 0.4 }; "
+            "docs/guide/forecast.md shows all of it",
         ) from None
 
 

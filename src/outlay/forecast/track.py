@@ -18,6 +18,7 @@ from outlay.forecast.figures import Range, Rate
 from outlay.forecast.foresight import Forecast
 from outlay.protocols.documents import Change, Documents
 from outlay.runtime.identity import segment
+from outlay.values.percent import percent
 
 _COLLECTION = "forecasts"
 #: So many forecasts of a flow are kept.
@@ -115,10 +116,12 @@ def said_of(past: Past) -> list[str]:
     lines: list[str] = []
     for name, hits in (("dollars", past.dollars), ("seconds", past.seconds)):
         if hits is not None:
-            p95 = f"{hits.under_p95.share:.1%} ({hits.under_p95.low:.1%} to {hits.under_p95.high:.1%})"
+            low, high = percent(hits.under_p95.low, 1), percent(hits.under_p95.high, 1)
+            p95 = f"{percent(hits.under_p95.share, 1)} ({low} to {high})"
             lines.append(
                 f"past forecasts of {name}: of {hits.runs:,} runs since, {p95} stayed under the P95, "
-                f"{hits.within.share:.1%} between P5 and P95; P50 off by {hits.p50_bias:+.1%}"
+                f"{percent(hits.within.share, 1)} between P5 and P95; "
+                f"P50 off by {percent(hits.p50_bias, 1, signed=True)}"
             )
     return lines
 

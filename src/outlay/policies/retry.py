@@ -37,3 +37,13 @@ class RetryPolicy:
         if left is not None and delay >= left:
             return None
         return delay
+
+    def gave_up(self, error: ModelError, attempt: int) -> str:
+        """Why there is no other attempt after number `attempt`, for people; empty where that goes without saying."""
+        asked = error.retry_after
+        if error.retryable and asked is not None and self.longest_wait < asked < math.inf:
+            return (
+                f"the provider asks for {asked:,.0f} s of rest, and a call waits {self.longest_wait:g} s at most: run "
+                "it again then, or give the agent a fallback=[…] model"
+            )
+        return f"gave up after {attempt} attempts" if attempt > 1 else ""

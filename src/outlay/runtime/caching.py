@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Final, cast
 
 from outlay.events.records import CacheAlert, Decision
@@ -75,6 +76,7 @@ class Visit:
         "_change",
         "_key",
         "_known",
+        "_links",
         "_loop",
         "_marked",
         "_model",
@@ -97,9 +99,12 @@ class Visit:
         self._rates = rates
         self._known: Prefixes = known_prefixes()
         self._loop = run.loop
-        self._agent = (request.agent, model.id)
-        self._place = cast("Caching", model).cache_place()
-        self._provider = self._known.providers.setdefault((self._place, model.id), Provider())
+        id = model.id
+        self._agent = (request.agent, id)
+        self._place = (cast("Caching", model).cache_place(), id)
+        self._provider = self._known.providers.setdefault(self._place, Provider())
+        #: The conversation and what it was before, as far back as is looked.
+        self._links = list(islice(request.transcript.links(), _LOOK_BACK))
         #: The parts of the prelude: name, key of the prefix up to its end, tokens.
         self._parts = [
             (Mark("tools", 0, "5m") if i == 0 else Mark("system", i - 1, "5m"), self._prefix(digest), self._tokens(n))
@@ -162,7 +167,7 @@ class Visit:
         known.was_answered(self._agent, self._prefix(after.head), now, ended=not goes_on)
         if usage is None:
             return self.leave()
-        estimate = self._estimate / self._provider.scale
+        estimate = self._estimate
         if estimate and usage.all_input_tokens >= _TELLING:
             self._provider.scale = min(max(usage.all_input_tokens / estimate, 0.25), 4.0)
         planned = self._planned
@@ -206,19 +211,16 @@ class Visit:
 
     @property
     def _estimate(self) -> float:
-        """Input tokens, about."""
-        return sum(tokens for _, _, tokens in self._parts) + self._tokens(
-            self._request.transcript.total("characters", characters)
-        )
+        """Input tokens, about, before any correction: that of now may be another than when this call began."""
+        prelude = sum(length for _, length in chain(self._request.prelude))
+        length = prelude + self._request.transcript.total("characters", characters)
+        return length / CHARACTERS_PER_TOKEN
 
     def _tokens(self, length: int) -> int:
         return int(length / CHARACTERS_PER_TOKEN * self._provider.scale)
 
     def _prefix(self, digest: bytes) -> Prefix:
-        return self._place, self._model.id, digest
-
-    def _conversation(self, head: bytes) -> Prefix:
-        return *self._prefix(head), self._request.settings.key, self._request.prelude.digest
+        return *self._place, digest
 
     def _worth_waiting_for(self) -> Prefix | None:
         """The prefix that other conversations share with this one, where it is long enough to be cached."""
@@ -231,17 +233,16 @@ class Visit:
 
     def _arrive(self) -> None:
         now, known = self._loop.time(), self._known
-        for link in self._links():
-            if known.continued(self._agent, self._prefix(link.head), now):
+        answered, place = known.answered, self._place
+        for link in self._links:
+            if (prefix := (*place, link.head)) in answered:
+                known.goes_on(self._agent, prefix, now)
                 return
         if not _turns_taken(self._request):
             if self._shared is not None:
                 self._change = known.change(self._agent, self._request.prelude, self._shared, now)
             for _, prefix, _ in self._parts:
                 known.begin(prefix, now)
-
-    def _links(self) -> list[Transcript]:
-        return [link for link, _ in zip(self._request.transcript.links(), range(_LOOK_BACK), strict=False)]
 
     # ── the plan ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -293,9 +294,9 @@ class Visit:
             carried = 0
         transcript = request.transcript
         before = 0
-        for link in self._links()[1:]:
-            prefix = self._conversation(link.head)
-            if known.is_warm(prefix, now):
+        place, rest = self._place, (request.settings.key, request.prelude.digest)
+        for link in self._links[1:]:
+            if (prefix := (*place, link.head, *rest)) in known.written and known.is_warm(prefix, now):
                 before = link.total("characters", characters)
                 add(Mark("message", link.length - 1, "5m"), prefix, carried + self._tokens(before))
                 carried = 0
@@ -303,7 +304,7 @@ class Visit:
         if transcript.last is not None and transcript.last.role != "assistant":
             length = transcript.total("characters", characters) - before
             tail = Mark("message", transcript.length - 1, "5m")
-            add(tail, self._conversation(transcript.head), carried + self._tokens(length))
+            add(tail, (*place, transcript.head, *rest), carried + self._tokens(length))
         return places, segments
 
     def _begun(self) -> None:

@@ -511,7 +511,7 @@ class Call:
             cache_write_1h_tokens=0 if usage is None else usage.cache_write_1h_tokens,
             saved=None if usage is None or price is None else _saved(price, usage),
             lane="" if self._batch is None else BATCH,
-            lane_saved=None if self._batch is None else saved_by_batch(run, self._model, usage, cost),
+            lane_saved=None if self._batch is None else saved_by_batch(run, self._model, self._request, usage, cost),
         )
         self._give_back(response, seconds)
         if self._visit is not None:
@@ -600,8 +600,8 @@ class Call:
                 about="retry",
                 data={"attempt": attempt + 1, "in_seconds": round(delay, 3), "after": type(error).__name__},
             )
-        elif attempt > 1:
-            error.hint = error.hint or f"gave up after {attempt} attempts"
+        else:
+            error.hint = error.hint or run.retry.gave_up(error, attempt)
         return delay
 
     def _worth_a_retry(self, error: ModelError, began: float) -> bool:

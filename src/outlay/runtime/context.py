@@ -8,7 +8,7 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, cast
 
-from outlay.agents.function import as_node
+from outlay.agents.function import as_node, unawaited
 from outlay.errors import (
     BudgetExceeded,
     ConfigError,
@@ -99,6 +99,8 @@ class Context(Effects):
         path = self._child_path(node, key, index)
         if self._run.changed:
             input = self._run.changed.get(path, input)
+        if type(input) is CoroutineType:
+            raise unawaited(node.name, "was given", input)
         child = Context(self._run, node, path, input, self)
         child._place = f"{self._place}/{node.name}"
         if node.budget is not None:

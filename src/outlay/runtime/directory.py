@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import reprlib
 from collections.abc import AsyncGenerator, Mapping
 from functools import cache
 from typing import Any, Literal
@@ -72,6 +73,11 @@ class Directory:
             raise ConfigError(
                 f"agent {agent!r} has no offline stand-in",
                 hint=f"give Agent({agent!r}, …, offline=lambda request: …), or run with models='live'",
+            )
+        if isinstance(offline, str):
+            raise ConfigError(
+                f"agent {agent!r}: offline={reprlib.repr(offline)} is a text, not a function",
+                hint=f"write offline=lambda request: {reprlib.repr(offline)}",
             )
         self.used_offline = True
         return Offline(offline, resolve(choice) if isinstance(choice, str) else choice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 from outlay.analysis.escalating import Escalating
 from outlay.errors import ConfigError
@@ -60,6 +60,7 @@ class Host:
     windows: Windows | None = None
     watcher: Watcher | None = None
     escalating: Escalating = field(default_factory=Escalating)
+    learned: dict[str, Any] = field(default_factory=dict[str, Any])
     #: The batches of its runs. Every host has one: an agent may ask for it, and so may a run that goes on.
     lane: BatchLane | None = None
 
@@ -157,7 +158,7 @@ def as_budgets(budget: Budgets) -> tuple[Budget, ...]:
     """What `budget=` was given, as a tuple. Raises ConfigError."""
     if budget is None:
         return ()
-    found = (budget,) if isinstance(budget, Budget) else tuple(budget)
+    found = cast("tuple[Budget, ...]", tuple(budget) if isinstance(budget, list | tuple) else (budget,))
     for one in found:
         if not isinstance(one, Budget):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"budget={one!r} is not a Budget", hint='write budget=Budget(usd="0.50")')

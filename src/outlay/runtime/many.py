@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+import reprlib
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar, cast
 
 from outlay.agents.function import as_node
 from outlay.errors import ConfigError
@@ -164,7 +166,18 @@ def _admitted(host: Host, admissions: Sequence[Admission], in_flight: int) -> bo
 async def _each(rows: Iterable[tuple[Id, In]] | AsyncIterable[tuple[Id, In]]) -> AsyncIterator[tuple[Id, In]]:
     if isinstance(rows, AsyncIterable):
         async for row in rows:
-            yield row
+            yield _pair(row)
     else:
         for row in rows:
-            yield row
+            yield _pair(row)
+
+
+def _pair(row: Any) -> tuple[Any, Any]:
+    # a text of two letters, or an object of two fields, would unpack into something else than was meant
+    if not isinstance(row, str | bytes | Mapping):
+        with suppress(TypeError, ValueError):
+            id, input = row
+            return id, input
+    raise ConfigError(
+        f"run_many: a row is (id, input), not {reprlib.repr(cast(object, row))}", hint="write enumerate(rows)"
+    )

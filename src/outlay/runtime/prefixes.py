@@ -101,12 +101,9 @@ class Prefixes:
         self.last[agent] = (prelude, now, row)
         return None if known else (before, row)
 
-    def continued(self, agent: tuple[str, str], conversation: Prefix, now: float) -> bool:
-        """Was this conversation answered here? Then it goes on now, and counts as one that does."""
-        before = self.answered.pop(conversation, None)
-        if before is None:
-            return False
-        time, taken_for_ended = before
+    def goes_on(self, agent: tuple[str, str], conversation: Prefix, now: float) -> None:
+        """A conversation that was `answered` here counts, from now on, as one that was continued."""
+        time, taken_for_ended = self.answered.pop(conversation)
         turns = self.turns.setdefault(agent, Turns())
         turns.ended -= taken_for_ended
         if now - time < SECONDS["5m"]:
@@ -115,7 +112,6 @@ class Prefixes:
             turns.later += 1
         else:
             turns.ended += 1
-        return True
 
     def was_answered(self, agent: tuple[str, str], conversation: Prefix, now: float, *, ended: bool) -> None:
         self.turns.setdefault(agent, Turns()).ended += ended

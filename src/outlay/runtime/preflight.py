@@ -7,9 +7,11 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from outlay.agents.agent import Agent
+from outlay.agents.cascade import ModelCascade
 from outlay.agents.function import FunctionNode
 from outlay.errors import ConfigError
 from outlay.protocols.batches import batches_of
+from outlay.protocols.logprobs import check_logprobs
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.protocols.store import Store
@@ -110,6 +112,8 @@ def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budge
                 error.message = f"agent {agent.name!r}: {error.message}"
                 raise
             _suits[agent] = model
+        if isinstance(agent.model, ModelCascade) and agent.model.reads_logprobs(i):
+            check_logprobs(model, agent.settings)
         strict = next((b for b in limits if b.usd is not None and not b.allow_unpriced), None)
         if strict is not None and directory.price(model) is None:
             raise unpriced(model.id, agent.name)

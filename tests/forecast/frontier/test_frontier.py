@@ -323,7 +323,7 @@ def test_it_shows_the_change_and_a_picture():
     text = found.render()
     assert text.startswith("frontier of pipeline · 2 designs")
     assert 'agent a: model="large" → "small"' in text
-    assert "dollars  move most by model of a: -31.0%" in text
+    assert "dollars  move most by model of a: -31.0 %" in text
     assert "seconds  no single lever moves them" in text
     assert "how often answers are right was not declared" in text
     picture = found.svg()
