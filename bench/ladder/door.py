@@ -1,7 +1,8 @@
 """Door: the emulator without its sockets, so that it can answer on virtual time.
 
 Requests and answers are the bytes that a provider gets and gives, the prompt cache and the books are the emulator's
-own. Left out is what sockets are for: faults, limits that refuse, connections.
+own; Message Batches end after `BATCH_SECONDS`. Left out is what sockets are for: faults, limits that refuse,
+connections.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from outlay.emulator.wire import Event, Wire
 from outlay.protocols.transport import HttpReply, Timeouts
 
 _KEY = "sk-emulator"
+_BATCHES = "/v1/messages/batches"
+#: Assumed: how long a batch takes. Providers promise a day, and say that most take less than an hour.
+BATCH_SECONDS = 3_600.0
 
 
 class Door:
@@ -39,7 +43,7 @@ class Door:
             faults=None,
             limits=Limits(),
             latency=Latency(),
-            batch_seconds=0.0,
+            batch_seconds=BATCH_SECONDS,
             batch_results=list,
             seed=0,
             clock=clock,
@@ -57,6 +61,9 @@ class Door:
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts | None = None
     ) -> HttpReply:
+        if urlsplit(url).path == _BATCHES:
+            made_one = self._rooms.message_batches.create(json.table(json.decode(body)), _KEY, "")
+            return HttpReply(200, {}, json.encode(made_one))
         try:
             wire, made = await self._made(url, body)
         except Problem as problem:
@@ -66,6 +73,14 @@ class Door:
         await asyncio.sleep(first + per_token * made.answer.usage.output_tokens)
         self._rooms.engine.begin(made)
         return HttpReply(200, self._headers(made), json.encode(wire.plain(made.call, made.answer, "standard")))
+
+    async def get(self, url: str, headers: Mapping[str, str], timeouts: Timeouts | None = None) -> HttpReply:
+        """A batch as it stands, or its results."""
+        path, batches = urlsplit(url).path, self._rooms.message_batches
+        batch, _, what = path.removeprefix(f"{_BATCHES}/").partition("/")
+        if what == "results":
+            return HttpReply(200, {}, await batches.results(batch))
+        return HttpReply(200, {}, json.encode(await batches.retrieve(batch, "")))
 
     @asynccontextmanager
     async def stream(

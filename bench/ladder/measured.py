@@ -70,19 +70,20 @@ def notes_of(bill: Bill) -> str:
     )
     if read := sum(line.cache_read_tokens or 0 for line in bill.lines):
         said.append(f"{read / whole:.0%} of input read from cache".replace("%", " %"))
-    if bill.compactions:
-        said.append(f"shortened {bill.compactions} times")
-    if bill.answers:
-        similar = f", {bill.similar_answers:,} to similar questions" if bill.similar_answers else ""
-        said.append(f"{bill.answers:,} stored answers{similar}")
+    if bill.savings.compactions:
+        said.append(f"shortened {bill.savings.compactions} times")
+    if bill.savings.answers:
+        similar = f", {bill.savings.similar_answers:,} to similar questions" if bill.savings.similar_answers else ""
+        said.append(f"{bill.savings.answers:,} stored answers{similar}")
     tiers = {name: line.calls for name, line in bill.by("purpose").items() if name.startswith("tier:")}
     if tiers:
         said.append("calls by tier " + " / ".join(f"{tiers[name]:,}" for name in sorted(tiers)))
     rungs = {
         "cache": bill.saved_by_cache(),
-        "stored answers": bill.saved_by_answers,
-        "cascade": bill.saved_by_cascade,
-        "compaction": bill.saved_by_compaction,
+        "batch": bill.saved_by_batch,
+        "stored answers": bill.savings.by_answers,
+        "cascade": bill.savings.by_cascade,
+        "compaction": bill.savings.by_compaction,
     }
-    told = [f"{name} ${saved:,.2f}" for name, saved in rungs.items() if saved]
+    told = [f"{name} {'-' if saved < 0 else ''}${abs(saved):,.2f}" for name, saved in rungs.items() if saved]
     return " · ".join([*said, *([f"the bill says saved: {', '.join(told)}"] if told else [])])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -14,6 +14,7 @@ class Setting:
     """How a workload is run; by default with nothing of the ladder."""
 
     prompt_cache: bool = False
+    batch: bool = False
     answers: Literal["", "exact", "similar"] = ""
     cascade: bool = False
     compaction: bool = False
@@ -25,11 +26,14 @@ Switch: TypeAlias = Callable[[Setting], Setting]
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """`of`: the workloads that it is for."""
+    """`of`: the workloads that it is for. One that is not `live` makes everybody wait for hours: "all of these" goes
+    without it, and "all, by batch" with it.
+    """
 
     name: str
     switch: Switch
     of: tuple[str, ...] = (TICKETS, CODING, AUTONOMOUS)
+    live: bool = True
 
 
 #: In the order of return. `all` switches on what is here.
@@ -37,6 +41,7 @@ RUNGS = (
     Rung("prompt cache", lambda s: replace(s, prompt_cache=True)),
     Rung("stored answers", lambda s: replace(s, answers="exact"), (TICKETS,)),
     Rung("similar answers", lambda s: replace(s, answers="similar"), (TICKETS,)),
+    Rung("batch", lambda s: replace(s, batch=True), (TICKETS,), live=False),
     Rung("cascade", lambda s: replace(s, cascade=True)),
     Rung("compaction", lambda s: replace(s, compaction=True), (CODING, AUTONOMOUS)),
     Rung("student", lambda s: replace(s, student=True), (TICKETS,)),
@@ -46,7 +51,15 @@ RUNGS = (
 def settings_for(workload: str) -> dict[str, Setting]:
     """Nothing, each rung by itself, and all of them together, by name."""
     fitting = [rung for rung in RUNGS if workload in rung.of]
+    settings = {"off": Setting(), **{rung.name: rung.switch(Setting()) for rung in fitting}}
+    settings["all of these"] = _all([rung for rung in fitting if rung.live])
+    if not all(rung.live for rung in fitting):
+        settings["all, by batch"] = _all(fitting)
+    return settings
+
+
+def _all(rungs: Sequence[Rung]) -> Setting:
     every = Setting()
-    for rung in fitting:
+    for rung in rungs:
         every = rung.switch(every)
-    return {"off": Setting(), **{rung.name: rung.switch(Setting()) for rung in fitting}, "all of these": every}
+    return every

@@ -59,7 +59,8 @@ class Tickets:
             cache_similar=self._similar if setting.answers == "similar" else None,
         )
         rows = [(ticket.text, ticket.text) for ticket in self.tickets]
-        async for text, result in run_many(agent, rows, concurrency=_AT_ONCE, on_event=meter):
+        pace: Any = {"lane": "batch"} if setting.batch else {"concurrency": _AT_ONCE}
+        async for text, result in run_many(agent, rows, on_event=meter, **pace):
             output: Any = result.output
             meter.check(output is not None and output.label == self._truth[text])
 

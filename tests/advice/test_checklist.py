@@ -73,6 +73,34 @@ async def forever(ctx: Any, task: str) -> str:
 
 
 @node
+async def hands_on(ctx: Any, task: str) -> str:
+    return await _elsewhere(ctx, task)
+
+
+async def _elsewhere(ctx: Any, task: str) -> str:
+    return await ctx.run(agent("worker"), task)
+
+
+@node
+async def looks_up(ctx: Any, task: str) -> str:
+    return _state_of(ctx) + task
+
+
+def _state_of(ctx: Any) -> str:
+    return str(ctx.state)
+
+
+@node(children=[agent("worker")])
+async def declared(ctx: Any, task: str) -> str:
+    return await ctx.run(agent("worker"), task)
+
+
+@node(children=[agent("worker", fallback=[GPT], verify=[short])])
+async def declared_well(ctx: Any, task: str) -> str:
+    return await ctx.run(agent("worker"), task)
+
+
+@node
 async def to_human(ctx: Any, message: str) -> str:
     return message
 
@@ -129,6 +157,9 @@ HOLDS: Mapping[str, list[Any]] = {
         agent(optional=True),
         Cascade([agent("a"), Agent("b", GPT)], short),
         Pipeline(to_human, Detached(agent())),
+        declared_well,
+        looks_up,
+        Router(agent("look", output_type=Literal["x"]), {"x": declared}, default=to_human),
         Refine(agent(fallback=[GPT]), [short, agent("critic", output_type=Critique)]),
     ],
     "typed-handoffs": [
@@ -176,13 +207,13 @@ NOT_KNOWN: Mapping[str, list[Any]] = {
     "caps": [],
     "budget": [crew(), Pipeline(agent("a", budget=Budget(usd=1)), agent("b"))],
     "time-outs": [crew()],
-    "fallback": [],
-    "typed-handoffs": [],
-    "checkers": [],
+    "fallback": [forever, hands_on, declared, Pipeline(agent(fallback=[GPT]), forever)],
+    "typed-handoffs": [forever, hands_on],
+    "checkers": [forever, hands_on],
     "trace-and-alerts": [crew(), (crew(), runs()), (crew(), {"webhook": True})],
-    "allow-lists": [],
+    "allow-lists": [forever, hands_on],
     "resumable": [crew()],
-    "baseline": [crew(), (crew(), runs())],
+    "baseline": [crew(), (crew(), runs()), forever, hands_on],
 }
 
 

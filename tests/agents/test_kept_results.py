@@ -52,7 +52,8 @@ def test_the_same_arguments_get_the_same_result_and_bill_and_trace_say_what_it_s
     library, store = Library(), MemoryStore()
     first, second = library.ask(store, "birds", "birds")
     assert (first.output, second.output, library.searched) == ("birds: 1 found", "birds: 1 found", 1)
-    assert (first.bill.results, second.bill.results, second.bill.seconds_saved_by_results) == (0, 1, 2.0)
+    assert first.bill.savings.results == 0
+    assert (second.bill.savings.results, second.bill.savings.seconds_by_results) == (1, 2.0)
     assert "1 stored tool result, saved 2.0 s" in second.bill.render()
     assert "= stored result of search · saved 2.0 s" in tree(second.events)
     assert second.bill.tools == 0

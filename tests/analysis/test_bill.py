@@ -341,7 +341,7 @@ def test_the_receipt_of_a_run_with_an_unknown_price():
 def test_the_receipt_of_unknown_usage_shows_a_question_mark():
     log = Log()
     log.call("reply", tokens=(None, 0, 0, None), cost=None)
-    assert str(Bill.of(log.events)).splitlines()[3].split()[4:] == ["?", "0", "0", "?", "unpriced"]
+    assert str(Bill.of(log.events)).splitlines()[3].split()[4:] == ["?", "0", "0", "?", "unknown"]
 
 
 def test_small_costs_are_shown_with_six_decimals():

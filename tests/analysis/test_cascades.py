@@ -24,31 +24,31 @@ def cascade(*replies: str, price: Any = (1, 5)) -> Agent[str]:
 def test_an_answer_below_the_top_saves_the_tops_price_less_its_own() -> None:
     """$0.02 for the strong one, $0.002 for the cheap one."""
     bill = run_sync(cascade("good"), "x").bill
-    assert (bill.cascaded, bill.saved_by_cascade) == (1, Decimal("0.018"))
+    assert (bill.savings.cascaded, bill.savings.by_cascade) == (1, Decimal("0.018"))
     assert "cascade saved about $0.0180" in bill.render()
 
 
 def test_what_was_asked_in_vain_is_what_it_cost() -> None:
     bill = run_sync(cascade("bad"), "x").bill
-    assert (bill.cascaded, bill.saved_by_cascade) == (1, Decimal("-0.002"))
+    assert (bill.savings.cascaded, bill.savings.by_cascade) == (1, Decimal("-0.002"))
     assert "cascade cost about $0.0020" in bill.render()
 
 
 def test_bills_add_it_up() -> None:
     agent = cascade("good", "bad", "good")
     whole = Bill.merge(run_sync(agent, "x").bill for _ in range(3))
-    assert (whole.cascaded, whole.saved_by_cascade) == (3, Decimal("0.034"))
+    assert (whole.savings.cascaded, whole.savings.by_cascade) == (3, Decimal("0.034"))
 
 
 def test_an_unknown_price_is_not_zero() -> None:
     bill = run_sync(cascade("good", price=None), "x").bill
-    assert bill.saved_by_cascade is None
+    assert bill.savings.by_cascade is None
     assert "cascade" not in bill.render()
 
 
 def test_a_bill_without_a_cascade_says_nothing_of_one() -> None:
     bill = run_sync(Agent("clerk", ScriptedModel(["good"], price=(1, 5))), "x").bill
-    assert (bill.cascaded, bill.saved_by_cascade) == (0, Decimal(0))
+    assert (bill.savings.cascaded, bill.savings.by_cascade) == (0, Decimal(0))
     assert "cascade" not in bill.render()
 
 
@@ -57,4 +57,4 @@ def test_a_cascade_of_nodes_claims_nothing() -> None:
     cheap = Agent("cheap", ScriptedModel([Reply("good", usage=USED)], price=(1, 5)))
     strong = Agent("strong", ScriptedModel([Reply("good", usage=USED)], price=(10, 50)))
     bill = run_sync(Cascade([cheap, strong], lambda output: None), "x").bill
-    assert (bill.cascaded, bill.saved_by_cascade) == (0, Decimal(0))
+    assert (bill.savings.cascaded, bill.savings.by_cascade) == (0, Decimal(0))

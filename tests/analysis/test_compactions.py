@@ -33,7 +33,7 @@ def test_each_later_call_saves_and_what_shortening_cost_is_taken_off() -> None:
         call(log, key)
     call(log, "x", agent="other")
     bill = Bill.of(log.events)
-    assert (bill.compactions, bill.saved_by_compaction) == (1, Decimal("0.003"))
+    assert (bill.savings.compactions, bill.savings.by_compaction) == (1, Decimal("0.003"))
     assert "1 compaction saved about $0.0030" in str(bill)
 
 
@@ -43,7 +43,7 @@ def test_what_a_second_one_saves_comes_on_top() -> None:
     call(log, "a")
     shortened(log, each="0.003", rewrite="0")
     call(log, "b")
-    assert Bill.of(log.events).saved_by_compaction == Decimal("0.007")
+    assert Bill.of(log.events).savings.by_compaction == Decimal("0.007")
 
 
 def test_a_loss_is_said_as_one() -> None:
@@ -59,7 +59,7 @@ def test_without_a_price_nothing_is_made_up() -> None:
     shortened(log, each=None, rewrite=None)
     call(log, "a", cost=None)
     bill = Bill.of(log.events)
-    assert (bill.compactions, bill.saved_by_compaction) == (1, None)
+    assert (bill.savings.compactions, bill.savings.by_compaction) == (1, None)
     assert "1 compaction" in str(bill)
     assert "about" not in str(bill)
 
@@ -68,7 +68,7 @@ def test_a_run_without_compaction_says_nothing_of_it() -> None:
     log = Log()
     call(log, "a")
     bill = Bill.of(log.events)
-    assert (bill.compactions, bill.saved_by_compaction) == (0, 0)
+    assert (bill.savings.compactions, bill.savings.by_compaction) == (0, 0)
     assert "compaction" not in str(bill)
 
 
@@ -78,7 +78,7 @@ def test_bills_of_several_runs_add_up() -> None:
         shortened(log, rewrite="0")
         call(log, "a")
     both = Bill.merge([Bill.of(one.events), Bill.of(other.events)])
-    assert (both.compactions, both.saved_by_compaction) == (2, Decimal("0.004"))
+    assert (both.savings.compactions, both.savings.by_compaction) == (2, Decimal("0.004"))
 
 
 def test_the_trace_says_what_was_done_and_what_was_refused() -> None:

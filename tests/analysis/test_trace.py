@@ -158,6 +158,12 @@ def test_an_unknown_price_is_not_a_zero_in_the_tree():
     assert "$0.0000" not in tree(log.events)
 
 
+def test_a_usage_that_nobody_reported_is_no_missing_price_in_the_tree():
+    log = Log()
+    log.call("reply", tokens=(None, None, None, None), cost=None)
+    assert "cost unknown · ? → ? tokens" in tree(log.events)
+
+
 def test_long_errors_are_cut_and_cannot_break_lines():
     log = Log()
     log.add(CallFailed, "a", agent="a", model="m", attempt=1, key="k", error="BadResponse", message="x\n" * 9_000)

@@ -37,11 +37,13 @@ def test_the_histograms_are_written_as_svg(call: Call, folder: Path):
 
 
 def test_stored_runs_are_fitted(call: Call, folder: Path):
-    """40 runs in the store: lengths and seconds are what they were, and it says so."""
+    """40 runs in the store, on a stand-in: what it says is what it said, and its seconds are not believed."""
     write_rows(folder / "in.jsonl", 40)
     call("map", "desk.py:echo", "--input", "in.jsonl", "--output", "out.jsonl")
     found = call("forecast", "desk.py:echo", "--rows", "in.jsonl", "--n", "40", "--json").json
-    assert {one["source"] for one in found["assumed"]} == {"fitted from 40 calls"}
+    sources = {one["about"]: one["source"] for one in found["assumed"]}
+    assert sources["echo turns"] == "fitted from 40 calls of its stand-in"
+    assert sources["echo seconds"] == "default"
     spent = sum(float(json.loads(line)["cost"]) for line in (folder / "out.jsonl").read_text("utf-8").splitlines())
     assert abs(found["dollars"]["mean"] * 40 - spent) < 0.05 * spent
     assert "fitted" not in call("forecast", "desk.py:echo", "--n", "5", "--no-fit").out
@@ -128,8 +130,8 @@ def test_a_made_up_input_that_does_not_get_far_is_said(call: Call):
         "flow = Router(sort, {'yes': reply}, default=lambda text: text)\n"
     )
     made_up = call("forecast", "past.py:flow", "--n", "5").out
-    assert "! no run reached reply: the input is made up, and yours may get further (--rows, --input)\n" in made_up
-    assert "no run reached" not in call("forecast", "past.py:flow", "--n", "5", "--input", "mine").out
+    assert "! reply: not asked in any of these runs: give inputs that get there (--rows FILE)\n" in made_up
+    assert "not asked" not in call("forecast", "past.py:flow", "--n", "5", "--input", "mine").out
 
 
 def test_a_picture_in_a_folder_that_is_not_there(call: Call):

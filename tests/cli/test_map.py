@@ -50,7 +50,8 @@ def test_the_summary_in_json(map: Map, rows: Path, out: Path):
     found = map("echo", "--json").json
     cost = sum(Decimal(line["cost"]) for line in lines_of(out))
     assert found.pop("seconds") > 0
-    assert Decimal(found.pop("cost")) == cost
+    assert Decimal(found.pop("cost")) == Decimal(found.pop("at_least")) == cost
+    assert (found.pop("in_doubt"), found.pop("unreported")) == ("0", 0)
     assert found == {
         "rows": 20, "done": 20, "degraded": 0, "failed": 0, "stop_reason": "completed", "ran": 20, "bad": 0,
     }  # fmt: skip

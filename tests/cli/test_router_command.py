@@ -6,6 +6,10 @@ import random
 
 import pytest
 
+from outlay import Agent, run_sync
+from outlay.patterns import Cascade
+from outlay.testing import ScriptedModel
+
 KEYS = {"apgr", "cpt50", "cpt80", "calls_for_95", "random_apgr", "oracle_apgr", "cheap", "strong"}
 
 
@@ -75,3 +79,38 @@ def test_a_model_that_is_not_there_is_named_and_nothing_is_written(tmp_path, cal
     assert "no row is of the model 'tiny'" in said.err
     assert "large, small" in said.err
     assert not (tmp_path / "r.json").exists()
+
+
+def test_it_learns_from_recorded_runs_and_is_measured_on_others(tmp_path, call):
+    """From the gate's verdicts; the strong one is asked on half of the questions, and taken to be right on the rest."""
+    store, out = str(tmp_path / "s.db"), str(tmp_path / "gate.json")
+    small = ScriptedModel(lambda r: "right" if "easy" in r.text else "wrong, maybe", name="small", price=(1, 1))
+    large = ScriptedModel(lambda r: "wrong" if r.text.endswith("8") else "right", name="large", price=(10, 10))
+    gate = lambda output: None if output == "right" else "wrong"  # noqa: E731
+    agent = Agent("sorter", Cascade([small, large], gate))
+    for i in range(80):
+        run_sync(agent, f"{'easy word' if i % 2 else 'hard theorem'} {i}", store=store)
+    models = ("--cheap", "small", "--strong", "large", "--runs-of", "sorter", "--store", store)
+    said = call("router", "train", *models, "--labels", "60", "--out", out)
+    assert said.code == 0, said.err
+    assert "sorter: 80 questions · right or wrong as said by gate <lambda> 120" in said.err
+    assert "large is taken to be right on 40 that only small was asked and got right" in said.err
+    found = json.loads(call("router", "eval", out, "--runs-of", "sorter", "--store", store, "--unseen", "--json").out)
+    assert found["questions"] == 20
+    assert found["apgr"] > 0.7
+
+
+@pytest.mark.parametrize("given", [(), ("t.csv", "--runs-of", "a")])
+def test_questions_come_from_a_table_or_from_runs(given, call):
+    said = call("router", "train", *given, "--cheap", "a", "--strong", "b", "--out", "x.json")
+    assert (said.code, "give a TABLE, or --runs-of AGENT" in said.err) == (2, True)
+
+
+def test_an_agent_that_nobody_judged_is_said_to_be_one(tmp_path, call):
+    store = str(tmp_path / "s.db")
+    run_sync(Agent("a", ScriptedModel(["x"], name="m")), "q", store=store)
+    models = ("--cheap", "m", "--strong", "n")
+    said = call("router", "train", "--runs-of", "a", "--store", store, *models, "--out", "x.json")
+    assert said.code == 2
+    assert "left out 1: neither a gate nor a check said whether it was right" in said.err
+    assert "no judged answer of an agent 'a'" in said.err

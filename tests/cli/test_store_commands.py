@@ -77,6 +77,7 @@ def test_the_bill_and_the_trace_agree(run_id: str, call: Call):
     rows = rows_of(call, run_id)
     assert Decimal(bill["total"]) == sum(Decimal(row["cost"]) for row in rows)
     assert {line["agent"] for line in bill["lines"]} == {row["agent"] for row in rows}
+    assert (bill["in_doubt"], bill["doubtful"], bill["unreported"]) == ("0", 0, 0)
 
 
 def test_the_bill_of_several_runs(run_id: str, call: Call):

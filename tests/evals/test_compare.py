@@ -154,7 +154,7 @@ def test_a_judge_that_fails_has_no_opinion():
 def test_judge_and_judged_of_one_family_are_warned_about():
     of_kin = Agent("one", ScriptedModel(["x"] * 8, name="anthropic:claude-y", price=PRICE))
     found = compared(of_kin, crew(), judge=judge())
-    assert found.setup.kinship == "Claude"
+    assert (found.setup.kinship, found.setup.kin) == ("Claude", ("one",))
     assert compared(one(), crew(), judge=judge()).setup.kinship == ""
 
 

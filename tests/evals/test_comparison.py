@@ -194,6 +194,21 @@ def test_an_opinion_is_called_one():
     assert any("one family (Claude)" in said for said in cautions(found))
 
 
+@pytest.mark.parametrize(("kin", "said"), [
+    (("a", "b"), "Judge and judged are one family (Claude): "),
+    (("b",), "Judge and b are one family (Claude) and a is not: "),
+])  # fmt: skip
+def test_a_judge_that_is_akin_to_one_side_favours_it(kin, said):
+    found = comparison(side("a", [1] * 8), side("b", [1] * 8), judge="editor", kinship="Claude", kin=kin)
+    assert any(one.startswith(said) for one in cautions(found))
+
+
+def test_all_equal_is_said_of_what_was_judged():
+    raised = measured(9, True, checks=(Checked("exact", "boom", raised=True),))
+    found = comparison(side("a", [1] * 8), Side("b", 1, (*side("b", [1] * 7).cases, raised)))
+    assert any("both succeeded in every case that was judged" in one for one in cautions(found))
+
+
 # ── cautions ──────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -53,7 +53,7 @@ def evil():
 def test_a_memo_says_what_to_ship_why_and_what_would_change_it(plain_comparison):
     for text in (memo(plain_comparison), memo(plain_comparison, as_html=True)):
         for part in ("one or crew?", "Ship crew where a success is worth more than $0.004286", "What would flip it",
-                     "Failure modes handled", "docs/failure-modes.md", "Coordination tax", "<svg", "McNemar",
+                     "Failure modes handled", "docs/failure-modes.md", "Coordination tax", "with its 95", "McNemar",
                      "quality per dollar", "tokens per useful unit", "P50 · P95"):  # fmt: skip
             assert part in text
 
@@ -65,6 +65,25 @@ def test_the_page_is_well_formed_and_its_charts_are_svg(plain_comparison):
     svg = text[text.index("<svg") : text.index("</svg>") + 6]
     bars = [e for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("rect")]
     assert len(bars) == 6  # success, dollars and seconds of two sides
+
+
+def test_nothing_is_loaded_from_elsewhere(plain_comparison):
+    text = memo(plain_comparison, as_html=True)
+    assert "default-src 'none'" in text
+    assert set(tags(text)) & {"script", "link", "img", "iframe", "a"} == set()
+
+
+def test_charts_in_markdown_are_characters_in_a_code_block(plain_comparison):
+    """Hosts of Markdown show no SVG inside of a text, but its bare words."""
+    text = memo(plain_comparison)
+    assert "<" not in text
+    block = [line for line in text.splitlines() if line.startswith("    ")]
+    assert block[:3] == [
+        "    success, with its 95 % interval",
+        "    one   █████████▋                        30 % (15 % … 52 %)",
+        "    crew  ████████████████████████████████  100 % (84 % … 100 %)",
+    ]
+    assert [line.split()[0] for line in block[3:]] == ["dollars", "one", "crew", "seconds", "one", "crew"]
 
 
 def test_it_fits_on_a_page(plain_comparison):

@@ -237,3 +237,46 @@ def test_a_gate_that_lets_half_of_a_models_answers_through_is_found_in_the_event
     assert found["writer@large"].expect.refused == 0
     again = forecast(agent, ["7"], n=300, assumptions=fit_runs(events).under(Assumptions()), workers=1)
     assert again.calls.mean == pytest.approx(1.5, abs=0.1)
+
+
+@pytest.mark.parametrize(("live", "lane"), [(0, "offline"), (40, "live")])
+def test_of_runs_on_stand_ins_only_what_a_stand_in_can_say_is_believed(live: int, lane: str):
+    """A program answers at once and never fails: its seconds are not a model's, however many of its runs there are."""
+
+    def look(query: str) -> str:
+        """Look it up."""
+        return query
+
+    def asks_first(request: ModelRequest) -> Any:
+        return "x" * 400 if request.messages[-1].role == "tool" else Reply(tool_calls=[("look", {"query": "a"})])
+
+    clerk = Agent("clerk", "anthropic:claude-haiku-4-5", tools=[look], offline=asks_first)
+    events: list[Event] = []
+    for _ in range(100):
+        run_sync(clerk, "x", models="offline", on_event=events.append)
+    for i in range(live):
+        provider: Any = Provider(clerk, Random(i))
+        with virtual_time():
+            run_sync(clerk, "x", models={"clerk": provider}, on_event=events.append)
+    found = fit_runs(events, "clerk")
+    known = found.agents["clerk"]
+    assert (found.lane, known.offline) == (lane, not live)
+    assert (known.expect.seconds is None, known.expect.failure is None, known.calls == {}) == (not live,) * 3
+    assert known.expect.turns == 2
+    again = forecast(clerk, ["x"], n=50, assumptions=found.under(Assumptions()), workers=1)
+    assert again.seconds.p50 > 1
+    sources = {one.about: one.source for one in again.assumed}
+    if not live:
+        assert sources["clerk output_tokens"] == "default"  # the stand-in is asked, for each conversation
+        assert sources["clerk tool_seconds"] == "fitted from 200 calls of its stand-in"
+
+
+def test_routes_that_were_counted_are_not_called_declared():
+    writer, other = (Agent(name, "anthropic:claude-haiku-4-5") for name in ("writer", "other"))
+    flow = Router(sorter, {"long": writer, "short": other}, default=closed, name="desk")
+    events, _, _ = played(questions(40, 1), 3)
+    fitted, declared = fit_runs(events, "desk"), Assumptions(routes={"desk": {"long": 1.0}})
+    for given, source, share in ((Assumptions(), "fitted from stored runs", 0.25), (declared, "declared", 1.0)):
+        beliefs = Beliefs(fitted.under(given))
+        assert beliefs.shares(flow.name, ("long", "short")).get("long") == pytest.approx(share)
+        assert [one.source for one in beliefs.used] == [source]

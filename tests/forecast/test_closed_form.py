@@ -261,3 +261,25 @@ def test_a_gate_that_decides_by_the_answer_has_no_closed_form():
     assert "stand-in" in found.reason
     declared = Assumptions(agents={"a": Expect(refused=0.1)})
     assert isinstance(closed_form(own, "x", declared), Expected)
+
+
+@pytest.mark.parametrize(
+    ("flow", "accept", "reason"),
+    [
+        (Refine(agent(), fine, max_rounds=10**9, name="loop"), 0.0, "may go round 1,000,000,000 times"),
+        (RoundRobin([agent("a"), agent("b")], max_turns=10**9, name="loop"), 0.5, "may go round 1,000,000,000 times"),
+        (Vote(agent(), 100_001, name="loop"), 0.5, "100,001 samples"),
+    ],
+)
+def test_a_cap_that_caps_nothing_has_no_closed_form(flow: Any, accept: float, reason: str):
+    found = closed_form(flow, "x", Assumptions(everyone=SURE.everyone, agents={"loop": Expect(accept=accept)}))
+    assert isinstance(found, NotApplicable)
+    assert found.node == "loop"
+    assert reason in found.reason
+
+
+def test_a_loop_that_is_as_good_as_over_is_not_followed_to_its_cap():
+    half = Assumptions(everyone=SURE.everyone, agents={"loop": Expect(accept=0.5)})
+    few, many = (of(Refine(agent(), fine, max_rounds=n, name="loop"), half) for n in (100, 10**9))
+    assert many.dollars == pytest.approx(few.dollars, rel=1e-9)
+    assert many.calls == pytest.approx(2)

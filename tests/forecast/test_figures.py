@@ -55,7 +55,7 @@ def test_each_agent_succeeds_as_often_as_it_answers_and_is_right_as_declared():
     assert found.right.share == pytest.approx(found.success.share * 0.72)
     shown = found.render()
     assert "and right" in shown
-    assert "90.0%" in shown
+    assert "90.0 %" in shown
 
 
 def test_an_agent_is_asked_only_where_it_is_reached():

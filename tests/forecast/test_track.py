@@ -45,6 +45,12 @@ def test_runs_before_it_of_another_lane_or_not_completed_do_not_count(other: Run
     assert held([made(100)], [other]) is None
 
 
+def test_seconds_of_runs_on_stand_ins_are_held_against_nothing():
+    past = held([made(100, lane="offline")], [run(150, 2, lane="offline")])
+    assert past is not None
+    assert (past.dollars is not None, past.seconds) == (True, None)
+
+
 def test_a_run_of_which_the_cost_is_unknown_counts_for_its_seconds():
     past = held([made(100)], [run(150, None)])
     assert past is not None
@@ -72,7 +78,7 @@ def test_it_says_how_they_did():
     assert past is not None
     (dollars, seconds) = said_of(past)
     assert dollars == (
-        "past forecasts of dollars: of 2 runs since, 50.0% (9.5% to 90.5%) stayed under the P95, "
-        "50.0% between P5 and P95; P50 off by -75.0%"
+        "past forecasts of dollars: of 2 runs since, 50.0 % (9.5 % to 90.5 %) stayed under the P95, "
+        "50.0 % between P5 and P95; P50 off by -75.0 %"
     )
     assert seconds.startswith("past forecasts of seconds")

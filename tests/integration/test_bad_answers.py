@@ -223,3 +223,17 @@ async def test_a_page_instead_of_an_answer_through_a_whole_run() -> None:
     assert [e.maybe_billed for e in result.events if isinstance(e, CallFailed)] == [True] * len(asked) == [True] * 3
     assert "check the base URL and proxies" in str(result.error)
     assert result.bill.in_doubt > 0
+
+
+@pytest.mark.parametrize("count", [b"1" + b"0" * 400, b"-3", b"3.5", b"true", b'"many"', b"null"])
+async def test_a_usage_that_is_none_is_unknown_and_bounded_by_what_was_held(count: bytes) -> None:
+    """The answer stands; what it cost is said to be between nothing and its worst case, in every form of the bill."""
+    body = json.dumps(MESSAGES).encode().replace(b'"input_tokens": 3', b'"input_tokens": ' + count)
+    async with server(http("200 OK", body, "content-type: application/json")) as (url, _):
+        flow = Agent("a", Anthropic("claude-haiku-4-5", api_key=KEY, base_url=url), max_output_tokens=50)
+        result = await run(flow, "Hi", budget=Budget(usd=1))
+    bill = result.bill
+    assert (result.output, bill.total, bill.at_least, bill.unreported) == ("Hello", None, 0, 1)
+    assert 0 < bill.in_doubt < 1
+    assert "unknown" in str(bill)
+    assert "1 call answered without usage, outside the total" in str(bill)

@@ -63,7 +63,7 @@ def test_a_long_session_costs_in_proportion_to_its_turns(monkeypatch) -> None:
     assert float(short_80.bill.total) == pytest.approx(dollars(SONNET, used) + used.output_tokens * 15e-6)
     # what the events estimate that it saved is what it saved
     saved = whole_80.bill.total - short_80.bill.total
-    assert float(short_80.bill.saved_by_compaction) == pytest.approx(float(saved), rel=0.15)
+    assert float(short_80.bill.savings.by_compaction) == pytest.approx(float(saved), rel=0.15)
 
 
 def test_a_short_session_is_left_alone(monkeypatch) -> None:

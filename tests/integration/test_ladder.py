@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from bench.ladder import played, table
-from bench.ladder.door import Door
-from bench.ladder.models import LATENCY, STRONG
+from bench.ladder.door import BATCH_SECONDS, Door
+from bench.ladder.measured import Meter
+from bench.ladder.models import LATENCY, STRONG, model_for
 from bench.ladder.prefix import Prefix, prefixes_paid
-from bench.ladder.rungs import RUNGS, Setting, settings_for
+from bench.ladder.rungs import RUNGS, TICKETS, Setting, settings_for
 from bench.ladder.sessions import SESSIONS, mended
 
-from outlay import Agent, run
-from outlay.emulator import EmulatedReply, ToolCall
+from outlay import Agent, run, run_many
+from outlay.emulator import EmulatedReply, EmulatedRequest, ToolCall
 from outlay.models import Anthropic
 from outlay.protocols.clock import loop_factory, wall_clock
 from outlay.runtime.directory import reach_through
@@ -57,9 +59,91 @@ def test_all_of_these_is_every_rung_that_fits() -> None:
     for workload in ("tickets", "coding", "autonomous"):
         fitting = [rung for rung in RUNGS if workload in rung.of]
         settings = settings_for(workload)
-        assert list(settings) == ["off", *(rung.name for rung in fitting), "all of these"]
+        together = ["all of these"] if all(rung.live for rung in fitting) else ["all of these", "all, by batch"]
+        assert list(settings) == ["off", *(rung.name for rung in fitting), *together]
         assert settings["off"] == Setting()
         assert all(settings[rung.name] == rung.switch(Setting()) != Setting() for rung in fitting)
+
+
+class Few:
+    """Questions that a workload of tickets would ask, without its texts."""
+
+    name = TICKETS
+
+    async def play(self, setting: Setting, meter: Meter) -> None:
+        agent = Agent("clerk", model_for(setting, None), cache="off")
+        pace: Any = {"lane": "batch"} if setting.batch else {}
+        async for _, result in run_many(agent, [(n, f"question {n}") for n in range(20)], on_event=meter, **pace):
+            meter.check(result.output == "Yes.")
+
+    def behaviour(self, request: EmulatedRequest) -> EmulatedReply:
+        return EmulatedReply("Yes.")
+
+
+def test_a_batch_costs_half_takes_an_hour_and_answers_the_same() -> None:
+    """Through Anthropic's own adapter; what the bill says it saved is what it saved."""
+    off, meter = (played(Few(), Setting(batch=batch)) for batch in (False, True))
+    live, batch = (one.measured(TICKETS, "") for one in (off, meter))
+    assert live.dollars is not None
+    assert batch.dollars == live.dollars / 2 == meter.fold.bill().saved_by_batch
+    assert (live.right, batch.right) == (20, 20)
+    assert live.p95 < 60 < BATCH_SECONDS <= batch.p50
+
+
+class Long(Few):
+    """Questions to a prompt that the strong one's cache takes, and the cheap one's does not: under 4,096 tokens.
+    The cheap one answers every third."""
+
+    async def play(self, setting: Setting, meter: Meter) -> None:
+        gate = lambda output: None if output == "Yes." else "not sure"  # noqa: E731
+        cache: Any = "auto" if setting.prompt_cache else "off"
+        agent = Agent("clerk", model_for(setting, gate), instructions="A rule. " * 1_500, cache=cache)
+        rows = [(n, f"question {n}") for n in range(300)]
+        pace: Any = {"lane": "batch"} if setting.batch else {}
+        async for _, result in run_many(agent, rows, on_event=meter, **pace):
+            meter.check(result.output == "Yes.")
+
+    def behaviour(self, request: EmulatedRequest) -> EmulatedReply:
+        sure = request.model == STRONG or int(request.text.split()[-1]) % 3 == 0
+        return EmulatedReply("Yes." if sure else "Perhaps.")
+
+
+def test_a_rung_that_would_cost_more_than_it_saves_is_off() -> None:
+    """Beside a prompt cache, the cheap model that reads its prompt uncached is dearer than the strong one: left out."""
+    both = played(Long(), Setting(prompt_cache=True, cascade=True))
+    cache = played(Long(), Setting(prompt_cache=True)).measured("x", "").dollars
+    whole = both.measured("x", "").dollars
+    assert whole is not None
+    assert cache is not None
+    assert whole < cache * Decimal("1.2")
+    assert both.right == 300
+    by_model = both.fold.bill().by("model")
+    assert by_model["anthropic:claude-haiku-4-5"].calls < 30
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_what_the_bill_says_a_cascade_saved_is_about_what_it_saved(cached: bool) -> None:
+    """Against the same run without it, which has its prompt cache or none."""
+    without, with_it = (played(Long(), Setting(prompt_cache=cached, cascade=cascade)) for cascade in (False, True))
+    off, on = (meter.measured("x", "").dollars for meter in (without, with_it))
+    said = with_it.fold.bill().savings.by_cascade
+    assert off is not None
+    assert on is not None
+    assert said is not None
+    assert abs(said - (off - on)) < off * Decimal("0.05")
+
+
+def test_a_batch_is_held_against_the_prompt_cache_that_it_goes_without() -> None:
+    """A long prompt that every row has: read from the cache it costs a tenth, by batch a half. The receipt says so."""
+    live, batch = (played(Long(), Setting(prompt_cache=True, batch=batch)) for batch in (False, True))
+    off, on = (meter.measured("x", "").dollars for meter in (live, batch))
+    bill = batch.fold.bill()
+    assert off is not None
+    assert on is not None
+    assert bill.saved_by_batch is not None
+    assert bill.saved_by_batch < 0
+    assert abs(bill.saved_by_batch - (off - on)) < on * Decimal("0.05")
+    assert "more than at once: a prompt cache would have saved more" in bill.render()
 
 
 def test_the_table_says_what_is_left_of_the_cost() -> None:

@@ -18,7 +18,7 @@ from outlay.emulator import EmulatedReply, Fault, Faults, ToolCall
 from outlay.errors import ConfigError
 from outlay.events import CacheAlert, CallFinished, Decision, Overrun
 from outlay.patterns import FanOut
-from outlay.runtime.prefixes import forget
+from outlay.runtime.prefixes import forget, prefixes
 
 SONNET = "anthropic:claude-sonnet-4-6"
 GPT = "openai:gpt-5.4"
@@ -300,3 +300,21 @@ def test_a_write_for_an_hour_stays_within_its_reservation(monkeypatch) -> None:
     assert result.output == "Yes."
     assert not any(isinstance(event, Overrun) for event in result.events)
     assert result.bill.total > Decimal("0.18")
+
+
+def test_tokens_a_character_are_learned_right_though_many_calls_are_under_way(monkeypatch) -> None:
+    """Each answer corrects the estimate of its own request, whatever others have corrected meanwhile: we count the
+    escapes of line breaks, the provider does not, and 200 calls, 20 at a time, still write once."""
+    agent = Agent("clerk", SONNET, instructions=text_of(1_500))
+
+    async def asked() -> None:
+        rows = [(n, f"question {n:03}" + "\n" * 4_000) for n in range(200)]
+        async for _ in run_many(agent, rows, concurrency=20):
+            pass
+
+    with emulated(monkeypatch, behaviour="Yes.") as emulator:
+        asyncio.run(asked())
+        used = emulator.billed()["claude-sonnet-4-6"]
+        (provider,) = prefixes().providers.values()
+    assert provider.scale == pytest.approx(2_500 / 3_500, rel=0.01)
+    assert used.cache_read_tokens == 199 * used.cache_write_tokens

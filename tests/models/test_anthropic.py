@@ -372,6 +372,13 @@ def test_who_it_is() -> None:
         ("claude-haiku-4-5", ModelSettings(temperature=1, extra={"temperature": 0}), "gets 'temperature' from Outlay"),
         ("claude-haiku-4-5", ModelSettings(extra={"tools": {}}), "a list as extra['tools']"),
         ("claude-haiku-4-5", ModelSettings(extra={"x": object()}), "cannot be sent this extra="),
+        (
+            "claude-haiku-4-5",
+            ModelSettings(
+                extra={"tools": [{"name": f"t{i}", "cache_control": {"type": "ephemeral"}} for i in range(5)]}
+            ),
+            "takes at most 4 cache breakpoints, extra= has 5",
+        ),
     ],
 )
 def test_a_setting_that_the_model_lacks(model: str, settings: ModelSettings, said: str) -> None:
@@ -535,6 +542,11 @@ async def test_stop_reasons(reason: str, stop: str) -> None:
         ({"input_tokens": 3, "output_tokens": None}, None, ""),
         ({"input_tokens": "many", "output_tokens": 4}, None, ""),
         ({"input_tokens": 3, "output_tokens": -4}, None, ""),
+        ({"output_tokens": 4}, None, ""),
+        ({"input_tokens": 3, "output_tokens": True}, None, ""),
+        ({"input_tokens": 10**400, "output_tokens": 4}, None, ""),
+        ({"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": -1}, None, ""),
+        ({"input_tokens": 3, "output_tokens": 4, "iterations": [{"input_tokens": "x", "output_tokens": 1}]}, None, ""),
         ({"input_tokens": 3, "output_tokens": 4, "cache_creation_input_tokens": None}, Usage(3, 0, 0, 4), ""),
         (
             {
@@ -593,7 +605,7 @@ async def test_new_fields_and_blocks_never_break_an_answer() -> None:
         b"",
         b"<html><body>Login</body></html>",
         b'{"content": [',
-        b'{"type": "error", "error": {"type": "api_error", "message": "sorry"}}',
+        b'{"type": "error", "error": {"type": "of_a_new_kind", "message": "sorry"}}',
         b'{"content": "text"}',
         b'{"content": [{"text": "no type"}]}',
         b"[]",

@@ -236,8 +236,28 @@ def test_a_200_that_is_no_answer() -> None:
     assert page.may_be_billed
     assert page.retryable
     disguised = unreadable("openai", 200, {}, b'{"error": {"message": "model overloaded"}}')
+    assert isinstance(disguised, BadResponse)
     assert "model overloaded" in str(disguised)
     assert isinstance(fail(204), BadResponse)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "error", "retryable"),
+    [
+        ("overloaded_error", None, Overloaded, True),
+        ("rate_limit_error", None, RateLimited, True),
+        ("insufficient_quota", "insufficient_quota", RateLimited, False),
+        ("authentication_error", None, AuthFailed, False),
+    ],
+)
+def test_an_error_under_a_200_is_taken_at_its_word(
+    kind: str, code: str | None, error: type[ModelError], retryable: bool
+) -> None:
+    """What cannot help is not tried again. Whether it was billed nobody knows: status and body disagree."""
+    found = fail(200, body("sorry", kind, code))
+    assert type(found) is error
+    assert (found.retryable, found.may_be_billed) == (retryable, True)
+    assert str(found).startswith(f"anthropic reported {kind} in a 200: sorry")
 
 
 @pytest.mark.parametrize(

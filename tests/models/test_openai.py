@@ -375,7 +375,18 @@ class TestStops:
                 received([*events, {"type": "response.failed", "response": body}], streamed=True)
             assert caught.value.may_be_billed is billed
 
-    @pytest.mark.parametrize("usage", [None, {}, {"input_tokens": 5}])
+    @pytest.mark.parametrize(
+        "usage",
+        [
+            None,
+            {},
+            {"input_tokens": 5},
+            {"input_tokens": 10**30, "output_tokens": 1},
+            {"input_tokens": 5, "output_tokens": True},
+            {"input_tokens": 5, "output_tokens": 1, "input_tokens_details": {"cached_tokens": -3}},
+            {"input_tokens": 5, "output_tokens": 1, "input_tokens_details": {"cached_tokens": 2**80}},
+        ],
+    )
     def test_missing_usage_is_unknown_and_not_zero(self, usage: Any) -> None:
         """Without both figures there is no usage."""
         assert received(completed(message("x"), usage=usage)).usage is None

@@ -407,6 +407,8 @@ class TestStreams:
         [
             ({"code": 429, "message": "slow"}, RateLimited),
             ({"code": "502", "message": "upstream"}, ServerError),
+            ({"code": "²", "message": "no number"}, ServerError),
+            ({"code": "9" * 5000, "message": "no status"}, ServerError),
             ({"type": "server_error", "message": "oops"}, ServerError),
             ("plain words", ServerError),
         ],

@@ -131,7 +131,7 @@ def test_most_refused_means_that_what_came_through_is_the_limit() -> None:
 
 
 def test_concurrency_halves_where_calls_go_wrong_together() -> None:
-    """Once a round trip, however many of it fail; then one more each round trip."""
+    """Once a round trip, however many of it fail."""
     lane = Lane()
     for permit in burst(lane, 100):
         lane.end(permit)
@@ -162,6 +162,54 @@ def test_one_in_a_hundred_is_no_congestion() -> None:
             else:
                 lane.answered(permit, None, now)
     assert lane.window is None
+
+
+def test_the_first_to_be_heard_of_are_those_that_went_wrong() -> None:
+    """A 529 takes a blink and an answer a minute: five of a thousand are no tenth, though nobody else is back."""
+    lane = Lane()
+    permits = burst(lane, 1000)
+    for permit in permits[:5]:
+        lane.end(permit)
+        lane.congested(permit, 0.1)
+    assert lane.window is None
+    for permit in permits[5:150]:  # but a tenth is one
+        lane.end(permit)
+        lane.congested(permit, 0.2)
+    assert lane.window is not None
+
+
+def test_an_outage_after_hours_without_one_is_noticed_at_once() -> None:
+    """What went well long ago is not held against it."""
+    lane, now = Lane(), 0.0
+    for _ in range(1000):
+        now += 10
+        for permit in burst(lane, 100, now - 10):
+            lane.end(permit)
+            lane.answered(permit, None, now)
+    now += 100
+    for permit in burst(lane, 100, now - 1):
+        lane.end(permit)
+        lane.congested(permit, now)
+    assert lane.window is not None
+
+
+@pytest.mark.parametrize("calls", [20, 1000, 5000])
+def test_what_was_cut_comes_back_in_ten_round_trips(calls: int) -> None:
+    """However many there are; each that is answered makes room for the next."""
+    lane, now, trips = Lane(), 1.0, 0
+    for permit in burst(lane, calls):
+        lane.end(permit)
+        lane.congested(permit, now)
+    assert lane.window is not None
+    cut, under_way = lane.window, burst(lane, calls, now)
+    while (lane.window or math.inf) < 2 * cut:
+        now, trips = now + 1, trips + 1
+        answered, under_way = under_way, list[Permit]()
+        for permit in answered:
+            lane.end(permit)
+            lane.answered(permit, None, now)
+            under_way += burst(lane, calls - lane.in_flight, now)
+    assert 5 <= trips <= 11
 
 
 def test_a_window_that_holds_nobody_back_is_dropped() -> None:

@@ -19,6 +19,7 @@ from outlay import Agent, Budget, Watchdog, Webhook, alert_to_stderr, run, run_m
 from outlay.errors import ConfigError
 from outlay.events import BudgetAlert, CircuitChanged, EscalationAlert
 from outlay.patterns import Cascade, FanOut
+from outlay.runtime.alerts import alert_text
 from outlay.stores.memory import MemoryStore
 from outlay.testing import ScriptedModel
 
@@ -124,6 +125,23 @@ def test_a_cascade_that_sends_too_much_to_the_top_is_told_of_while_the_map_goes_
     events = [event for result in results for event in of_kind(result, EscalationAlert)]
     assert [(e.path, e.turns, e.share, e.limit) for e in events] == [("cascade", 20, 0.35, 0.3)]
     assert heard == events
+
+
+def test_a_top_tier_that_settles_too_little_is_told_of_by_itself() -> None:
+    """Each row comes to the top: that is told at the 20th; every fourth is not settled there: told with it, once."""
+    cheap = Agent("cheap", dear(lambda _: cents(1, "hm")))
+    strong = Agent("strong", dear(lambda request: cents(5, "hm" if int(request.text) % 4 == 0 else "fine")))
+    flow = Cascade([cheap, strong], lambda output: None if output == "fine" else "unsure")
+    heard: list[Any] = []
+
+    async def main() -> None:
+        rows = [(n, str(n)) for n in range(60)]
+        async for _ in run_many(flow, rows, concurrency=1, on_alert=heard.append):
+            pass
+
+    at_once(main())
+    assert [(e.turns, e.failed, e.limit) for e in heard] == [(20, False, 0.3), (20, True, 0.2)]
+    assert "25 % of 20 turns at the top tier were not settled, more than 20 %" in alert_text(heard[1])
 
 
 def test_a_cascade_within_bounds_is_not_told_of() -> None:

@@ -44,9 +44,9 @@ def test_the_same_request_is_paid_for_once_and_the_bill_says_so() -> None:
     assert (first.output, second.output, desk.asked) == ("answer 1", "answer 1", 1)
     (line,) = second.bill.lines
     assert (line.purpose, line.calls, line.cost, line.output_tokens) == ("cached", 1, Decimal(0), 0)
-    assert (second.bill.answers, second.bill.saved_by_answers) == (1, Decimal("0.002"))
+    assert (second.bill.savings.answers, second.bill.savings.by_answers) == (1, Decimal("0.002"))
     assert "1 stored answer, saved $0.0020" in second.bill.render()
-    assert (first.bill.answers, first.bill.saved_by_answers) == (0, 0)
+    assert (first.bill.savings.answers, first.bill.savings.by_answers) == (0, 0)
 
 
 def test_only_who_asks_for_it_gets_it() -> None:
@@ -120,7 +120,7 @@ def test_the_samples_of_a_vote_stay_samples() -> None:
     run_sync(flow, "hi", store=store)
     assert desk.asked == 5
     again = run_sync(flow, "hi", store=store)
-    assert (desk.asked, again.bill.answers) == (5, 5)
+    assert (desk.asked, again.bill.savings.answers) == (5, 5)
 
 
 def test_the_rows_of_a_map_share_answers_even_without_a_store() -> None:

@@ -48,7 +48,8 @@ def test_a_question_that_is_nearly_the_same_costs_nothing_and_the_bill_says_so()
     run_sync(desk.agent, FIRST, store=store)
     again = run_sync(desk.agent, AGAIN, store=store)
     assert (again.output, desk.asked, again.bill.total) == ("answer 1", 1, Decimal(0))
-    assert (again.bill.answers, again.bill.similar_answers, again.bill.saved_by_answers) == (1, 1, Decimal("0.002"))
+    saved = again.bill.savings
+    assert (saved.answers, saved.similar_answers, saved.by_answers) == (1, 1, Decimal("0.002"))
     assert "1 stored answer (1 to similar questions), saved $0.0020" in again.bill.render()
     (said,) = [e.data for e in again.events if isinstance(e, Decision) and e.about == "stored_answer"]
     assert 0.9 < said["similarity"] < 1
@@ -59,7 +60,7 @@ def test_the_same_question_is_the_exact_one_and_not_a_similar_one() -> None:
     desk, store = Desk(), MemoryStore()
     run_sync(desk.agent, FIRST, store=store)
     again = run_sync(desk.agent, FIRST, store=store)
-    assert (again.bill.answers, again.bill.similar_answers) == (1, 0)
+    assert (again.bill.savings.answers, again.bill.savings.similar_answers) == (1, 0)
 
 
 def test_an_answer_given_to_a_similar_question_is_not_stored_as_its_own() -> None:
@@ -67,7 +68,7 @@ def test_an_answer_given_to_a_similar_question_is_not_stored_as_its_own() -> Non
     desk, store = Desk(), MemoryStore()
     run_sync(desk.agent, FIRST, store=store)
     results = [run_sync(desk.agent, AGAIN, store=store) for _ in range(2)]
-    assert [result.bill.similar_answers for result in results] == [1, 1]
+    assert [result.bill.savings.similar_answers for result in results] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_an_answer_that_the_agents_own_check_refuses_for_this_question_is_not_gi
     store = MemoryStore()
     run_sync(agent, FIRST, store=store)
     again = run_sync(agent, AGAIN, store=store)
-    assert (again.output, again.bill.similar_answers, again.bill.refused) == ("about  to?", 0, 0)
+    assert (again.output, again.bill.savings.similar_answers, again.bill.refused) == ("about  to?", 0, 0)
     assert [e.about for e in again.events if isinstance(e, Decision)].count("stored_answer_refused") == 1
 
 
@@ -158,7 +159,7 @@ def test_the_samples_of_a_vote_are_given_each_its_own() -> None:
     def answers(result: Any) -> set[str]:
         return {event.head for event in result.events if type(event).__name__ == "CallFinished"}
 
-    assert (desk.asked, again.bill.similar_answers) == (3, 3)
+    assert (desk.asked, again.bill.savings.similar_answers) == (3, 3)
     assert len(answers(first)) == len(answers(again)) == 3
 
 

@@ -43,7 +43,7 @@ def test_the_same_input_costs_nothing_and_the_bill_says_what_it_saved() -> None:
     first, second = (run_sync(flow, "birds", store=store) for _ in range(2))
     assert (first.output, second.output, crew.answered) == ("answer 1", "answer 1", 1)
     assert (first.bill.total, second.bill.total) == (Decimal("0.003"), Decimal(0))
-    assert (second.bill.answers, second.bill.saved_by_answers) == (1, Decimal("0.003"))
+    assert (second.bill.savings.answers, second.bill.savings.by_answers) == (1, Decimal("0.003"))
     assert "1 stored answer, saved $0.0030" in second.bill.render()
     assert "= stored answer of crew · saved $0.0030" in tree(second.events)
     assert run_sync(flow, "bees", store=store).output == "answer 2"

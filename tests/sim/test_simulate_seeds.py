@@ -9,7 +9,10 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from outlay.cli.flows import load_flow
 from outlay.cli.group import cli
+from outlay.events.codec import decode
+from outlay.events.records import Decision
 from outlay.policies.ledger import Ledger
 from outlay.sim.loop import VirtualLoop
 from outlay.sim.schedule import Schedule, simulate
@@ -32,7 +35,22 @@ ONCE_BROKEN = (1693, 1847, 1905, 2044, 2478, 3014, 3763, 4131, 4366, 4883, 7366,
 
 @pytest.mark.parametrize("seed", ONCE_BROKEN)
 def test_what_once_broke_a_law_holds(seed):
+    """As it was then, and as it is played now."""
+    assert simulate(seed, precautions=False).violations == ()
     assert simulate(seed).violations == ()
+
+
+def test_half_of_the_seeds_take_precautions_and_meet_the_days_that_they_are_for():
+    """Hedges, fallbacks, cascades and watchdogs: each of them acts somewhere."""
+    found = set()
+    for seed in range(40):
+        schedule = Schedule(seed, None, "go", None, precautions=True)
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            assert runner.run(schedule.play()).violations == ()
+        events = [decode(row.body) for row in schedule.rows]
+        found |= {event.about for event in events if isinstance(event, Decision)}
+        found |= {row.kind for row in schedule.rows}
+    assert found >= {"hedge", "hedged", "fallback", "cascade", "watchdog_alert"}
 
 
 def test_the_schedules_reach_what_they_are_about():
@@ -120,6 +138,53 @@ def test_a_flow_of_yours_is_played_with_its_stand_ins(tmp_path):
     refused = CliRunner().invoke(cli, ["simulate", f"{file}:bare", "--seeds", "0:10"])
     assert refused.exit_code == 2
     assert "has no offline stand-in" in refused.stderr
+
+
+def test_each_model_of_your_flow_is_played(tmp_path):
+    """A fallback, a cheaper model and the tiers of a cascade are models of their own, with the price of each."""
+    (tmp_path / "several.py").write_text(
+        "from outlay import Agent\n"
+        "from outlay.patterns import Cascade, Pipeline\n"
+        "haiku, sonnet = 'anthropic:claude-haiku-4-5', 'anthropic:claude-sonnet-4-6'\n"
+        "spare = Agent('spare', haiku, fallback=['openai:gpt-5.4'], offline=lambda r: f'by {r.agent}')\n"
+        "gate = lambda text: 'no'\n"
+        "tiers = Agent('tiers', Cascade([haiku, sonnet], gate), offline=lambda r: f'by {r.agent}')\n"
+        "flow = Pipeline(spare, tiers)\n"
+    )
+    root, models = load_flow(f"{tmp_path / 'several.py'}:flow"), set()
+    for seed in range(30):
+        schedule = Schedule(seed, root, "go", None)
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            assert runner.run(schedule.play()).violations == ()
+        models |= {exchange.model for exchange in schedule.world.books.exchanges}
+    assert models == {"anthropic:claude-haiku-4-5", "anthropic:claude-sonnet-4-6", "openai:gpt-5.4"}
+
+
+def test_limits_watchdog_and_deps_are_those_of_a_run(tmp_path, monkeypatch):
+    """As `outlay run` takes them, and in the command that plays a seed again; what tools print is no result."""
+    (tmp_path / "reading.py").write_text(
+        "from outlay import Agent, RunContext, tool\n"
+        "from outlay.testing import Reply\n"
+        "@tool\n"
+        "def look(ctx: RunContext[dict], q: str) -> str:\n"
+        "    'Look.'\n"
+        "    print('looking')\n"
+        "    return ctx.deps['x']\n"
+        "def answer(request):\n"
+        "    return Reply(tool_calls=[('look', {'q': '1'})])\n"
+        "def deps(): return {'x': 'nothing'}\n"
+        "flow = Agent('a', 'anthropic:claude-haiku-4-5', tools=[look], offline=answer, max_output_tokens=150)\n"
+    )
+    flow, deps = (f"{tmp_path / 'reading.py'}:{name}" for name in ("flow", "deps"))
+    options = ["--budget", "0.002", "--watchdog", "stop", "--deps", deps]
+    said = CliRunner().invoke(cli, ["simulate", flow, "--seeds", "0:20", *options, "--json"])
+    assert (said.exit_code, json.loads(said.stdout)["failed"]) == (0, [])
+    monkeypatch.setattr(Ledger, "settle", lambda self, hold, usd, tokens: self.release(hold) or [])
+    said = CliRunner().invoke(cli, ["simulate", flow, "--seeds", "0:20", *options, "--json"])
+    replay = json.loads(said.stdout)["failed"][0]["replay"]
+    assert replay.endswith(f" --budget 0.002 --watchdog stop --deps {deps}")
+    refused = CliRunner().invoke(cli, ["simulate", "--deps", deps])
+    assert (refused.exit_code, "goes with a FLOW" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("seeds", ["5", "5:5", "7:3", "a:b", "-1:4", "0:99999999999999999"])

@@ -2,18 +2,23 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from outlay import Agent, run_sync
+from outlay.patterns import FanOut
 from outlay.protocols.clock import future_of_thread, loop_factory, wall_clock
 from outlay.sim.clock import START, VirtualClock
 from outlay.sim.loop import NumberedTask, OutsideWorld, Standstill, VirtualLoop, virtual_time
+from outlay.testing import Reply, ScriptedModel
 from outlay.testing.pytest_plugin import virtual_clock as virtual_clock
 
 DAY = 86_400.0
@@ -165,6 +170,65 @@ def test_what_would_leave_the_process_is_an_error(wanted):
 
     with pytest.raises(OutsideWorld):
         run(body())
+
+
+@pytest.mark.parametrize("leak", ["sleep", "connect", "http"])
+def test_a_blocking_call_is_an_error_that_names_its_line(leak):
+    """In a tool, too: those run inline. Nothing has waited."""
+
+    def tool():
+        if leak == "sleep":
+            time.sleep(60)
+        elif leak == "connect":
+            socket.create_connection(("127.0.0.1", 9))
+        else:
+            urllib.request.urlopen("http://127.0.0.1:9/")
+
+    async def body():
+        await asyncio.to_thread(tool)
+
+    began, first = time.perf_counter(), tool.__code__.co_firstlineno
+    with virtual_time(), pytest.raises(OutsideWorld) as caught:
+        run(body())
+    assert time.perf_counter() - began < 30
+    assert caught.value.wanted == ("time.sleep" if leak == "sleep" else "socket.connect")
+    file, line = caught.value.where.rsplit(":", 1)
+    assert (file, first < int(line) <= first + 6) == (__file__, True)
+
+
+def test_a_leak_is_told_to_no_model_and_left_out_of_no_fan_out():
+    """Else it would be a failed tool or a skipped part, and the test that it slows down would pass."""
+
+    def look(q: str) -> str:
+        """Look."""
+        time.sleep(60)
+        return q
+
+    call = Reply(tool_calls=[("look", {"q": "it"})])
+    flow = FanOut([Agent("a", ScriptedModel([call, "done"]), tools=[look]), Agent("b", ScriptedModel(["fine"]))])
+    with virtual_time():
+        result = run_sync(flow, "go")
+    assert isinstance(result.error, OutsideWorld)
+    assert result.error.where.startswith(f"{__file__}:")
+
+
+def test_other_threads_and_times_may_sleep():
+    """A thread of its own has no virtual time; and after the block everything is as it was."""
+    slept = threading.Event()
+
+    def nap():
+        time.sleep(0.001)
+        slept.set()
+
+    async def body():
+        threading.Thread(target=nap).start()
+
+    real = time.sleep
+    with virtual_time():
+        run(body())
+        time.sleep(0)
+        assert slept.wait(10)
+    assert time.sleep is real
 
 
 def test_a_deadlock_is_an_error_that_names_who_waits_and_where():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from outlay.advice.checking import unchecked
 from outlay.advice.handoffs import free_texts
@@ -14,9 +14,11 @@ from outlay.advice.rules.handoffs import look as misfits
 from outlay.advice.rules.loops import limited
 from outlay.advice.rules.loops import look as loose_loops
 from outlay.advice.survey import Survey, names
+from outlay.advice.unseen import unseen
 from outlay.agents.agent import Agent
 from outlay.evals.verdict import verdict_on
 from outlay.patterns.router import Router
+from outlay.protocols.node import Node
 from outlay.runtime.loops import uncapped_loops
 
 State = Literal["pass", "fail", "not known"]
@@ -33,11 +35,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of the list. `asks` is the question in words, `find` answers it of a flow."""
+    """One point of the list. `asks` is the question in words, `find` answers it of a flow. `all_of_it`: it holds only
+    where everything that the flow runs is known from here.
+    """
 
     id: str
     asks: str
     find: Callable[[Survey], Finding]
+    all_of_it: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +60,17 @@ def checklist(survey: Survey, vouched: Collection[str] = ()) -> list[Checked]:
     found: list[Checked] = []
     for point in POINTS:
         one = point.find(survey)
+        if one.state == "pass" and point.all_of_it and (hidden := unseen(survey)):
+            one = _hidden(hidden)
         if one.state == "not known" and point.id in vouched:
             one = Finding("pass", "you say so")
         found.append(Checked(point.id, one.state, one.text, one.change))
     return found
+
+
+def _hidden(functions: Sequence[Node[Any, Any]]) -> Finding:
+    text = f"what {names(functions)} run{'s' if len(functions) == 1 else ''} stands in code, and is not declared"
+    return Finding("not known", text, f"{functions[0].name}: @node(children=[…]), with the nodes that it runs")
 
 
 def _caps(survey: Survey) -> Finding:
@@ -109,6 +121,9 @@ def _fallback(survey: Survey) -> Finding:
         verb = "has" if len(agents) == 1 else "have"
         text = f"a run fails where {provider} is down: {names(agents)} {verb} nobody to go to"
         return Finding("fail", text, f'{agents[0].name}: fallback=["…"] of another provider, or optional=True')
+    for provider, agents in felled(survey, functions_fall=True):
+        text = f"where {provider} is down, it is for code to say whether the run goes on without {names(agents)}"
+        return Finding("not known", text, f'{agents[0].name}: fallback=["…"] of another provider, or optional=True')
     return Finding("pass", "a run survives any one provider's failure")
 
 
@@ -186,11 +201,11 @@ POINTS: Sequence[Point] = (
     Point("caps", "Does every loop end by itself?", _caps),
     Point("budget", "Is there a limit to what a run may spend?", _budget),
     Point("time-outs", "Does everything end in time?", _time_outs),
-    Point("fallback", "Does a run survive that a provider is down?", _fallback),
-    Point("typed-handoffs", "Do steps hand on values with a type?", _typed),
-    Point("checkers", "Does a program look at what leaves the flow?", _checkers),
+    Point("fallback", "Does a run survive that a provider is down?", _fallback, all_of_it=True),
+    Point("typed-handoffs", "Do steps hand on values with a type?", _typed, all_of_it=True),
+    Point("checkers", "Does a program look at what leaves the flow?", _checkers, all_of_it=True),
     Point("trace-and-alerts", "Can a run be looked at, and does somebody hear of trouble?", _trace),
-    Point("allow-lists", "Can a model only do what is on a list?", _allow_lists),
+    Point("allow-lists", "Can a model only do what is on a list?", _allow_lists, all_of_it=True),
     Point("resumable", "Does a crash repeat nothing?", _resumable),
-    Point("baseline", "Is it known what a single agent does on the same cases?", _baseline),
+    Point("baseline", "Is it known what a single agent does on the same cases?", _baseline, all_of_it=True),
 )

@@ -10,6 +10,7 @@ from outlay.advice.question import NO, YES
 from outlay.advice.tables.single_agent import NOT_THE_AGENT, SYMPTOMS
 from outlay.evals.side import Side
 from outlay.evals.verdict import verdict_on
+from outlay.values.percent import percent
 
 #: The success that is wanted, where nobody says otherwise.
 WANTED = 0.9
@@ -38,7 +39,7 @@ def _observed(evidence: Evidence, wanted: float) -> Iterator[Observed]:
     if share is None:
         return
     cases = len(single.cases) - single.unmeasured
-    figures = f"{single.name}: {single.successes:,} of {cases:,} cases, {wanted:.0%} wanted".replace("%", " %")
+    figures = f"{single.name}: {single.successes:,} of {cases:,} cases, {percent(wanted)} wanted"
     if share.low >= wanted:
         yield Observed("failing", NO, figures)
     elif share.high < wanted:
@@ -63,9 +64,7 @@ def asides(evidence: Evidence, wanted: float = WANTED) -> list[str]:
         share = compared.a.share
         if share is not None and share.low < wanted <= share.high:
             cases = f"{len(compared.pairs):,} cases"
-            found.append(
-                f"whether {compared.a.name} reaches {wanted:.0%} cannot be told from {cases}".replace("%", " %")
-            )
+            found.append(f"whether {compared.a.name} reaches {percent(wanted)} cannot be told from {cases}")
     return found
 
 

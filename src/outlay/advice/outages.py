@@ -25,10 +25,12 @@ from outlay.protocols.node import Node
 Agents = list[Agent[Any]]
 
 
-def felled(survey: Survey) -> Iterator[tuple[str, Agents]]:
-    """The providers whose failure fails the run, with the agents that it hangs on."""
+def felled(survey: Survey, *, functions_fall: bool = False) -> Iterator[tuple[str, Agents]]:
+    """The providers whose failure fails the run, with the agents that it hangs on. Whether a function goes on without
+    what it runs is for its code to say: it does, or (`functions_fall`) it does not.
+    """
     for provider in dict.fromkeys(provider_of(model) for agent in survey.agents for model in agent.models):
-        if found := _Outage(provider).fells(survey.root):
+        if found := _Outage(provider, functions_fall).fells(survey.root):
             yield provider, found
 
 
@@ -39,8 +41,8 @@ def provider_of(model: str | Model) -> str:
 class _Outage:
     """One provider is down. Each node is looked at once, however many places it stands in."""
 
-    def __init__(self, provider: str) -> None:
-        self._provider = provider
+    def __init__(self, provider: str, functions_fall: bool) -> None:
+        self._provider, self._functions_fall = provider, functions_fall
         self._known: dict[int, Agents] = {}
 
     def fells(self, node: Node[Any, Any]) -> Agents:
@@ -50,8 +52,10 @@ class _Outage:
         return self._known[id(node)]
 
     def _look(self, node: Node[Any, Any]) -> Agents:
-        if node.optional or isinstance(node, FunctionNode | Detached):
+        if node.optional or isinstance(node, Detached):
             return []
+        if isinstance(node, FunctionNode):
+            return self._each(node.children) if self._functions_fall else []
         if isinstance(node, Agent):
             return _alone(node, self._provider)
         if isinstance(node, Router):

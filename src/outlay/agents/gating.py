@@ -23,12 +23,14 @@ def as_gates(given: Any) -> tuple[Any, ...]:
 
 
 async def refusal(ctx: RunContext[Any], gates: Sequence[Any], answer: TierAnswer) -> tuple[str, str | None]:
-    """The gate that does not let an answer through, and why; the last one and None where all do.
+    """The gate that does not let an answer through, and why; where all do, the last one that looked at it, and None.
 
     Raises ConfigError for a gate that raises: it can neither accept nor refuse.
     """
     name = ""
     for gate in gates:
+        if getattr(gate, "tier", answer.tier) != answer.tier:
+            continue  # it is for the answers of another tier
         name = gate_name(gate)
         try:
             problem = await _asked(ctx, gate, answer)
@@ -50,6 +52,11 @@ async def _asked(ctx: RunContext[Any], gate: Any, answer: TierAnswer) -> str | N
         return await gate.judge(ctx, answer)
     # a function of the output has nothing to say of a turn that only calls tools
     return await ctx.check(cast("Callable[..., Any]", gate), answer.output) if answer.final else None
+
+
+def goes_by_logprobs(gate: Any, tier: int | None = None) -> bool:
+    """Does a gate go by the log-probabilities of a tier's answers (None: of any)?"""
+    return bool(getattr(gate, "reads_logprobs", False)) and tier in (None, gate.tier)
 
 
 def gate_name(gate: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -12,8 +12,7 @@ from outlay.analysis import receipt
 from outlay.analysis.batches import BatchOutcome, distinct
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheFold, CacheHealth, merged
-from outlay.analysis.cascades import CascadeFold
-from outlay.analysis.compactions import CompactionFold
+from outlay.analysis.savings import Savings, SavingsFold, total
 from outlay.errors import ConfigError
 from outlay.events import (
     BatchEnded,
@@ -21,7 +20,6 @@ from outlay.events import (
     CallFinished,
     CallStarted,
     Checked,
-    Decision,
     Event,
     RunFinished,
     RunResumed,
@@ -58,25 +56,11 @@ class Bill:
     billed_twice: int = 0
     #: What the prompt cache did for each agent.
     cache: tuple[CacheHealth, ...] = ()
-    #: Calls that a stored answer answered, and what they would have cost, in US dollars: None if that is unknown.
-    answers: int = 0
-    saved_by_answers: Decimal | None = ZERO
-    #: How often a conversation was shortened, and about what that saved, in US dollars: negative where it cost more,
-    #: None if a price is unknown.
-    compactions: int = 0
-    saved_by_compaction: Decimal | None = ZERO
     #: The batches that ended, each in the bill of one run.
     batches: tuple[BatchOutcome, ...] = ()
     unreported: int = 0
-    #: Of these, the ones that were given to a question which was only nearly the same.
-    similar_answers: int = 0
-    #: Tool results that were given again, and the seconds that these tools had taken.
-    results: int = 0
-    seconds_saved_by_results: float = 0.0
-    #: Turns over cascades of models, and about what these saved against the last tier alone, in US dollars: negative
-    #: where they cost more, None if a price is unknown.
-    cascaded: int = 0
-    saved_by_cascade: Decimal | None = ZERO
+    #: What else the cost ladder saved.
+    savings: Savings = field(default_factory=Savings)
 
     @staticmethod
     def of(events: Iterable[Event]) -> Bill:
@@ -92,28 +76,20 @@ class Bill:
         all_bills = list(bills)
         heads = {head.run: head for bill in all_bills for head in bill.runs}
         return Bill(
-            tuple(grouped((line for bill in all_bills for line in bill.lines), *_GROUPS).values()),
-            sum((bill.in_doubt for bill in all_bills), ZERO),
-            sum(bill.doubtful for bill in all_bills),
-            sum(bill.doubtful_unpriced for bill in all_bills),
-            tuple(heads.values()),
-            tuple(sorted({check for bill in all_bills for check in bill.checks})),
-            sum(bill.refused for bill in all_bills),
-            sum(bill.tools for bill in all_bills),
-            sum(bill.failed_tools for bill in all_bills),
-            sum(bill.billed_twice for bill in all_bills),
-            merged(health for bill in all_bills for health in bill.cache),
-            sum(bill.answers for bill in all_bills),
-            _total([bill.saved_by_answers for bill in all_bills]),
-            sum(bill.compactions for bill in all_bills),
-            _total([bill.saved_by_compaction for bill in all_bills]),
-            distinct(batch for bill in all_bills for batch in bill.batches),
-            sum(bill.unreported for bill in all_bills),
-            sum(bill.similar_answers for bill in all_bills),
-            sum(bill.results for bill in all_bills),
-            math.fsum(bill.seconds_saved_by_results for bill in all_bills),
-            sum(bill.cascaded for bill in all_bills),
-            _total([bill.saved_by_cascade for bill in all_bills]),
+            lines=tuple(grouped((line for bill in all_bills for line in bill.lines), *_GROUPS).values()),
+            in_doubt=sum((bill.in_doubt for bill in all_bills), ZERO),
+            doubtful=sum(bill.doubtful for bill in all_bills),
+            doubtful_unpriced=sum(bill.doubtful_unpriced for bill in all_bills),
+            runs=tuple(heads.values()),
+            checks=tuple(sorted({check for bill in all_bills for check in bill.checks})),
+            refused=sum(bill.refused for bill in all_bills),
+            tools=sum(bill.tools for bill in all_bills),
+            failed_tools=sum(bill.failed_tools for bill in all_bills),
+            billed_twice=sum(bill.billed_twice for bill in all_bills),
+            cache=merged(health for bill in all_bills for health in bill.cache),
+            batches=distinct(batch for bill in all_bills for batch in bill.batches),
+            unreported=sum(bill.unreported for bill in all_bills),
+            savings=Savings.merge(bill.savings for bill in all_bills),
         )
 
     def __add__(self, other: Bill) -> Bill:
@@ -143,7 +119,7 @@ class Bill:
     @property
     def saved_by_batch(self) -> Decimal | None:
         """What they would have cost more at once, at list prices, in US dollars; None if that is unknown."""
-        return _total([line.saved_by_batch for line in self.lines])
+        return total([line.saved_by_batch for line in self.lines])
 
     def saved_by_cache(self, prices: PriceBook | None = None) -> Decimal | None:
         """What the same tokens would have cost more without a prompt cache, in US dollars; negative where writing
@@ -172,43 +148,14 @@ class Bill:
 
     def render(self, prices: PriceBook | None = None) -> str:
         """The receipt: aligned plain text without colour. With prices it says what the cache saved."""
-        return receipt.text(self._receipt(prices))
+        return receipt.text(self, self.saved_by_cache(prices))
 
     def __str__(self) -> str:
         return self.render()
 
     def _repr_html_(self) -> str:
         """The receipt in a notebook."""
-        return receipt.html(self._receipt())
-
-    def _receipt(self, prices: PriceBook | None = None) -> receipt.Receipt:
-        return receipt.Receipt(
-            self.lines,
-            self.runs,
-            saved=self.saved_by_cache(prices),
-            in_doubt=self.in_doubt,
-            doubtful=self.doubtful,
-            doubtful_unpriced=self.doubtful_unpriced,
-            checks=self.checks,
-            refused=self.refused,
-            tools=self.tools,
-            failed_tools=self.failed_tools,
-            billed_twice=self.billed_twice,
-            cache=self.cache,
-            answers=self.answers,
-            saved_by_answers=self.saved_by_answers,
-            compactions=self.compactions,
-            saved_by_compaction=self.saved_by_compaction,
-            batched=self.batched,
-            saved_by_batch=self.saved_by_batch,
-            batches=self.batches,
-            unreported=self.unreported,
-            similar_answers=self.similar_answers,
-            results=self.results,
-            seconds_saved_by_results=self.seconds_saved_by_results,
-            cascaded=self.cascaded,
-            saved_by_cascade=self.saved_by_cascade,
-        )
+        return receipt.html(self, self.saved_by_cache())
 
 
 @dataclass(slots=True)
@@ -256,18 +203,12 @@ class BillFold:
         self._tools = 0
         self._failed_tools = 0
         self._cache = CacheFold()
-        self._compactions = CompactionFold()
-        #: What each stored answer saved.
-        self._answers: list[Decimal | None] = []
         self._batches: list[BatchOutcome] = []
-        self._similar = 0
-        self._results: list[float] = []
-        self._cascades = CascadeFold()
+        self._savings = SavingsFold()
 
     def add(self, event: Event) -> None:
         self._cache.add(event)
-        self._compactions.add(event)
-        self._cascades.add(event)
+        self._savings.add(event)
         if isinstance(event, CallStarted):
             self._attempt(event)
             call = (event.run, event.path, event.key)
@@ -280,12 +221,6 @@ class BillFold:
             self._open[attempt] = event.reserved
         elif isinstance(event, CallFinished):
             self._finish(event)
-        elif isinstance(event, Decision) and event.about == "stored_answer":
-            saved = event.data.get("saved")
-            self._answers.append(None if saved is None else Decimal(str(saved)))
-            self._similar += "similarity" in event.data
-        elif isinstance(event, Decision) and event.about == "stored_result":
-            self._results.append(float(event.data.get("seconds", 0.0)))
         elif isinstance(event, CallFailed):
             line = self._end(event)
             line.seconds.append(event.seconds)
@@ -313,28 +248,20 @@ class BillFold:
         found = sorted(self._lines.items(), key=lambda item: (item[1].first, item[0]))
         heads = sorted(self._runs.values(), key=lambda item: (item[0], item[1].run))
         return Bill(
-            tuple(_frozen(key, line) for key, line in found),
-            sum((held for held in self._open.values() if held is not None), self._in_doubt),
-            self._doubtful + len(self._open),
-            self._doubtful_unpriced + sum(held is None for held in self._open.values()),
-            tuple(head for _, head in heads),
-            tuple(sorted(self._checks)),
-            self._refused,
-            self._tools,
-            self._failed_tools,
-            self._twice,
-            self._cache.health(),
-            len(self._answers),
-            _total(self._answers),
-            self._compactions.times,
-            self._compactions.saved,
-            distinct(self._batches),
-            self._unreported,
-            self._similar,
-            len(self._results),
-            math.fsum(self._results),
-            self._cascades.turns,
-            self._cascades.saved,
+            lines=tuple(_frozen(key, line) for key, line in found),
+            in_doubt=sum((held for held in self._open.values() if held is not None), self._in_doubt),
+            doubtful=self._doubtful + len(self._open),
+            doubtful_unpriced=self._doubtful_unpriced + sum(held is None for held in self._open.values()),
+            runs=tuple(head for _, head in heads),
+            checks=tuple(sorted(self._checks)),
+            refused=self._refused,
+            tools=self._tools,
+            failed_tools=self._failed_tools,
+            billed_twice=self._twice,
+            cache=self._cache.health(),
+            batches=distinct(self._batches),
+            unreported=self._unreported,
+            savings=self._savings.savings(),
         )
 
     def _attempt(self, event: CallStarted | CallFinished | CallFailed) -> _Line:
@@ -383,7 +310,7 @@ class BillFold:
             line.saved = None if line.saved is None or event.saved is None else line.saved + event.saved
         if event.lane:
             line.batched += 1
-            line.saved_by_batch = _total([line.saved_by_batch, event.lane_saved])
+            line.saved_by_batch = total([line.saved_by_batch, event.lane_saved])
         if event.cost is None:
             line.unpriced += 1
         else:
@@ -420,12 +347,6 @@ def _frozen(key: tuple[str, str, str, str], line: _Line) -> BillLine:
         line.batched,
         line.saved_by_batch,
     )
-
-
-def _total(amounts: Sequence[Decimal | None]) -> Decimal | None:
-    """Their sum, None if one of them is unknown."""
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known, ZERO) if len(known) == len(amounts) else None
 
 
 def _sum(a: int | None, b: int | None) -> int | None:

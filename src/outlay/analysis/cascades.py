@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from outlay.events.records import CallFinished, Decision, Event
+from outlay.events.records import CACHED, CallFinished, Decision, Event
 from outlay.values.money import ZERO
 
 _TIER = "tier:"
@@ -26,7 +26,7 @@ class CascadeFold:
 
     def add(self, event: Event) -> None:
         if isinstance(event, CallFinished):
-            if event.purpose.startswith(_TIER) or event.purpose == "gate":
+            if event.purpose.startswith(_TIER) or event.purpose in ("gate", CACHED):
                 spent = self._spent.setdefault((event.run, event.path), {})
                 spent[event.purpose] = _sum(spent.get(event.purpose, ZERO), event.cost)
         elif isinstance(event, Decision) and event.about == "cascade":
@@ -40,7 +40,9 @@ class CascadeFold:
             return  # a cascade of nodes: nobody knows what the last one would have cost
         self.turns += 1
         tokens = event.data["instead"]
-        instead = ZERO if top else Decimal(tokens) if isinstance(tokens, str) else None
+        # a stored answer saved what it did, with or without a cascade
+        free = top or CACHED in spent
+        instead = ZERO if free else Decimal(tokens) if isinstance(tokens, str) else None
         asked = [cost for purpose, cost in spent.items() if not (top and purpose == f"{_TIER}{event.data['tier']}")]
         for amount in (instead, *(None if cost is None else -cost for cost in asked)):
             self.saved = _sum(self.saved, amount)

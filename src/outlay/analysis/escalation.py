@@ -13,6 +13,7 @@ from typing import Any
 
 from outlay.analysis.percentiles import mean, percentile
 from outlay.events.records import CallFailed, CallFinished, CallStarted, Decision, Event
+from outlay.values.percent import percent
 
 #: From here on an escalation is worth a warning, as shares of the turns and of the turns at the top.
 MOST_TO_TOP, MOST_TOP_FAILURES = 0.30, 0.20
@@ -101,13 +102,19 @@ class Escalation:
         if self.turns < ENOUGH:
             return ()
         if share is not None and share > MOST_TO_TOP:
-            found.append(f"{self.path}: {share:.0%} of the turns came to the top tier, more than {MOST_TO_TOP:.0%}")
+            found.append(
+                f"{self.path}: {percent(share)} of the turns came to the top tier, more than {percent(MOST_TO_TOP)}"
+            )
         if failures is not None and failures > MOST_TOP_FAILURES and self.tiers[-1].asked:
-            found.append(f"{self.path}: the top tier did not settle {failures:.0%}, more than {MOST_TOP_FAILURES:.0%}")
+            found.append(
+                f"{self.path}: the top tier did not settle {percent(failures)}, more than {percent(MOST_TOP_FAILURES)}"
+            )
         pays = self.stops_paying_at
         if share is not None and pays is not None and share > pays:
-            found.append(f"{self.path}: at {share:.0%} to the top it no longer pays; it does up to {max(pays, 0):.0%}")
-        return tuple(one.replace("%", " %") for one in found)
+            found.append(
+                f"{self.path}: at {percent(share)} to the top it no longer pays; it does up to {percent(max(pays, 0))}"
+            )
+        return tuple(found)
 
 
 @dataclass(slots=True)

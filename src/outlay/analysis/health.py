@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from outlay.analysis.escalation import EscalationFold, place
+from outlay.analysis.escalation import Escalation, EscalationFold, place
 from outlay.analysis.percentiles import percentile
 from outlay.events import (
     CallFailed,
@@ -85,6 +85,7 @@ class Health:
     models: tuple[Vitals, ...]
     #: What watchdogs found, by rule.
     watchdog: Counter[str]
+    cascades: tuple[Escalation, ...] = ()
 
 
 class HealthFold:
@@ -146,7 +147,8 @@ class HealthFold:
                 pass
 
     def health(self) -> Health:
-        for one in self._escalations.escalations():
+        cascades = self._escalations.escalations()
+        for one in cascades:
             name = self._agent_at.get(one.path, one.path)
             _line(self._agents, name).escalated = one.to_top
         providers: dict[str, Vitals] = {}
@@ -159,6 +161,7 @@ class HealthFold:
             tuple(providers.values()),
             tuple(self._models.values()),
             self._watchdog,
+            tuple(cascades),
         )
 
     def _of(self, event: CallStarted | CallFinished | CallFailed) -> tuple[Vitals, Vitals]:

@@ -8,14 +8,18 @@ to show every cost exactly would need nine or more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from html import escape
+from typing import TYPE_CHECKING
 
-from outlay.analysis.batches import BatchOutcome
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheHealth
 from outlay.analysis.text import one_line
+from outlay.values.percent import percent
+
+if TYPE_CHECKING:
+    from outlay.analysis.bill import Bill
+    from outlay.analysis.savings import Savings
 
 #: Below this total, in US dollars, six decimals are shown instead of four.
 _SMALL = Decimal("0.01")
@@ -36,57 +40,22 @@ _OUTCOMES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Notes:
-    saved: Decimal | None = None
-    in_doubt: Decimal = ZERO
-    doubtful: int = 0
-    doubtful_unpriced: int = 0
-    checks: tuple[str, ...] = ()
-    refused: int = 0
-    tools: int = 0
-    failed_tools: int = 0
-    billed_twice: int = 0
-    cache: tuple[CacheHealth, ...] = ()
-    answers: int = 0
-    saved_by_answers: Decimal | None = ZERO
-    compactions: int = 0
-    saved_by_compaction: Decimal | None = ZERO
-    batched: int = 0
-    saved_by_batch: Decimal | None = ZERO
-    batches: tuple[BatchOutcome, ...] = ()
-    unreported: int = 0
-    similar_answers: int = 0
-    results: int = 0
-    seconds_saved_by_results: float = 0.0
-    cascaded: int = 0
-    saved_by_cascade: Decimal | None = ZERO
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt(_Notes):
-    """What a receipt shows; the fields are those of `Bill`."""
-
-    lines: tuple[BillLine, ...]
-    runs: tuple[RunHead, ...]
-
-
-def text(shown: Receipt) -> str:
-    """Aligned lines of plain text, without colour codes or trailing spaces."""
-    rows = [_COLUMNS, *_table(shown)]
+def text(bill: Bill, saved: Decimal | None) -> str:
+    """Aligned lines of plain text, without colour codes or trailing spaces. `saved` by the prompt cache, in dollars."""
+    rows = [_COLUMNS, *_table(bill)]
     widths = [max(least, *(len(row[i]) for row in rows)) for i, least in enumerate(_WIDTHS)]
     table = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
-    return "\n".join([_head(shown.runs), "", *table, "", *_notes(shown)]).rstrip()
+    return "\n".join([_head(bill.runs), "", *table, "", *_notes(bill, saved)]).rstrip()
 
 
-def html(shown: Receipt) -> str:
+def html(bill: Bill, saved: Decimal | None) -> str:
     """The same as a table; every name in it is escaped."""
-    head, *rows = (_COLUMNS, *_table(shown))
+    head, *rows = (_COLUMNS, *_table(bill))
     cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(shown))
+    notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(bill, saved))
     return (
-        f"<p>{escape(_head(shown.runs))}</p><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>{notes}"
+        f"<p>{escape(_head(bill.runs))}</p><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>{notes}"
     )
 
 
@@ -115,8 +84,8 @@ def _head(runs: Sequence[RunHead]) -> str:
     return " · ".join([f"{len(runs):,} runs", ", ".join(flows[:3]) + (", …" if flows[3:] else ""), counts, degraded])
 
 
-def _table(shown: Receipt) -> list[tuple[str, ...]]:
-    groups = list(grouped(shown.lines, "agent", "model").values())
+def _table(bill: Bill) -> list[tuple[str, ...]]:
+    groups = list(grouped(bill.lines, "agent", "model").values())
     whole = BillLine("", "", "")
     for line in groups:
         whole += line
@@ -137,7 +106,9 @@ def _figures(line: BillLine) -> tuple[str, ...]:
 def _cost(line: BillLine, known: str) -> str:
     if not line.unpriced:
         return known
-    return f"≥ {known}" if line.known_cost else "unpriced"
+    if line.known_cost:
+        return f"≥ {known}"
+    return "unknown" if line.output_tokens is None else "unpriced"  # no report, or no price for what it says
 
 
 def _costs(amounts: Sequence[Decimal], *, exact: bool) -> list[str]:
@@ -159,59 +130,63 @@ def _bare(model: str) -> str:
     return model.partition(":")[2] or model
 
 
-def _notes(shown: Receipt) -> list[str]:
+def _notes(bill: Bill, saved: Decimal | None) -> list[str]:
     first: list[str] = []
-    if shown.saved:
-        first.append(
-            f"saved {_amount(shown.saved)} by cache" if shown.saved > 0 else f"cache cost {_amount(-shown.saved)}"
-        )
-    if (share := _cached_share(shown.lines)) is not None:
-        first.append(f"{share:.0%} of input read from cache".replace("%", " %"))
-    if shown.batched:
-        first.append(_by_batch(shown))
-    if shown.answers:
-        worth = "" if shown.saved_by_answers is None else f", saved {_amount(shown.saved_by_answers)}"
-        similar = f" ({shown.similar_answers:,} to similar questions)" if shown.similar_answers else ""
-        first.append(f"{_count(shown.answers, 'stored answer')}{similar}{worth}")
-    if shown.results:
-        first.append(f"{_count(shown.results, 'stored tool result')}, saved {shown.seconds_saved_by_results:,.1f} s")
-    if shown.cascaded and shown.saved_by_cascade:
-        word = "saved" if shown.saved_by_cascade > 0 else "cost"
-        first.append(f"cascade {word} about {_amount(abs(shown.saved_by_cascade))}")
-    if shown.compactions:
-        first.append(_compacted(shown.compactions, shown.saved_by_compaction))
-    if shown.doubtful or shown.unreported:
-        first.append(_doubt(shown))
+    if saved:
+        first.append(f"saved {_amount(saved)} by cache" if saved > 0 else f"cache cost {_amount(-saved)}")
+    if (share := _cached_share(bill.lines)) is not None:
+        first.append(f"{percent(share)} of input read from cache")
+    if bill.batched:
+        first.append(_by_batch(bill))
+    first += _saved(bill.savings)
+    if bill.doubtful or bill.unreported:
+        first.append(_doubt(bill))
     second: list[str] = []
-    if shown.tools:
-        failed = f", {shown.failed_tools:,} failed" if shown.failed_tools else ""
-        second.append(f"{_count(shown.tools, 'tool call')}{failed}")
-    if shown.checks:
-        refused = f" ({_count(shown.refused, 'output')} refused)" if shown.refused else ""
-        second.append(f"checked by: {', '.join(one_line(check, 40) for check in shown.checks)}{refused}")
-    sick = [_sick(one) for one in shown.cache if _ails(one)]
-    problems = [problem for batch in shown.batches if (problem := batch.problem)]
+    if bill.tools:
+        failed = f", {bill.failed_tools:,} failed" if bill.failed_tools else ""
+        second.append(f"{_count(bill.tools, 'tool call')}{failed}")
+    if bill.checks:
+        refused = f" ({_count(bill.refused, 'output')} refused)" if bill.refused else ""
+        second.append(f"checked by: {', '.join(one_line(check, 40) for check in bill.checks)}{refused}")
+    sick = [_sick(one) for one in bill.cache if _ails(one)]
+    problems = [problem for batch in bill.batches if (problem := batch.problem)]
     if len(problems) > _MOST_BATCHES:
         problems = [*problems[:_MOST_BATCHES], f"… and {len(problems) - _MOST_BATCHES:,} more batches"]
     return [" · ".join(notes) for notes in (first, second) if notes] + sick + problems
 
 
-def _by_batch(shown: Receipt) -> str:
-    """How much went by batch, and what that saved against asking at once."""
-    calls = sum(line.calls for line in shown.lines)
-    part = "" if shown.batched >= calls else f" of {calls:,}"
-    went = f"{shown.batched:,}{part} call{'' if shown.batched == 1 and not part else 's'}"
-    if shown.saved_by_batch is None:
+def _saved(savings: Savings) -> list[str]:
+    """What the other rungs saved. Estimates are called so: nobody sent the longer requests, nor asked the last tier."""
+    said: list[str] = []
+    if savings.answers:
+        worth = "" if savings.by_answers is None else f", saved {_amount(savings.by_answers)}"
+        similar = f" ({savings.similar_answers:,} to similar questions)" if savings.similar_answers else ""
+        said.append(f"{_count(savings.answers, 'stored answer')}{similar}{worth}")
+    if savings.results:
+        said.append(f"{_count(savings.results, 'stored tool result')}, saved {savings.seconds_by_results:,.1f} s")
+    if savings.cascaded and savings.by_cascade:
+        said.append(f"cascade {_about(savings.by_cascade)}")
+    if savings.compactions:
+        worth = "" if savings.by_compaction is None else f" {_about(savings.by_compaction)}"
+        said.append(f"{_count(savings.compactions, 'compaction')}{worth}")
+    return said
+
+
+def _about(saved: Decimal) -> str:
+    return f"{'saved' if saved >= 0 else 'cost'} about {_amount(abs(saved))}"
+
+
+def _by_batch(bill: Bill) -> str:
+    """How much went by batch, and what that saved against asking at once with a prompt cache."""
+    calls = sum(line.calls for line in bill.lines)
+    part = "" if bill.batched >= calls else f" of {calls:,}"
+    went = f"{bill.batched:,}{part} call{'' if bill.batched == 1 and not part else 's'}"
+    if bill.saved_by_batch is None:
         return f"by batch: {went}"
-    return f"saved {_amount(shown.saved_by_batch)} by batch ({went})"
-
-
-def _compacted(times: int, saved: Decimal | None) -> str:
-    """An estimate, and so called: nobody sent the longer requests."""
-    if saved is None:
-        return _count(times, "compaction")
-    word = "saved" if saved >= 0 else "cost"
-    return f"{_count(times, 'compaction')} {word} about {_amount(abs(saved))}"
+    if bill.saved_by_batch < 0:
+        more = f"about {_amount(-bill.saved_by_batch)} more than at once"
+        return f"by batch: {went}, {more}: a prompt cache would have saved more"
+    return f"saved {_amount(bill.saved_by_batch)} by batch ({went})"
 
 
 def _ails(one: CacheHealth) -> bool:
@@ -235,18 +210,18 @@ def _amount(money: Decimal) -> str:
     return f"${money:,.{places}f}"
 
 
-def _doubt(shown: Receipt) -> str:
+def _doubt(bill: Bill) -> str:
     calls = ", ".join(
-        [f"{_count(shown.doubtful, 'call')} without an answer"] * bool(shown.doubtful)
-        + [f"{_count(shown.unreported, 'call')} answered without usage"] * bool(shown.unreported)
+        [f"{_count(bill.doubtful, 'call')} without an answer"] * bool(bill.doubtful)
+        + [f"{_count(bill.unreported, 'call')} answered without usage"] * bool(bill.unreported)
     )
     calls += ", outside the total"
-    if shown.billed_twice:
-        calls += f" · {shown.billed_twice:,} possibly billed twice"  # sent again
-    if shown.doubtful == shown.doubtful_unpriced and not shown.in_doubt:
+    if bill.billed_twice:
+        calls += f" · {bill.billed_twice:,} possibly billed twice"  # sent again
+    if bill.doubtful == bill.doubtful_unpriced and not bill.in_doubt:
         return f"in doubt, unpriced: {calls}"
-    least = "≥ " if shown.doubtful_unpriced else ""
-    return f"in doubt {least}${shown.in_doubt:,.4f}: {calls}"
+    least = "≥ " if bill.doubtful_unpriced else ""
+    return f"in doubt {least}${bill.in_doubt:,.4f}: {calls}"
 
 
 def _cached_share(lines: Sequence[BillLine]) -> float | None:

@@ -9,6 +9,7 @@ from outlay.analysis.billlines import ZERO
 from outlay.analysis.percentiles import mean, percentile
 from outlay.analysis.text import one_line
 from outlay.analysis.trace import CallRow
+from outlay.values.percent import percent
 
 
 def summary(rows: Sequence[CallRow]) -> list[str]:
@@ -33,6 +34,6 @@ def summary(rows: Sequence[CallRow]) -> list[str]:
     ]
     if total := sum(costs.values(), ZERO):
         known = "" if all(row.cost is not None for row in rows) else ", of what is known"
-        share = f"{costs[dearest] / total:.0%}".replace("%", " %")
+        share = f"{percent(costs[dearest] / total)}"
         lines[1] += f" · dearest agent {one_line(dearest, 40)} (${costs[dearest]:,.4f}, {share} of the cost{known})"
     return lines

@@ -31,6 +31,7 @@ from outlay.events import (
     WatchdogAlert,
 )
 from outlay.events.records import COMPACTION
+from outlay.values.percent import percent
 
 #: Of what models and tools wrote, at most this many characters are shown.
 WIDTH = 80
@@ -107,8 +108,9 @@ class TreeFold:
         elif isinstance(event, CacheAlert):
             self._node(event.run, event.path).below.append(_Leaf(f"! cache: {one_line(event.text, 200)}", bad=True))
         elif isinstance(event, EscalationAlert):
-            words = f"{event.share:.0%} of {event.turns:,} turns of {event.path} came to the top tier"
-            self._root(event.run).below.append(_Leaf(f"! cascade: {words}".replace("%", " %"), bad=True))
+            what = "at the top tier were not settled" if event.failed else "came to the top tier"
+            words = f"{percent(event.share)} of {event.turns:,} turns of {event.path} {what}"
+            self._root(event.run).below.append(_Leaf(f"! cascade: {words}", bad=True))
         elif isinstance(event, WatchdogAlert):
             did = f"{event.action}: {one_line(event.text, 160)}"
             words = f"{did} · {one_line(event.opinion, WIDTH)}" if event.opinion else did
@@ -120,6 +122,10 @@ class TreeFold:
         elif isinstance(event, Decision) and event.about == "lane":
             after = one_line(str(event.data.get("after", "")), 160)
             self._node(event.run, event.path).below.append(_Leaf(f"! asked at once, not by batch: {after}"))
+        elif isinstance(event, Decision) and event.about == "tiers_left_out":
+            tiers = ", ".join(f"tier {int(tier)}" for tier in event.data.get("tiers", ()))
+            words = f"! cascade: {tiers} left out, as more would be spent than saved"
+            self._node(event.run, event.path).below.append(_Leaf(words))
         elif isinstance(event, Decision) and event.about == "prefix_changed":
             change = one_line(str(event.data.get("change", "")), 160)
             self._node(event.run, event.path).below.append(_Leaf(f"! cache: {change}", bad=True))
@@ -241,7 +247,7 @@ def _answered(event: CallFinished) -> str:
     words = [
         f"✓ call {_model(event.model)}",
         _seconds(event.seconds),
-        _cost(event.cost or ZERO, unknown=event.cost is None),
+        "cost unknown" if event.output_tokens is None else _cost(event.cost or ZERO, unknown=event.cost is None),
         f"{into} → {out} tokens",
     ]
     if event.lane:

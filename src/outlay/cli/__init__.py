@@ -8,8 +8,8 @@ from __future__ import annotations
 import gc
 import signal
 
-#: Objects between two collections. A thousand calls in flight are 100,000 objects that all live: with Python's own 700,
-#: a third of the CPU of a wide fan-out goes into looking at them. A library leaves that to its program; this is one.
+#: New objects between two looks of the garbage collector: what the runtime does while many calls are in flight
+#: (runtime/collector.py) a program of its own may do all the time. Offline runs of many rows take a tenth less CPU.
 _OBJECTS = 50_000
 
 

@@ -12,6 +12,7 @@ import click
 from outlay.analysis.bill import Bill, BillFold
 from outlay.analysis.billlines import BillLine
 from outlay.analysis.cachehealth import CacheHealth
+from outlay.analysis.savings import Savings
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.stored import events_of, find, reading
 from outlay.cli.words import money
@@ -56,14 +57,29 @@ def _document(bill: Bill) -> dict[str, Any]:
         "total": money(bill.total),
         "at_least": money(bill.at_least),
         "in_doubt": money(bill.in_doubt),
+        "doubtful": bill.doubtful,
+        "unreported": bill.unreported,
         "billed_twice": bill.billed_twice,
         "saved_by_cache": money(bill.saved_by_cache(default_prices())),
-        "compactions": bill.compactions,
-        "saved_by_compaction": money(bill.saved_by_compaction),
         "saved_by_batch": money(bill.saved_by_batch),
+        **_savings(bill.savings),
         "cache": [_health(one) for one in bill.cache],
         "batches": [asdict(one) for one in bill.batches],
         "lines": [_line(line) for line in bill.lines],
+    }
+
+
+def _savings(savings: Savings) -> dict[str, Any]:
+    return {
+        "stored_answers": savings.answers,
+        "similar_answers": savings.similar_answers,
+        "saved_by_answers": money(savings.by_answers),
+        "stored_results": savings.results,
+        "seconds_saved_by_results": round(savings.seconds_by_results, 3),
+        "cascaded": savings.cascaded,
+        "saved_by_cascade": money(savings.by_cascade),
+        "compactions": savings.compactions,
+        "saved_by_compaction": money(savings.by_compaction),
     }
 
 

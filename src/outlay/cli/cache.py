@@ -9,6 +9,7 @@ import click
 
 from outlay.cli.options import debug_option, json_option
 from outlay.cli.problems import Problem
+from outlay.values.percent import percent
 
 
 @click.group("cache")
@@ -61,7 +62,7 @@ def calibrate_command(table: Path, out: Path, target: float, margin: float, seed
     found = similar.calibration
     click.echo(
         f"{out}: similarity above {found.threshold:.3f}, from {found.labels:,} labelled questions (seed {seed}); "
-        f"{found.accepted:.1%} of them would have had a hit, with {similar.most:,} others stored".replace("%", " %"),
+        f"{percent(found.accepted, 1)} of them would have had a hit, with {similar.most:,} others stored",
         err=True,
     )
     click.echo(f"next: outlay cache eval {out} TABLE, with questions that it has not seen", err=True)
@@ -106,16 +107,16 @@ def eval_command(file: Path, table: Path, stored: Path | None, unseen: bool, as_
         f"{found.questions:,} questions · {found.stored:,} stored before · similarity above {calibration.threshold:.3f}"
         f" · margin {similar.margin:g}\n"
     )
-    among = "none" if found.false_of_hits is None else f"{found.false_of_hits:.1%} of the hits"
+    among = "none" if found.false_of_hits is None else f"{percent(found.false_of_hits, 1)} of the hits"
     lines = [
-        ("hits", found.hits, f"{found.hit_rate:.1%} of the questions"),
-        ("false hits", found.false, f"{among}, {found.false_of_questions:.1%} of the questions"),
+        ("hits", found.hits, f"{percent(found.hit_rate, 1)} of the questions"),
+        ("false hits", found.false, f"{among}, {percent(found.false_of_questions, 1)} of the questions"),
     ]
     for name, n, share in lines:
-        click.echo(f"{name:<14}{n:>7,}   {share}".replace("%", " %"))
+        click.echo(f"{name:<14}{n:>7,}   {share}")
     if found.refused:
         click.echo("\nnear enough, and no hit because of")
         for why, (n, false) in found.refused.items():
             click.echo(f"  {why:<12}{n:>7,}   {false:,} would have been false")
     held = "held" if found.false_of_questions <= calibration.target else "not held on these"
-    click.echo(f"\ntarget {calibration.target:.1%} of the questions: {held}".replace("%", " %"))
+    click.echo(f"\ntarget {percent(calibration.target, 1)} of the questions: {held}")

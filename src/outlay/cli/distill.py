@@ -13,6 +13,7 @@ import click
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.problems import Problem
 from outlay.cli.stored import reading
+from outlay.values.percent import percent
 
 if TYPE_CHECKING:
     from outlay.routing.distil import Drift, Example, Measured, Student, Verdict
@@ -244,11 +245,12 @@ def _show(
         for why, count in sorted(recorded.left_out.items()):
             click.echo(f"  left out {count:,}: {why}")
     calibration = student.calibration
-    said = f"calibrated on {calibration.labels:,} held-out texts: accepts {calibration.accepted:.1%}, "
-    click.echo(_percent(said + f"wrong and accepted at most {calibration.target:.1%} on average over such draws"))
+    said = f"calibrated on {calibration.labels:,} held-out texts: accepts {percent(calibration.accepted, 1)}, "
+    click.echo(said + f"wrong and accepted at most {percent(calibration.target, 1)} on average over such draws")
     if measured is not None:
-        text = f"on {measured.examples:,} new texts: {measured.right:.1%} right, accepts {measured.accepted:.1%}, "
-        click.echo(_percent(text + f"wrong and accepted {measured.wrong:.1%}"))
+        text = f"on {measured.examples:,} new texts: {percent(measured.right, 1)} right, "
+        text += f"accepts {percent(measured.accepted, 1)}, "
+        click.echo(text + f"wrong and accepted {percent(measured.wrong, 1)}")
     click.echo()
     for reason in verdict.reasons:
         mark = {True: "✓", False: "✗", None: "?"}[reason.holds]
@@ -261,7 +263,3 @@ def _show(
         click.echo(
             "next: mend what is marked, say what is not known (outlay distill --help), or add --anyway", err=True
         )
-
-
-def _percent(text: str) -> str:
-    return text.replace("%", " %")

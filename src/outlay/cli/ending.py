@@ -118,6 +118,7 @@ def _document(result: Result[Any], bill: Bill) -> dict[str, Any]:
         "cost": money(bill.total),
         "at_least": money(bill.at_least),
         "in_doubt": money(bill.in_doubt),
+        "unreported": bill.unreported,
         "seconds": round(result.seconds, 3),
         "error": None if error is None else f"{type(error).__name__}: {getattr(error, 'message', error)}",
         "skipped": [{"path": part.path, "reason": part.reason} for part in result.skipped],

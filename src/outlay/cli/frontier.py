@@ -159,8 +159,11 @@ def _document(found: Frontier | Sweep) -> dict[str, Any]:
         "nearest": None if found.nearest is None else _figures(found.nearest),
         "swings": [asdict(one) for one in found.swings],
         "single": None if found.single is None else {**_figures(found.single), "of": found.of},
+        "single_batch": None if found.single_batch is None else _figures(found.single_batch),
         "smallest_better": None if found.smallest is None else _figures(found.smallest),
+        "unasked": found.unasked,
         "success_counts_right": found.judged,
+        "taken_as_right": found.silent,
         "assumed": [asdict(one) for one in found.assumed],
         "took": found.took,
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from outlay.analysis.escalation import Escalation
 from outlay.analysis.health import KINDS, Health, HealthFold, Vitals
 from outlay.analysis.text import one_line
 from outlay.cli.options import debug_option, json_option, store_option
@@ -33,7 +34,8 @@ def command(since: float | None, flow: str | None, store: str | None, as_json: b
 
     Calls are attempts. p50 and p95 are the seconds of those that were answered, `breaker` how often its circuit opened
     (and how many calls it turned away), `cache` the share of input tokens read from the prompt cache, `top` the share
-    of turns that a cascade sent to its last tier.
+    of turns that a cascade sent to its last tier. Of each cascade it says what its tiers settled, what a turn cost and
+    took with every tier that it paid for, and up to which share at the top it pays.
 
     \b
         outlay health
@@ -71,7 +73,33 @@ def rendered(found: Health) -> str:
     for title, group in groups:
         if group:
             lines += ["", *_table(title, _named(group), min(width, 44))]
+    for cascade in found.cascades:
+        lines += ["", *_cascade(cascade)]
     return "\n".join(lines)
+
+
+def _cascade(one: Escalation) -> list[str]:
+    """How often each tier was asked and settled it, and what a turn cost and took with every tier that it paid for."""
+    lines = [f"cascade {one_line(one.path, 44)} · {count(one.turns, 'turn')}"]
+    for i, tier in enumerate(one.tiers):
+        ends = [("passed", tier.passed), ("refused", tier.refused), ("failed", tier.failed)]
+        said = [f"{number:,} {end}" for end, number in ends if number]
+        lines.append(f"  tier {i}  asked {tier.asked:,}" + "".join(f" · {words}" for words in said))
+    cost = [f"P{p} {_dollars(one.cost(p))}" for p in (50, 95)]
+    took = [f"P{p} {_seconds(one.latency(p))}" for p in (50, 95)]
+    first = one.first_token(99)
+    lines.append(
+        f"  a turn: {' · '.join(cost)} · {' · '.join(took)}"
+        + ("" if first is None else f" · first token P99 {_seconds(first)}")
+    )
+    if one.stops_paying_at is not None and one.to_top is not None:
+        pays = f"it pays up to {_share(max(one.stops_paying_at, 0.0))} to the top, {_share(one.to_top)} came there"
+        lines.append(f"  {pays}")
+    return lines + [f"  ! {alert.partition(': ')[2]}" for alert in one.alerts]
+
+
+def _dollars(amount: float | None) -> str:
+    return "unpriced" if amount is None else f"${amount:,.6f}"
 
 
 def _with_models(found: Health) -> Sequence[Vitals]:
@@ -136,6 +164,27 @@ def document(found: Health) -> dict[str, Any]:
         "tools": [_facts(one) for one in found.tools],
         "providers": [_facts(one) for one in found.providers],
         "models": [_facts(one) for one in found.models],
+        "cascades": [_cascade_facts(one) for one in found.cascades],
+    }
+
+
+def _cascade_facts(one: Escalation) -> dict[str, Any]:
+    return {
+        "path": one.path,
+        "turns": one.turns,
+        "tiers": [
+            {"asked": t.asked, "passed": t.passed, "refused": t.refused, "failed": t.failed, "escalated": t.escalated}
+            for t in one.tiers
+        ],
+        "to_top": one.to_top,
+        "top_failures": one.top_failures,
+        "p50_usd": one.cost(50),
+        "p95_usd": one.cost(95),
+        "p50_seconds": one.latency(50),
+        "p95_seconds": one.latency(95),
+        "p99_first_token": one.first_token(99),
+        "stops_paying_at": one.stops_paying_at,
+        "alerts": list(one.alerts),
     }
 
 

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from outlay.cli.options import debug_option, json_option
+from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.problems import Problem
+from outlay.cli.stored import reading
+from outlay.values.percent import percent
+
+if TYPE_CHECKING:
+    from outlay.routing import Question
 
 
 @click.group("router")
 @debug_option
 def command() -> None:
-    """Train a router from a table of outcomes, and measure it on questions that it has not seen.
+    """Train a router from a table of outcomes or from recorded runs, and measure it on questions that it has not seen.
 
     A table is CSV, JSONL or parquet with a row for each model's answer: query, model, correct (0 to 1), and where there
     are query_id, response, cost.
     """
 
 
+def _questions_options(function: Any) -> Any:
+    """Where the questions come from."""
+    function = store_option(function)
+    function = click.option("--runs-of", metavar="AGENT", help="What the runs in the store recorded of this agent.")(
+        function
+    )
+    return click.argument("table", metavar="[TABLE]", type=click.Path(path_type=Path), required=False)(function)
+
+
 @command.command("train")
-@click.argument("table", metavar="TABLE", type=click.Path(path_type=Path))
+@_questions_options
 @click.option("--cheap", metavar="MODEL", required=True, help="The model of the column `model` to go on with.")
 @click.option("--strong", metavar="MODEL", required=True, help="The one to ask where that is worth it.")
 @click.option("--out", metavar="FILE", required=True, type=click.Path(path_type=Path), help="The router, as JSON.")
@@ -59,7 +74,9 @@ def command() -> None:
 )
 @debug_option
 def train_command(
-    table: Path,
+    table: Path | None,
+    runs_of: str | None,
+    store: str | None,
     cheap: str,
     strong: str,
     out: Path,
@@ -76,13 +93,20 @@ def train_command(
         outlay router train outcomes.parquet --cheap small --strong large --labels 1500 --out router.json
 
     Of the questions beyond N only the texts are read. The file holds no text of the table.
+
+    \b
+        outlay router train --runs-of sorter --cheap openai:gpt-5.4-mini --strong openai:gpt-5.4 --out router.json
+
+    learns from recorded runs instead: first answers that a gate of the agent's cascade, or its checks, accepted or
+    refused. Where the cheap one was accepted and the strong one not asked, the strong one is taken to be right, too.
     """
-    from outlay.routing import read_outcomes, train
+    from outlay.routing import train
 
     if not out.absolute().parent.is_dir():
         raise Problem(f"cannot write {out}: there is no folder {out.parent}")
+    questions, versions = _questions(table, runs_of, store, cheap, strong)
     learned = train(
-        read_outcomes(table),
+        questions,
         cheap,
         strong,
         labels=labels,
@@ -91,6 +115,7 @@ def train_command(
         quality=quality,
         target=target,
         method=method,
+        versions=versions,
     )
     try:
         learned.save(out)
@@ -105,19 +130,23 @@ def train_command(
 
 @command.command("eval")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.argument("table", metavar="TABLE", type=click.Path(path_type=Path))
+@_questions_options
 @click.option("--unseen", is_flag=True, help="Leave out the questions that it was trained on, instead of refusing.")
 @json_option
 @debug_option
-def eval_command(file: Path, table: Path, unseen: bool, as_json: bool) -> None:
+def eval_command(
+    file: Path, table: Path | None, runs_of: str | None, store: str | None, unseen: bool, as_json: bool
+) -> None:
     """Measure a router beside random at the same rate, always the one, always the other, and the oracle.
 
     APGR and CPT are those of RouteLLM (Ong et al. 2024): the part of the quality gap that is recovered, on average over
     all shares of strong calls, and the share that recovers 50 or 80 % of it.
     """
-    from outlay.routing import Learned, evaluate, read_outcomes
+    from outlay.routing import Learned, evaluate
 
-    found = evaluate(Learned.load(file), read_outcomes(table), unseen=unseen)
+    learned = Learned.load(file)
+    questions, _ = _questions(table, runs_of, store, learned.cheap, learned.strong)
+    found = evaluate(learned, questions, unseen=unseen)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -139,9 +168,43 @@ def eval_command(file: Path, table: Path, unseen: bool, as_json: bool) -> None:
     click.echo("\nCPT and 95 % in per cent of strong calls; cost of a question in the table's unit, at 95 %")
     if accepted := found["accepted"]:
         click.echo(
-            f"calibrated ({accepted['method']}, {accepted['target']:g}): accepts {accepted['share']:.1%} here, "
-            f"accepted and wrong {accepted['accepted_and_wrong']:.1%}".replace("%", " %")
+            f"calibrated ({accepted['method']}, {accepted['target']:g}): accepts {percent(accepted['share'], 1)} here, "
+            f"accepted and wrong {percent(accepted['accepted_and_wrong'], 1)}"
         )
+
+
+def _questions(
+    table: Path | None, runs_of: str | None, store: str | None, cheap: str, strong: str
+) -> tuple[Sequence[Question], Mapping[str, str]]:
+    """The questions of a table, or of recorded runs; and the versions of the models that answered, where known."""
+    from outlay.routing import read_outcomes
+
+    if (table is None) == (runs_of is None):
+        raise click.UsageError("give a TABLE, or --runs-of AGENT")
+    if table is not None:
+        return read_outcomes(table), {}
+    from outlay.routing.recorded import recorded_outcomes
+
+    assert runs_of is not None
+    recorded = reading(store, lambda opened: recorded_outcomes(opened, runs_of))
+    if not recorded.questions:
+        _left_out(recorded.left_out)
+        raise Problem(
+            f"no judged answer of an agent {runs_of!r} is in the store",
+            next="outlay trace last names the agents of a run; answers are judged by a cascade's gate or by verify=",
+        )
+    questions, taken = recorded.taking(strong, cheap)
+    judges = ", ".join(f"{name} {count:,}" for name, count in sorted(recorded.judged.items()))
+    click.echo(f"{runs_of}: {len(questions):,} questions · right or wrong as said by {judges}", err=True)
+    _left_out(recorded.left_out)
+    if taken:
+        click.echo(f"  {strong} is taken to be right on {taken:,} that only {cheap} was asked and got right", err=True)
+    return questions, {model: recorded.versions[model] for model in (cheap, strong) if model in recorded.versions}
+
+
+def _left_out(counts: Mapping[str, int]) -> None:
+    for why, count in sorted(counts.items()):
+        click.echo(f"  left out {count:,}: {why}", err=True)
 
 
 def _cell(value: Any, digits: int) -> str:

@@ -120,7 +120,7 @@ def _row(found: _Run) -> tuple[str, ...]:
 def _cost(run: RunSummary) -> str:
     if run.cost is not None:
         return f"${run.cost:,.6f}"
-    return f"≥ ${run.at_least:,.6f}" if run.at_least else "unpriced"
+    return f"≥ ${run.at_least:,.6f}" if run.at_least else "unknown"
 
 
 def _document(found: _Run) -> dict[str, Any]:

@@ -7,14 +7,15 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from outlay.cli.flows import load_flow
+from outlay.cli.flows import load_factory, load_flow
 from outlay.cli.inputs import InputType
-from outlay.cli.options import debug_option, json_option
+from outlay.cli.options import amount, debug_option, json_option
 from outlay.cli.problems import ERROR, Problem, Quiet
 
 if TYPE_CHECKING:
@@ -40,21 +41,36 @@ class Seeds(click.ParamType[range]):
 @click.argument("flow", required=False)
 @click.option("--seeds", type=Seeds(), default="0:200", show_default=True, help="Which seeds to play; TO is left out.")
 @click.option("--input", "given", metavar="TEXT", default="go", show_default=True, help="The input of FLOW.")
+@click.option(
+    "--budget", type=amount, metavar="USD", help="What each run may spend. Default: FLOW's own limits, if any."
+)
+@click.option(
+    "--watchdog",
+    type=click.Choice(["warn", "pause", "stop"]),
+    help="Look out for runs that are stuck (the same call 5 times, 6 turns without news, 20 retries a minute).",
+)
+@click.option("--deps", metavar="FILE:FACTORY", help="A function that makes `ctx.deps`; it is called for each seed.")
 @json_option
 @debug_option
-def command(flow: str | None, seeds: range, given: str, as_json: bool) -> None:
+def command(
+    flow: str | None,
+    seeds: range,
+    given: str,
+    budget: Decimal | None,
+    watchdog: str | None,
+    deps: str | None,
+    as_json: bool,
+) -> None:
     """Play runs under faults, crashes and rivals on virtual time, and hold the laws against what they leave.
 
-    Without FLOW each seed grows a flow of its own. With FLOW its agents answer as their offline stand-ins do, behind a
-    simulated provider that fails; its tools run for real. A seed that breaks a law is printed with the command that
-    plays it again.
+    Without FLOW each seed grows a flow of its own; half of them have fallbacks, hedges, breakers and a watchdog, too.
+    With FLOW its agents answer as their offline stand-ins do, each model behind a simulated provider that fails; its
+    tools run for real. A seed that breaks a law is printed with the command that plays it again.
     """
-    from outlay.sim.seeds import play_all, random_flows
+    from outlay.sim.seeds import play_all
 
-    if flow is not None:
-        _check(flow, given)  # what is wrong with it is said once, and before other processes begin
-
-    play = random_flows if flow is None else partial(of_flow, flow, given)
+    play = _Play(flow, given, budget, watchdog, deps)
+    play.check()  # what is wrong is said once, and before other processes begin
     shown = sys.stderr.isatty() and not as_json
 
     def progress(done: int, failed: int) -> None:
@@ -63,7 +79,7 @@ def command(flow: str | None, seeds: range, given: str, as_json: bool) -> None:
 
     summary = play_all(seeds, play, on_progress=progress)
     failed = [
-        {"seed": outcome.seed, "violations": list(outcome.violations), "replay": _replay(flow, given, outcome.seed)}
+        {"seed": outcome.seed, "violations": list(outcome.violations), "replay": play.again(outcome.seed)}
         for outcome in summary.failed
     ]
     if as_json:
@@ -77,33 +93,72 @@ def command(flow: str | None, seeds: range, given: str, as_json: bool) -> None:
         )
         for outcome in summary.failed[:_MOST_SHOWN]:
             click.echo(f"\nseed {outcome.seed}: {'; '.join(outcome.violations[:3])}")
-            click.echo(f"  {_replay(flow, given, outcome.seed)}")
+            click.echo(f"  {play.again(outcome.seed)}")
         if len(failed) > _MOST_SHOWN:
             click.echo(f"\nand {len(failed) - _MOST_SHOWN:,} more: --json has them all")
     if failed:
         raise Quiet(ERROR)
 
 
-def of_flow(flow: str, given: str, seeds: Sequence[int]) -> list[Outcome]:
-    """The seeds with a flow of the user's."""
-    from outlay.sim.schedule import simulate
+@dataclass(frozen=True, slots=True)
+class _Play:
+    """What each seed is played with, as it was typed: other processes load it anew."""
 
-    root = load_flow(flow)
-    return [simulate(seed, root, InputType(root).read(given, "--input")) for seed in seeds]
+    flow: str | None
+    given: str
+    budget: Decimal | None
+    watchdog: str | None
+    deps: str | None
 
+    def __call__(self, seeds: Sequence[int]) -> list[Outcome]:
+        from outlay.cli.setting import results_only_on_stdout
+        from outlay.sim.schedule import simulate
 
-def _check(flow: str, given: str) -> None:
-    from outlay.errors import ConfigError
-    from outlay.sim.schedule import Schedule
+        with results_only_on_stdout():
+            given = self._given()
+            return [simulate(seed, **given, deps=self._deps()) for seed in seeds]
 
-    root = load_flow(flow)
-    try:
-        Schedule(0, root, InputType(root).read(given, "--input"), None)
-    except ConfigError as error:
-        raise Problem(f"{flow} cannot be simulated: {error.message}", next=error.hint) from error
+    def check(self) -> None:
+        """Raises Problem for what cannot be simulated."""
+        from outlay.cli.setting import results_only_on_stdout
+        from outlay.errors import ConfigError
+        from outlay.sim.schedule import Schedule
 
+        if self.flow is None:
+            if self.deps is not None:
+                raise Problem("--deps goes with a FLOW", next="name the flow that reads ctx.deps, or leave --deps out")
+            return
+        with results_only_on_stdout():
+            given = self._given()
+            if self.deps is not None:
+                load_factory(self.deps)
+            try:
+                Schedule(0, **given)
+            except ConfigError as error:
+                raise Problem(f"{self.flow} cannot be simulated: {error.message}", next=error.hint) from error
 
-def _replay(flow: str | None, given: str, seed: int) -> str:
-    named = [] if flow is None else [flow]
-    said = [] if given == "go" else ["--input", given]
-    return shlex.join(["outlay", "simulate", *named, "--seeds", f"{seed}:{seed + 1}", *said])
+    def again(self, seed: int) -> str:
+        """The command that plays this seed again."""
+        given = None if self.given == "go" else self.given
+        options = (("--input", given), ("--budget", self.budget), ("--watchdog", self.watchdog), ("--deps", self.deps))
+        said = [word for name, value in options if value is not None for word in (name, str(value))]
+        named = [] if self.flow is None else [self.flow]
+        return shlex.join(["outlay", "simulate", *named, "--seeds", f"{seed}:{seed + 1}", *said])
+
+    def _given(self) -> dict[str, Any]:
+        from outlay.policies.watchdog import Watchdog
+        from outlay.values.budget import Budget
+
+        root = None if self.flow is None else load_flow(self.flow)
+        then: Any = self.watchdog
+        return {
+            "flow": root,
+            "input": "go" if root is None else InputType(root).read(self.given, "--input"),
+            "budget": None if self.budget is None else Budget(usd=self.budget),
+            "watchdog": None if then is None else Watchdog(then=then),
+        }
+
+    def _deps(self) -> Any:
+        from outlay.cli.foreseeing import deps_of
+
+        return deps_of(self.deps)

@@ -72,6 +72,8 @@ class Answer:
     stop: StopReason
     stop_sequence: str | None
     usage: BilledUsage
+    logprobs: tuple[tuple[str, float], ...] = ()
+    """The reply's tokens, of which the text may have been cut."""
 
 
 def arguments_text(call: ToolCall) -> str:
@@ -117,6 +119,7 @@ def compose(call: Call, reply: EmulatedReply, plan: CachePlan, answer_id: str) -
         stop=reply.stop_reason or stop,
         stop_sequence=stop_sequence,
         usage=_replaced(usage, reply.usage),
+        logprobs=reply.logprobs,
     )
 
 

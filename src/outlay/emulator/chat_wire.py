@@ -9,6 +9,7 @@ from outlay.emulator import json
 from outlay.emulator.answer import Answer, BilledUsage, Call, arguments_text
 from outlay.emulator.exchange import EmulatedMessage, EmulatedRequest, Provider, Role, ToolCall
 from outlay.emulator.json import Json, rows, table, text
+from outlay.emulator.logprobs import asked_in_chat, by_piece, check, entries
 from outlay.emulator.openai_prompt import (
     REASONING_MODEL,
     Part,
@@ -68,6 +69,7 @@ class ChatWire:
             )
         if body.get("n") not in (None, 1):
             raise invalid("emulator: only one choice (n=1) is emulated.", param="n")
+        check(body, model, body.get("reasoning_effort"), asked=asked_in_chat(body))
         _check_tool_messages(messages)
         neutral = tuple(_messages(messages))
         tools = tool_specs(body, nested=True)
@@ -104,7 +106,8 @@ class ChatWire:
             message["tool_calls"] = [_tool_call(tool) for tool in answer.tool_calls]
         elif not answer.refusal:
             message["content"] = answer.text
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(answer)}
+        said = {"content": entries(answer), "refusal": None} if asked_in_chat(call.request.body) else None
+        choice = {"index": 0, "message": message, "logprobs": said, "finish_reason": _finish(answer)}
         return self._envelope(call, answer, "chat.completion") | {
             "choices": [choice],
             "usage": usage_body(answer.usage),
@@ -121,8 +124,11 @@ class ChatWire:
         with_usage = table(call.request.body.get("stream_options")).get("include_usage") is True
         unknown_yet = {"usage": None} if with_usage else {}
         events: list[Event] = []
+        likely = by_piece(answer, pieces(answer.text)) if asked_in_chat(call.request.body) else iter(())
         for delta, tokens, finish in _deltas(answer):
-            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+            said = next(likely, None) if delta.get("content") else None
+            logprobs = None if said is None else {"content": said, "refusal": None}
+            choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
             events.append(Event(data_event(envelope | {"choices": [choice]} | unknown_yet), tokens))
         if with_usage:
             events.append(Event(data_event(envelope | {"choices": [], "usage": usage_body(answer.usage)})))

@@ -113,7 +113,8 @@ class ReplyUsage:
 @dataclass(frozen=True, slots=True)
 class EmulatedReply:
     """An answer of the model. `refusal` is a refusal's text; `stop_reason` replaces the one that follows from
-    it.
+    it. `logprobs` are the pieces of `text` as the model's tokens, with the natural logarithm of each one's probability;
+    they are sent where the request asks for them.
     """
 
     text: str = ""
@@ -122,3 +123,8 @@ class EmulatedReply:
     refusal: str = ""
     stop_reason: StopReason | None = None
     usage: ReplyUsage | None = None
+    logprobs: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.logprobs and "".join(token for token, _ in self.logprobs) != self.text:
+            raise ValueError("EmulatedReply: the tokens of logprobs= do not make up its text")

@@ -9,6 +9,7 @@ from outlay.emulator import json
 from outlay.emulator.answer import Call
 from outlay.emulator.exchange import EmulatedMessage, EmulatedRequest, ToolCall
 from outlay.emulator.json import Json, rows, table, text
+from outlay.emulator.logprobs import asked_in_responses, check
 from outlay.emulator.openai_prompt import (
     Part,
     answer_schema,
@@ -49,6 +50,7 @@ def read_response(body: Json, earlier: list[Json], signer: Signer, *, counting: 
     form = table(table(body.get("text")).get("format"))
     conversation = " ".join([system, *(message.text for message in neutral)])
     effort = table(body.get("reasoning")).get("effort")
+    check(body, model, effort, asked=asked_in_responses(body))
     request = EmulatedRequest(
         provider="openai",
         endpoint="/v1/responses",

@@ -10,6 +10,7 @@ from outlay.emulator.answer import Answer, BilledUsage, Call, arguments_text
 from outlay.emulator.exchange import Provider
 from outlay.emulator.ids import Ids
 from outlay.emulator.json import Json, rows, table, text
+from outlay.emulator.logprobs import asked_in_responses, by_piece, entries
 from outlay.emulator.problems import ErrorAnswer, invalid, not_found
 from outlay.emulator.responses_request import ENCRYPTED, input_items, read_response
 from outlay.emulator.signatures import Signer
@@ -57,7 +58,7 @@ class ResponsesWire:
         numbered.add("response.created", response=opened)
         numbered.add("response.in_progress", response=opened)
         for index, item in enumerate(items):
-            _item_events(numbered, index, item)
+            _item_events(numbered, index, item, answer)
         response = self._finished(call, answer, items)
         numbered.add(f"response.{response['status']}", response=response)
         self._store(call, response)
@@ -118,7 +119,8 @@ class ResponsesWire:
             )
         content: list[Json] = []
         if answer.text:
-            content.append({"type": "output_text", "annotations": [], "logprobs": [], "text": answer.text})
+            likely = entries(answer) if asked_in_responses(call.request.body) else []
+            content.append({"type": "output_text", "annotations": [], "logprobs": likely, "text": answer.text})
         if answer.refusal:
             content.append({"type": "refusal", "refusal": answer.refusal})
         if content:
@@ -190,7 +192,7 @@ class ResponsesWire:
             },
             "tool_choice": body.get("tool_choice", "auto"),
             "tools": rows(body.get("tools")),
-            "top_logprobs": 0,
+            "top_logprobs": body.get("top_logprobs") or 0,
             "top_p": body.get("top_p", 1.0),
             "truncation": "disabled",
             "usage": None,
@@ -224,7 +226,7 @@ class _Numbered:
         self.events.append(Event(named_event(kind, body), tokens))
 
 
-def _item_events(numbered: _Numbered, index: int, item: Json) -> None:
+def _item_events(numbered: _Numbered, index: int, item: Json, answer: Answer) -> None:
     kind, at = item["type"], {"item_id": item["id"], "output_index": index}
     opened = {key: value for key, value in item.items() if key != "status"}
     if kind == "message":
@@ -232,7 +234,7 @@ def _item_events(numbered: _Numbered, index: int, item: Json) -> None:
             "response.output_item.added", output_index=index, item=opened | {"status": "in_progress", "content": []}
         )
         for position, part in enumerate(item["content"]):
-            _part_events(numbered, at | {"content_index": position}, part)
+            _part_events(numbered, at | {"content_index": position}, part, answer)
     elif kind == "function_call":
         numbered.add(
             "response.output_item.added",
@@ -251,17 +253,19 @@ def _item_events(numbered: _Numbered, index: int, item: Json) -> None:
     numbered.add("response.output_item.done", output_index=index, item=item)
 
 
-def _part_events(numbered: _Numbered, at: Json, part: Json) -> None:
+def _part_events(numbered: _Numbered, at: Json, part: Json, answer: Answer) -> None:
     if part["type"] == "refusal":
         numbered.add("response.content_part.added", **at, part=part | {"refusal": ""})
         for piece in pieces(part["refusal"]):
             numbered.add("response.refusal.delta", count(piece), **at, delta=piece)
         numbered.add("response.refusal.done", **at, refusal=part["refusal"])
     else:
-        numbered.add("response.content_part.added", **at, part=part | {"text": ""})
-        for piece in pieces(part["text"]):
-            numbered.add("response.output_text.delta", count(piece), **at, delta=piece, logprobs=[])
-        numbered.add("response.output_text.done", **at, text=part["text"], logprobs=[])
+        numbered.add("response.content_part.added", **at, part=part | {"text": "", "logprobs": []})
+        said = pieces(part["text"])
+        likely: list[list[Json]] = list(by_piece(answer, said)) if part["logprobs"] else [[] for _ in said]
+        for piece, logprobs in zip(said, likely, strict=True):
+            numbered.add("response.output_text.delta", count(piece), **at, delta=piece, logprobs=logprobs)
+        numbered.add("response.output_text.done", **at, text=part["text"], logprobs=part["logprobs"])
     numbered.add("response.content_part.done", **at, part=part)
 
 

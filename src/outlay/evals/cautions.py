@@ -43,7 +43,8 @@ def _of_outcomes(found: Comparison) -> Iterator[str]:
     if pairs and len(set(pairs)) == 1:
         what = "both failed" if pairs[0] == (False, False) else "both succeeded" if pairs[0] == (True, True) else ""
         if what:
-            yield f"All outcomes are equal: {what} in every case, so this data set cannot tell them apart."
+            cases = "every case that was judged" if a.unmeasured or b.unmeasured else "every case"
+            yield f"All outcomes are equal: {what} in {cases}, so this data set cannot tell them apart."
 
 
 def _of_money(found: Comparison) -> Iterator[str]:
@@ -65,7 +66,14 @@ def _of_the_judge(found: Comparison) -> Iterator[str]:
     if not setup.judge:
         return
     yield f"{setup.judge} is a model: what it says is an opinion, not a check."
-    if setup.kinship:
+    if len(setup.kin) == 1:
+        (kin,) = setup.kin
+        other = found.b.name if kin == found.a.name else found.a.name
+        yield (
+            f"Judge and {kin} are one family ({setup.kinship}) and {other} is not: models like what they would have "
+            f"written themselves, which favours {kin}."
+        )
+    elif setup.kinship:
         yield f"Judge and judged are one family ({setup.kinship}): models like what they would have written themselves."
 
 

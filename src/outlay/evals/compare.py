@@ -76,6 +76,7 @@ async def compare(
         None if terms.value is None else usd(terms.value),
         _lane(terms, (first.node, second.node)),
         terms.seed,
+        () if judge is None else tuple(flow.name for flow in (first, second) if kinship(judge, (flow.node,))),
     )
     return Comparison(_side(first, found[0], limit), _side(second, found[1], limit), setup)
 

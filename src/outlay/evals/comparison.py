@@ -26,6 +26,8 @@ class Setup:
     value: Decimal | None = None
     lane: str = "live"
     seed: int = 0
+    #: The sides of that family, by name.
+    kin: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,8 @@ def _handled(found: Comparison) -> Iterator[Handled]:
         yield Handled("1.1 Disobeys the task specification", f"{parts} sent back by the flow's own checkers")
     yield from _each(found, "1.3 Step repetition", "turn_limit", "ended by its cap on turns")
     if found.setup.checkers:
-        yield Handled("3.2 No or incomplete verification", f"every output met {', '.join(found.setup.checkers)}")
+        checkers = ", ".join(found.setup.checkers)
+        yield Handled("3.2 No or incomplete verification", f"every output was checked: {checkers}")
     if found.setup.judge:
         yield Handled("3.3 Incorrect verification", "not covered: a judge that is a model may be wrong")
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from outlay.analysis.text import markdown, plain
+from outlay.evals import charts
 from outlay.evals.cautions import cautions
-from outlay.evals.charts import charts
 from outlay.evals.comparison import Comparison
 from outlay.evals.handled import PAGE, handled
 from outlay.evals.tables import failures, figures
@@ -19,7 +19,13 @@ from outlay.evals.verdict import flips, verdict_on
 from outlay.evals.wording import counted
 from outlay.values.money import show_limit
 
+#: Nothing is loaded and nothing runs, whatever the words of others come to.
+_HEAD = (
+    """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">\n"""
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+)
 _STYLE = (
+    ":root{color-scheme:light dark}"
     "body{font:15px/1.45 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.15rem .6rem .15rem 0;"
     "border-bottom:1px solid #8884;vertical-align:top}h1{font-size:1.4rem}h2{font-size:1.05rem;margin:1.2rem 0 .3rem}"
@@ -52,18 +58,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """SVG that we drew: its words are escaped already."""
+    """What we drew, for either kind of page: its words are escaped already."""
 
     svg: str
+    text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    before: str
-    address: str
-
-
-Block = Heading | Paragraph | Points | Table | Picture | Link
+Block = Heading | Paragraph | Points | Table | Picture
 
 
 def memo(found: Comparison, *, as_html: bool = False) -> str:
@@ -74,7 +75,7 @@ def memo(found: Comparison, *, as_html: bool = False) -> str:
     title = _escaped(f"{found.a.name} or {found.b.name}?")
     body = "\n".join(map(_html, blocks))
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{_HEAD}\n<title>{title}</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
@@ -91,13 +92,13 @@ def _blocks(found: Comparison) -> Iterator[Block]:
         ("", a.name, b.name, "difference (95 % interval)"),
         [(row.what.strip(), row.a, row.b, row.between) for row in figures(found)],
     )
-    yield Picture(charts(found))
+    yield Picture(charts.svg(found), charts.text(found))
     if rows := failures(found):
         yield Heading("Failures by kind")
         yield Table(("", a.name, b.name), [(row.what, row.a, row.b) for row in rows])
     yield Heading("Failure modes handled")
     yield Table(("mode", "seen here"), [(one.mode, one.seen) for one in handled(found)])
-    yield Link("What is done about each, and the test that shows it:", PAGE)
+    yield Paragraph(f"What is done about each, and the test that shows it: {PAGE} of Outlay.")
     if warnings := cautions(found):
         yield Heading("Read with care")
         yield Points(warnings)
@@ -132,10 +133,8 @@ def _markdown(block: Block) -> str:
         case Table(header, rows):
             lines = [*_cells([header]), ["---"] * len(header), *_cells(rows)]
             return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-        case Picture(svg):
-            return svg
-        case Link(before, address):
-            return f"{markdown(before)} [{address}]({address})"
+        case Picture(_, text):
+            return text
 
 
 def _cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -159,8 +158,6 @@ def _html(block: Block) -> str:
             return f"<table><tr>{head}</tr>{body}</table>"
         case Picture(svg):
             return svg
-        case Link(before, address):
-            return f'<p>{_escaped(before)} <a href="{html.escape(address)}">{_escaped(address)}</a></p>'
 
 
 def _escaped(text: str) -> str:

@@ -132,7 +132,7 @@ def _price(found: Comparison) -> str:
         costs = f"{dollars(dear.dollars_a_case)} against {dollars(cheap.dollars_a_case)} a case"
         parts.append(f"{dear.name} costs {times(factor)} what {cheap.name} costs ({costs})")
     elif a.cost is None or b.cost is None:
-        parts.append("what they cost is not known, because a model has no price")
+        parts.append("What they cost is not known, because a model has no price")
     slow = found.seconds
     if slow is not None and (slow.low > 0 or slow.high < 0):
         late = b if slow.value > 0 else a

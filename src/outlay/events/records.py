@@ -341,11 +341,12 @@ class WatchdogAlert(Event, frozen=True, kw_only=True, tag="watchdog_alert"):
 
 class EscalationAlert(Event, frozen=True, kw_only=True, tag="escalation_alert"):
     """The cascade at `path` sent a larger `share` of its `turns` to its top tier than `limit`, over the runs of one
-    process that share a map."""
+    process that share a map; `failed`: of its `turns` at the top tier, that share was not settled there either."""
 
     turns: int
     share: float
     limit: float
+    failed: bool = False
 
 
 class BatchEnded(Event, frozen=True, kw_only=True, tag="batch_ended"):

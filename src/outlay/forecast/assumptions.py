@@ -20,6 +20,7 @@ from outlay.forecast.fits import Fit
 from outlay.forecast.reliability import Step
 from outlay.models.scripted import ScriptedModel
 from outlay.protocols.node import Node
+from outlay.values.percent import percent
 
 #: Half of an agent's answers are under a quarter of what they may be.
 OUTPUT_SHARE, OUTPUT_SPREAD = 0.25, 0.5
@@ -35,6 +36,9 @@ WARM = 0.9
 #: Half of all batches are through in half an hour; providers promise a day.
 BATCH_SECONDS = Lognormal(1_800, 0.8)
 SUBTASKS = ITEMS = 3
+LENGTH_OF_A_STAND_IN = "as long as what its stand-in says"
+#: Of whom nothing is declared where something is of others, and designs are to be compared (silent.py).
+TAKEN_AS_RIGHT = Step(sound=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Assumptions:
     checkers, and for `right` of all that it does. `everyone` for those that are not named.
     `routes`: for a router's name, how often each label comes up, and its `confusion`.
     `subtasks` of a supervisor's plan and `items` of a list that nobody knows before the run. `batch_seconds` until a
-    batch gives a call's answer. `fits` are what `fit_runs` found, by agent.
+    batch gives a call's answer. `fits` are what `fit_runs` found, by agent, and `fitted_routes` by router.
     """
 
     agents: Mapping[str, Expect] = field(default_factory=dict[str, Expect])
@@ -78,6 +82,7 @@ class Assumptions:
     items: int | None = None
     batch_seconds: Distribution | float | None = None
     fits: Mapping[str, Fit] = field(default_factory=dict[str, Fit])
+    fitted_routes: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, "Mapping[str, float]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,7 @@ class Beliefs:
         if own is None or own.right is None:
             return None
         step = own.right if isinstance(own.right, Step) else Step(sound=own.right)
-        self.note(name, "right", _shown(own.right), "declared")
+        self.note(name, "right", _shown(own.right), _source(own.right))
         return step
 
     def says_what_is_refused(self, agent: Agent[Any]) -> bool:
@@ -180,9 +185,9 @@ class Beliefs:
         one = partial(self._one, name, model=model, fit=fit, shows=model == usual_model(agent))
         own = has_stand_in(agent)
         said = self._said(name, "output_tokens", model)
-        length_is_default = said is None and fit is None
+        length_is_default = said is None and (fit is None or (own and fit.offline))  # it is asked, rather
         if own and length_is_default:
-            self.note(name, "output_tokens", "as long as what its stand-in says", "default")
+            self.note(name, "output_tokens", LENGTH_OF_A_STAND_IN, "default")
         lengths = as_distribution(one("output_tokens", default_length(agent), shown=not own))
         seconds = one("seconds", None)
         if seconds is None:
@@ -220,7 +225,9 @@ class Beliefs:
 
     def shares(self, router: str, labels: tuple[str, ...]) -> dict[str, float]:
         """How often each label comes up; by default all alike. They sum to 1."""
-        given = self.given.routes.get(router)
+        given, source = self.given.routes.get(router), "declared"
+        if given is None:
+            given, source = self.given.fitted_routes.get(router), "fitted from stored runs"
         if given is None:
             self.note(router, "labels", f"each of {len(labels)} as often", "default")
             return dict.fromkeys(labels, 1 / len(labels)) if labels else {}
@@ -228,7 +235,7 @@ class Beliefs:
         if not total > 0:
             raise ValueError(f"the label shares of {router!r} sum to {total!r}")
         shares = {label: share / total for label, share in given.items()}
-        self.note(router, "labels", ", ".join(f"{label} {share:.0%}" for label, share in shares.items()), "declared")
+        self.note(router, "labels", ", ".join(f"{label} {percent(share)}" for label, share in shares.items()), source)
         return shares
 
     def number(self, what: Literal["subtasks", "items"], name: str) -> int:
@@ -255,9 +262,10 @@ class Beliefs:
         shows: bool = True,
         shown: bool = True,
     ) -> Any:
-        value, source = self._said(name, what, model), "declared"
+        value = self._said(name, what, model)
+        source = _source(value)
         if value is None and fit is not None:
-            value, source = getattr(fit.expect, what), f"fitted from {fit.events:,} calls"
+            value, source = getattr(fit.expect, what), fit.source
         if value is None:
             value, source = default, "default"
         if value is not None and (shown or source != "default"):
@@ -282,7 +290,13 @@ def default_length(agent: Agent[Any]) -> Distribution:
     return Lognormal(max(1.0, agent.max_output_tokens * OUTPUT_SHARE), OUTPUT_SPREAD)
 
 
+def _source(value: Any) -> str:
+    return "nothing declared" if value is TAKEN_AS_RIGHT else "declared"
+
+
 def _shown(value: Any) -> str:
+    if value is TAKEN_AS_RIGHT:
+        return "taken as right"
     if isinstance(value, Step):
         said = [f"{f.name} {getattr(value, f.name):g}" for f in fields(value) if getattr(value, f.name) != f.default]
         return ", ".join(said)

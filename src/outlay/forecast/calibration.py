@@ -45,7 +45,7 @@ class Fitted:
 
     def under(self, declared: Assumptions) -> Assumptions:
         """These fits, where you have not declared something else."""
-        return replace(declared, fits=self.agents, routes={**self.routes, **declared.routes})
+        return replace(declared, fits=self.agents, fitted_routes=self.routes)
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class _Seen:
     tools: list[float] = field(default_factory=list[float])
     models: set[str] = field(default_factory=set[str])
 
-    def answered(self, event: CallFinished, bound: int, lane: str) -> None:
+    def answered(self, event: CallFinished, bound: int) -> None:
         self.attempts += 1
         self.models.add(event.model)
         if event.output_tokens is None:
@@ -73,8 +73,7 @@ class _Seen:
         kind: Kind = "tool" if event.tools else "answer"
         cached, written = event.cache_read_tokens or 0, event.cache_write_tokens or 0
         read = (event.input_tokens or 0) + cached + written
-        estimated = read if lane == "offline" else bound  # a stand-in's tokens are estimates of its text
-        call = Measured(event.output_tokens, event.seconds, read, estimated, cached, written)
+        call = Measured(event.output_tokens, event.seconds, read, bound, cached, written)
         for place in ("", place_of(event.path)):
             self.calls[place, kind].append(call)
         self.read += read
@@ -87,7 +86,7 @@ class _Seen:
         self.models.add(event.model)
         self.lost.append(event.seconds)
 
-    def fit(self, offline: bool, whole: Fit | None = None) -> Fit:
+    def fit(self, whole: Fit | None = None) -> Fit:
         """`whole`: the agent's, for what is not seen of one model apart."""
         tool, answer = self.calls["", "tool"], self.calls["", "answer"]
         calls = {
@@ -114,7 +113,7 @@ class _Seen:
             calls=calls,
             events=done,
             input_factor=self.read / self.bounds if self.bounds else None,
-            of_bound=not offline,
+            of_bound=True,
             input_tokens=self.read / done if done else None,
             cache_read=self.cached / read,
             cache_write=self.written / read,
@@ -133,8 +132,8 @@ def fit_runs(events: Iterable[Event], flow: str | None = None) -> Fitted:
     """Fit the agents of a flow (None: of all) from events in the order of their runs; by model, where an agent has
     called several (`agent@model`), and how often a cascade's gate let a model's answers through.
 
-    Live and offline runs are never mixed: those of which there are more calls count. Answers that were stored and
-    given again are no calls.
+    Live and offline runs are never mixed: where there are live ones, those on stand-ins say nothing; else only what a
+    stand-in can (`Fit.of_a_stand_in`). Answers that were stored and given again are no calls.
     """
     lanes: dict[str, str] = {}
     seen: dict[str, defaultdict[str, _Seen]] = defaultdict(lambda: defaultdict(_Seen))
@@ -152,7 +151,7 @@ def fit_runs(events: Iterable[Event], flow: str | None = None) -> Fitted:
         elif isinstance(event, CallFinished) and event.purpose not in (CACHED, COMPACTION):
             bound = bounds.pop((event.run, event.key, event.attempt), 0)
             for name in (event.agent, f"{event.agent}@{event.model}"):
-                of[name].answered(event, bound, lane)
+                of[name].answered(event, bound)
         elif isinstance(event, CallFailed):
             for name in (event.agent, f"{event.agent}@{event.model}"):
                 of[name].failed(event)
@@ -171,16 +170,18 @@ def fit_runs(events: Iterable[Event], flow: str | None = None) -> Fitted:
             labels[lane][_name(event.path)][str(event.data["label"])] += 1
     if not seen:
         return Fitted(0, {}, {})
-    lane = max(seen, key=lambda one: sum(agent.attempts for agent in seen[one].values()))
+    lane = max(seen, key=lambda one: (one != "offline", sum(agent.attempts for agent in seen[one].values())))
     routes = {name: _shares(found) for name, found in labels[lane].items()}
-    fits = _fits(seen[lane], lane == "offline")
+    fits = _fits(seen[lane])
+    if lane == "offline":
+        fits = {name: fit.of_a_stand_in() for name, fit in fits.items()}
     return Fitted(sum(one == lane for one in lanes.values()), fits, routes, lane)
 
 
-def _fits(seen: Mapping[str, _Seen], offline: bool) -> dict[str, Fit]:
-    whole = {name: one.fit(offline) for name, one in seen.items() if one.attempts and "@" not in name}
+def _fits(seen: Mapping[str, _Seen]) -> dict[str, Fit]:
+    whole = {name: one.fit() for name, one in seen.items() if one.attempts and "@" not in name}
     apart = {
-        name: one.fit(offline, whole[agent])
+        name: one.fit(whole[agent])
         for name, one in seen.items()
         if (agent := name.partition("@")[0]) != name and agent in whole and len(whole[agent].models) > 1
     }

@@ -54,12 +54,29 @@ class Fit:
     failed: tuple[float, ...] = ()
     #: The ids of the models that were measured; empty: any.
     models: frozenset[str] = frozenset()
+    #: Nobody but the agent's own program has answered.
+    offline: bool = False
+
+    @property
+    def source(self) -> str:
+        """What it was made from, for the list of assumptions."""
+        return f"fitted from {self.events:,} calls{' of its stand-in' if self.offline else ''}"
+
+    def of_a_stand_in(self) -> Fit:
+        """What runs on stand-ins can say of live ones: how often it is asked and refused, how much it says, how long
+        its tools take. A program answers at once and is never overloaded: its seconds and failures are nobody's.
+        """
+        known = self.expect
+        expect = Expect(
+            output_tokens=known.output_tokens, turns=known.turns, refused=known.refused, tool_seconds=known.tool_seconds
+        )
+        return Fit(expect=expect, calls={}, events=self.events, models=self.models, offline=True)
 
     def with_another_model(self) -> Fit:
         """What may carry over to a model that was not measured: how much is said, and how often again."""
         known = self.expect
         expect = Expect(output_tokens=known.output_tokens, turns=known.turns, refused=known.refused)
-        return Fit(expect=expect, calls={}, events=self.events)
+        return Fit(expect=expect, calls={}, events=self.events, offline=self.offline)
 
     def all(self, kind: Kind) -> tuple[Measured, ...]:
         return self.calls.get(("", kind), ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from outlay.forecast.closed import NotApplicable, closed_form
 from outlay.forecast.expected import Expected
 from outlay.forecast.figures import Range, Rate, Success
 from outlay.forecast.routing import Ceiling, ceilings
+from outlay.forecast.silent import silent
 from outlay.forecast.simulated import Chance, SimulatedModels
 from outlay.forecast.simulation import Plan, simulate
 from outlay.forecast.statics import Static, repeated_texts, statics
@@ -143,10 +144,10 @@ def forecast(
     known = [outcome.dollars for outcome in outcomes]
     found = statics(root)
     aside = Beliefs(beliefs.given)
+    right = _right(outcomes)
     closed = closed_form(root, given[0], beliefs=aside, directory=directory)
     if isinstance(closed, Expected):
         beliefs.also(aside)
-    shares = _agents(outcomes, found, _declared(root, beliefs), {agent for agent, _ in unknown})
     return Forecast(
         flow=root.name,
         runs=n,
@@ -155,28 +156,19 @@ def forecast(
         seconds=Range.of([outcome.seconds for outcome in outcomes]),
         calls=Range.of([float(outcome.calls) for outcome in outcomes]),
         success=Success.among(sum(outcome.clean for outcome in outcomes), n),
-        right=_right(outcomes),
+        right=right,
         routers=ceilings(root, beliefs),
-        agents=shares,
+        agents=_agents(outcomes, found, _declared(root, beliefs), {agent for agent, _ in unknown}),
         critical_path=_usual_path(outcomes),
         limits=tried,
         failures=tuple(Counter(outcome.error for outcome in outcomes if outcome.error).most_common(5)),
         unpriced=unpriced,
         statics=found,
         assumed=beliefs.used,
-        warnings=(*_not_reached(found, shares, inputs), *repeated_texts(root), *_hedged(root)),
+        warnings=(*_unjudged(root, beliefs, right), *_not_asked(root, outcomes), *repeated_texts(root), *_hedged(root)),
         closed=closed,
         took=took,
     )
-
-
-def _not_reached(known: Sequence[Static], shares: Sequence[AgentShare], inputs: Sequence[Any]) -> list[str]:
-    """A made-up text may not get far: a router, say, hands it to a human."""
-    reached = {one.name for one in shares}
-    missed = [one.agent for one in known if one.agent not in reached]
-    if inputs or not missed:
-        return []
-    return [f"no run reached {', '.join(missed)}: the input is made up, and yours may get further (--rows, --input)"]
 
 
 def _limit(plan: Plan, beliefs: Beliefs, limit: Budget, workers: int | None) -> Limit:
@@ -193,6 +185,31 @@ def _limit(plan: Plan, beliefs: Beliefs, limit: Budget, workers: int | None) -> 
 def unpriced_models(root: Node[Any, Any], directory: SimulatedModels) -> tuple[str, ...]:
     """The models of a flow whose price nobody knows."""
     return tuple(dict.fromkeys(model for _, model in _unpriced(root, directory)))
+
+
+def unasked(root: Node[Any, Any], outcomes: Iterable[Outcome]) -> tuple[str, ...]:
+    """Agents of the flow that no run came to: what is set of them moves nothing."""
+    asked = {name for outcome in outcomes for name, *_ in outcome.agents}
+    return tuple(dict.fromkeys(node.name for node in walk(root) if isinstance(node, Agent) and node.name not in asked))
+
+
+def not_asked(names: Sequence[str]) -> str:
+    """What is to be said of them."""
+    return f"{', '.join(names)}: not asked in any of these runs: give inputs that get there (--rows FILE)"
+
+
+def _not_asked(root: Node[Any, Any], outcomes: Iterable[Outcome]) -> list[str]:
+    names = unasked(root, outcomes)
+    return [not_asked(names)] if names else []
+
+
+def _unjudged(root: Node[Any, Any], beliefs: Beliefs, right: Success | None) -> list[str]:
+    """Something is declared of how often outputs are right, and not enough for the flow's."""
+    names = dict.fromkeys(node.name for node in silent(root, Beliefs(beliefs.given)))
+    if right is not None or not beliefs.judge or not names:
+        return []
+    missing = ", ".join(names)
+    return [f"how often the answer is right is not known: nothing is declared of {missing} (--right NAME=SHARE)"]
 
 
 def _unpriced(root: Node[Any, Any], directory: SimulatedModels) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -41,6 +41,18 @@ from outlay.values.plan import Task
 _AROUND = 8
 #: What stands around a critic's feedback, and the feedback, in characters: to an agent, and in a Revision.
 FEEDBACK, REVISION = 84, 56
+#: A loop is followed for so many rounds, as a simulated run is for so many calls, and until it is as good as over.
+MOST_ROUNDS, OVER = 2_000, 1e-12
+#: The walk over the ballots of a vote is long where they are many.
+MOST_SAMPLES = 300
+
+
+def rounds(most: int) -> Iterator[int]:
+    """The rounds that a cap allows. Raises Unforeseeable in one that no loop with a cap would come to."""
+    for k in range(most):
+        if k == MOST_ROUNDS:
+            raise Unforeseeable(f"it may go round {most:,} times, which is as good as without an end")
+        yield k
 
 
 def in_common(passed: Passed, form: Callable[[Passed], Expected]) -> Expected:
@@ -129,6 +141,8 @@ def vote(walk: Walk, node: Vote[Any, Any], passed: Passed) -> Expected:
 
 
 def _samples(walk: Walk, node: Vote[Any, Any], passed: Passed) -> Expected:
+    if node.n > MOST_SAMPLES:
+        raise Unforeseeable(f"{node.n:,} samples are more than its formula is for")
     one = walk.expect(node.worker, passed)
     agreement = walk.beliefs.agreement(node.worker.name)
     first = needed_now(node.n, 0, 0, 0) if node.early_stop else node.n
@@ -163,7 +177,7 @@ def samples_asked(n: int, agreement: float, answers: float = 1.0) -> float:
                 ((usual, other + 1, spoiled), answers * (1 - agreement)),
                 ((usual, other, spoiled + 1), 1 - answers),
             ):
-                if q:
+                if p * q > OVER:
                     after[state] = after.get(state, 0.0) + p * q
         states = after
     return total
@@ -176,13 +190,15 @@ def refine(walk: Walk, node: Refine[Any, Any], passed: Passed) -> Expected:
     total: Expected | None = None
     characters, reached = passed.characters, 1.0
     draft = Expected()
-    for _ in range(node.max_rounds):
+    for _ in rounds(node.max_rounds):
         draft = _again(walk, node.generator, characters, passed)
         judged = draft.then(_critics(walk, node.name, node.critic, passed, draft))
         round = replace(judged, characters=draft.characters, right=draft.right)
         total = round if total is None else replace(total.then(round, reached=reached), answers=total.answers)
         reached *= judged.answers * (1 - content)
         characters += draft.characters + FEEDBACK
+        if reached < OVER:
+            break
     assert total is not None
     if node.fallback is not None:
         given = Passed(passed.characters + draft.characters + REVISION, None, draft.right)
@@ -273,7 +289,7 @@ def debate(walk: Walk, node: Debate[Any, Any], passed: Passed) -> Expected:
     accept = walk.beliefs.accept(node.judge.name, opinion=isinstance(node.judge, Agent))
     said, own, reached = 0.0, passed.characters, 1.0
     total = Expected()
-    for round in range(node.max_rounds + 1):
+    for round in rounds(node.max_rounds + 1):
         answers = at_once([_again(walk, one, own, passed) for one in node.debaters], needed=1)
         one = answers.characters / len(node.debaters)
         said += answers.characters + _AROUND * len(node.debaters)
@@ -282,6 +298,8 @@ def debate(walk: Walk, node: Debate[Any, Any], passed: Passed) -> Expected:
         reached *= heard.answers * (1 - accept)
         others = {str(i): "" for i in range(len(node.debaters) - 1)}
         own += one * len(node.debaters) + len(rebuttal_text(others))
+        if reached < OVER:
+            break
     return replace(total, right=None)
 
 
@@ -291,7 +309,7 @@ def round_robin(walk: Walk, node: RoundRobin[Any, Any], passed: Passed) -> Expec
         raise Unforeseeable("its stop condition depends on what is said")
     total = Expected()
     characters = passed.characters + 24
-    for turn in range(node.max_turns):
+    for turn in rounds(node.max_turns):
         found = walk.expect(node.agents[turn % len(node.agents)], Passed(characters))
         total = total.then(replace(found, answers=1.0), reached=1.0)
         characters += found.characters + 28 + len(node.agents[turn % len(node.agents)].name)

@@ -26,7 +26,7 @@ from outlay.runtime.preflight import walk
 _REPEAT = re.compile(r"#\d+")
 _NAME = re.compile(r"[\[#]")
 #: Patterns whose members say nothing of whether the whole is right: that is declared under their own name, or unknown.
-_OPAQUE = (Debate, RoundRobin)
+OPAQUE = (Debate, RoundRobin)
 
 #: Who answered last at each place of a run, in the order of the first answers: path to agent and model.
 Answered = Mapping[str, tuple[str, str]]
@@ -128,7 +128,7 @@ class _Reading:
         if part.who is not None:
             sound = self._agent(*part.who, sound, weight)
         pattern = self.judge.patterns.get(bare)
-        if isinstance(pattern, _OPAQUE):
+        if isinstance(pattern, OPAQUE):
             self.in_order(part.below, None, weight)
             return None
         if (routes := self.judge.routes.get(bare)) is not None:

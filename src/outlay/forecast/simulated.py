@@ -21,6 +21,7 @@ from outlay.models.naming import resolve
 from outlay.models.prices import InTier
 from outlay.models.scripted import prelude_length, text_length, tokens_in
 from outlay.protocols.effects import ToolEffect
+from outlay.protocols.logprobs import check_logprobs
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.protocols.prices import PriceBook
@@ -28,6 +29,8 @@ from outlay.protocols.transport import Transport
 from outlay.runtime.directory import Directory, default_prices
 from outlay.runtime.pending import Pending
 from outlay.runtime.preflight import walk
+from outlay.values.logprobs import logprobs_block
+from outlay.values.message import Message
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse, Prelude
 from outlay.values.settings import ModelSettings
@@ -37,6 +40,8 @@ Lane: TypeAlias = Literal["live", "batch"]
 FAILED = "a failed attempt, as assumed"
 #: A run with more calls than this has a loop that does not end.
 MOST_CALLS = 2_000
+#: The log-probability of an answer that a gate refuses.
+_HOPELESS = -100.0
 
 
 @dataclass(slots=True)
@@ -112,6 +117,9 @@ class SimulatedModel:
     def check(self, prelude: Prelude, settings: ModelSettings, max_output_tokens: int) -> None:
         """Nothing: no key is needed to foresee."""
 
+    def check_logprobs(self, settings: ModelSettings) -> None:
+        check_logprobs(self._real, settings)
+
     def price(self, book: PriceBook) -> Price | None:
         return self._real.price(InTier(book, self._tier) if self._tier else book)
 
@@ -170,7 +178,12 @@ class SimulatedModel:
             stop = "length" if request.clipped else stop
         chance.answered[self._name] = (chance.calls, self.id)
         usage = self._usage(call, estimated, tokens, random)
-        return seconds, ModelResponse(said.message, stop, usage, model=self.name)
+        message = said.message
+        if request.logprobs:  # a gate goes by them, and says no as often as is believed of this model
+            value = _HOPELESS if random.random() < belief.refused else 0.0
+            block = logprobs_block(self.dialect, [(len(message.text.encode(errors="surrogatepass")), value)])
+            message = Message("assistant", (*message.parts, block), message.label)
+        return seconds, ModelResponse(message, stop, usage, model=self.name)
 
     def _lost(self, random: Random) -> float:
         """Seconds of an attempt that fails: as measured, or those of a call that writes nothing."""

@@ -1,7 +1,7 @@
 """How past forecasts did: each is kept in the store of the runs, and held against those that came after it.
 
-A run counts for the last forecast before it, if it is of the lane that was forecast (live where nothing was fitted: a
-stand-in's seconds are nobody's) and completed.
+A run counts for the last forecast before it, if it is of the lane that was forecast (live where nothing was fitted) and
+completed. Of runs on stand-ins only the dollars do: their seconds are nobody's.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from outlay.forecast.figures import Range, Rate
 from outlay.forecast.foresight import Forecast
 from outlay.protocols.documents import Change, Documents
 from outlay.runtime.identity import segment
+from outlay.values.percent import percent
 
 _COLLECTION = "forecasts"
 #: So many forecasts of a flow are kept.
@@ -92,7 +93,7 @@ def held(forecasts: Sequence[Kept], runs: Iterable[RunSummary]) -> Past | None:
         said = forecasts[at]
         if said.dollars is not None and run.cost is not None:
             dollars.append((said.dollars, float(run.cost)))
-        if run.seconds is not None:
+        if run.seconds is not None and run.lane != "offline":
             seconds.append((said.seconds, run.seconds))
     return Past(len(used), _hits(dollars), _hits(seconds)) if used else None
 
@@ -115,10 +116,12 @@ def said_of(past: Past) -> list[str]:
     lines: list[str] = []
     for name, hits in (("dollars", past.dollars), ("seconds", past.seconds)):
         if hits is not None:
-            p95 = f"{hits.under_p95.share:.1%} ({hits.under_p95.low:.1%} to {hits.under_p95.high:.1%})"
+            low, high = percent(hits.under_p95.low, 1), percent(hits.under_p95.high, 1)
+            p95 = f"{percent(hits.under_p95.share, 1)} ({low} to {high})"
             lines.append(
                 f"past forecasts of {name}: of {hits.runs:,} runs since, {p95} stayed under the P95, "
-                f"{hits.within.share:.1%} between P5 and P95; P50 off by {hits.p50_bias:+.1%}"
+                f"{percent(hits.within.share, 1)} between P5 and P95; "
+                f"P50 off by {percent(hits.p50_bias, 1, signed=True)}"
             )
     return lines
 

@@ -29,6 +29,7 @@ from outlay.models.failures import failure, rate_limits, reported, request_id, u
 from outlay.models.media import image_size, pdf_pages
 from outlay.models.places import place_of
 from outlay.models.sse import SseEvent, SseParser
+from outlay.models.token_counts import some_tokens, tokens
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, HttpStream, Timeouts, Transport
@@ -67,6 +68,7 @@ _LARGEST_CONTEXT: Final = 1_000_000
 UNBOUNDED: Final = 10**12
 #: Who sets breakpoints in `settings.extra` sets all of them.
 _MARK: Final = b'"cache_control"'
+_MOST_MARKS: Final = 4
 #: Tools of the provider's that run here, not there; one without a type is ours.
 _CLIENT_TOOLS: Final = ("custom", "memory_", "bash_", "text_editor_", "computer_")
 
@@ -194,7 +196,7 @@ class Anthropic:
         if reply.status in (401, 403):
             raise self._failure(reply.status, reply.headers, reply.body)
         try:
-            return msgspec.json.decode(reply.body, type=_Count).input_tokens if reply.status == 200 else None
+            return tokens(msgspec.json.decode(reply.body, type=_Count).input_tokens) if reply.status == 200 else None
         except msgspec.DecodeError:
             return None
 
@@ -447,9 +449,11 @@ def _check_extra(no: Callable[..., ConfigError], settings: ModelSettings) -> Non
     if not isinstance(extra.get("tools", []), list) or not isinstance(extra.get("output_config", {}), dict):
         raise no("takes a list as extra['tools'] and a dict as extra['output_config']")
     try:
-        _encode(extra)
+        marks = _encode(extra).count(_MARK + b":{")  # of a text the quotes would be escaped
     except (TypeError, ValueError) as error:
         raise no(f"cannot be sent this extra=: {error}") from error
+    if marks > _MOST_MARKS:
+        raise no(f"takes at most {_MOST_MARKS} cache breakpoints, extra= has {marks}", "leave some out")
 
 
 def _context_management(edit: ContextEdit | None) -> bytes:
@@ -948,30 +952,32 @@ def _usage(report: dict[str, Any] | None) -> Usage | None:
     this model's price and is billed, so it is added; an advisor is another model with another price, and stays in
     `raw`.
     """
-    if report is None:
+    usage = None if report is None else _buckets(report)
+    if report is None or usage is None:
         return None
-    counts = [report[name] for name in ("input_tokens", "output_tokens") if name in report]
-    if not counts or not all(isinstance(count, int) and count >= 0 for count in counts):
-        return None  # "many" is not zero
-    usage = _buckets(report, report)
     iterations = report.get("iterations")
     for found in cast("list[Any]", iterations) if isinstance(iterations, list) else ():
         one = _dict(found)
         if one is not None and one.get("type") != "message" and "model" not in one:
-            usage = replace(usage + _buckets(one), raw=report)
-    return usage
+            more = _buckets(one)
+            if more is None:
+                return None
+            usage += more
+    return replace(usage, raw=report)
 
 
-def _buckets(report: dict[str, Any], raw: dict[str, Any] | None = None) -> Usage:
+def _buckets(report: dict[str, Any]) -> Usage | None:
+    """None where one of its counts is none: "many" is not zero."""
     lasting = _dict(report.get("cache_creation")) or {}
-    return Usage(
-        raw=raw,
-        input_tokens=_int(report.get("input_tokens")),
-        cache_read_tokens=_int(report.get("cache_read_input_tokens")),
-        cache_write_tokens=_int(report.get("cache_creation_input_tokens")),
-        output_tokens=_int(report.get("output_tokens")),
-        cache_write_1h_tokens=_int(lasting.get("ephemeral_1h_input_tokens")),
+    given, answered = tokens(report.get("input_tokens")), tokens(report.get("output_tokens"))
+    read, written, for_an_hour = (
+        some_tokens(report.get("cache_read_input_tokens")),
+        some_tokens(report.get("cache_creation_input_tokens")),
+        some_tokens(lasting.get("ephemeral_1h_input_tokens")),
     )
+    if given is None or answered is None or read is None or written is None or for_an_hour is None:
+        return None
+    return Usage(given, read, written, answered, for_an_hour)
 
 
 def _tier(report: dict[str, Any]) -> str:

@@ -152,9 +152,9 @@ def reported(
     may_be_billed: bool = False,
     secret: str = "",
 ) -> ModelError:
-    """The error for a failure that the provider reports inside a stream, after a 200.
+    """The error for a failure that the provider reports after a 200: inside a stream, or instead of an answer.
 
-    `may_be_billed`: the model had started to answer.
+    `may_be_billed`: the model had started to answer, or nobody knows.
     """
     found = _BY_KIND.get(code) or _BY_KIND.get(kind) or ServerError
     if found is BadRequest and _TOO_LONG.search(message):
@@ -162,7 +162,7 @@ def reported(
     spent = bool({kind, code} & _SPENT_KINDS)
     word = code or kind or "error"
     return found(
-        f"{provider} reported {clean(word, secret)} in the stream: {clean(message, secret) or 'no message'}",
+        f"{provider} reported {clean(word, secret)} in a 200: {clean(message, secret) or 'no message'}",
         provider=provider,
         request_id=request_id,
         retry_after=retry_after,
@@ -172,9 +172,13 @@ def reported(
     )
 
 
-def unreadable(provider: str, status: int, headers: Mapping[str, str], body: bytes, *, secret: str = "") -> BadResponse:
-    """The error for a 200 whose body is no answer: empty, a web page, broken JSON, or an error in disguise."""
-    _, _, message = _report(body)
+def unreadable(provider: str, status: int, headers: Mapping[str, str], body: bytes, *, secret: str = "") -> ModelError:
+    """The error for a 200 whose body is no answer: empty, a web page, broken JSON, or an error in disguise, which is
+    taken at its word where the provider has that word. Possibly billed all the same: status and body disagree."""
+    kind, code, message = _report(body)
+    if kind in _BY_KIND or code in _BY_KIND:
+        name = request_id(headers)
+        return reported(provider, kind, message, code=code, request_id=name, may_be_billed=True, secret=secret)
     what = f"an error in a {status}: {clean(message, secret)}" if message else _describe(headers, body)
     page = b"<html" in body[:512].lower()
     return BadResponse(

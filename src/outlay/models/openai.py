@@ -41,14 +41,16 @@ from outlay.models.openai_common import (
     reported,
     usage_of,
 )
-from outlay.models.openai_family import check_sampling, effort_of, family
+from outlay.models.openai_family import check_sampled, check_sampling, effort_of, family, samples
 from outlay.models.openai_schema import strict_schema
 from outlay.models.places import place_of
 from outlay.models.sse import events
+from outlay.models.token_counts import tokens
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
 from outlay.values.caching import CacheTerms
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall, ToolResult
+from outlay.values.logprobs import LOGPROBS, logprobs_block, tokens_of
 from outlay.values.message import Message
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse, Prelude, StopKind
@@ -65,6 +67,7 @@ _OURS: Final = frozenset(
 _HISTORY: Final = ("conversation", "previous_response_id", "prompt")
 _MERGED: Final[tuple[tuple[str, type], ...]] = (("tools", list), ("include", list), ("text", dict), ("reasoning", dict))
 _SEALED_REASONING: Final = "reasoning.encrypted_content"
+_TOKENS: Final = "message.output_text.logprobs"
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,9 @@ class OpenAI:
         """Automatic; none where `settings.extra` steers it."""
         return cache_terms(request.settings.extra)
 
+    def check_logprobs(self, settings: ModelSettings) -> None:
+        check_sampled(settings, self.id, family(self.name))
+
     def cache_place(self) -> str:
         return place_of(self._base, self._key)
 
@@ -182,7 +188,7 @@ class OpenAI:
         if reply.status in (401, 403):
             raise refusal("openai", reply, self._key)
         try:
-            return msgspec.json.decode(reply.body, type=_Count).input_tokens if reply.status == 200 else None
+            return tokens(msgspec.json.decode(reply.body, type=_Count).input_tokens) if reply.status == 200 else None
         except UNREADABLE:
             return None
 
@@ -299,6 +305,8 @@ class OpenAI:
         include = list(extra.pop("include", ()))
         if family(self.name).reasons and _SEALED_REASONING not in include:
             include.insert(0, _SEALED_REASONING)
+        if request.logprobs and _TOKENS not in include and samples(settings, self.id, family(self.name)):
+            include.append(_TOKENS)
         if include:
             last["include"] = include
         last.update(cache_fields(self.name, request.cache_plan))
@@ -414,7 +422,7 @@ def _items(message: Message) -> bytes:
 def _sendable(block: ProviderBlock) -> bool:
     """Reasoning without its sealed content is known to OpenAI by id alone, and nothing is stored there."""
     if block.kind != "reasoning":
-        return True
+        return block.kind != LOGPROBS
     return bool(msgspec.json.decode(block.json, type=_Item).encrypted_content)
 
 
@@ -475,6 +483,7 @@ class _Content(msgspec.Struct):
     text: str | None = None
     refusal: str | None = None
     annotations: list[Any] | None = None
+    logprobs: list[Any] | None = None
 
 
 class _Kind(msgspec.Struct):
@@ -514,6 +523,7 @@ _decode_item: Final = msgspec.json.Decoder(_Item).decode
 def _read(output: list[msgspec.Raw]) -> _Said:
     parts: list[Part] = []
     refused = False
+    tokens: list[Any] = []
     for raw in output:
         kind = _decode_kind(raw).type
         whole = bytes(raw).decode()
@@ -521,6 +531,7 @@ def _read(output: list[msgspec.Raw]) -> _Said:
             item = _decode_item(raw)
             content = item.content or []
             refused = refused or any(one.refusal for one in content)
+            tokens += [entry for one in content for entry in one.logprobs or ()]
             if text := "".join(one.text or one.refusal or "" for one in content):
                 if item.phase or any(one.annotations for one in content):
                     parts.append(ProviderBlock(DIALECT, kind, whole))
@@ -536,6 +547,8 @@ def _read(output: list[msgspec.Raw]) -> _Said:
             parts.append(ProviderBlock(DIALECT, kind, whole, thought))
         else:
             parts.append(ProviderBlock(DIALECT, kind, whole))
+    if tokens and (found := tokens_of(tokens)) is not None:
+        parts.append(logprobs_block(DIALECT, found))
     return _Said(tuple(parts), refused)
 
 

@@ -41,7 +41,7 @@ from outlay.models.openai_common import (
     reported,
     usage_of,
 )
-from outlay.models.openai_family import Family, check_sampling, effort_of, family
+from outlay.models.openai_family import Family, check_sampled, check_sampling, effort_of, family, samples
 from outlay.models.openai_schema import strict_schema
 from outlay.models.places import place_of
 from outlay.models.sse import events
@@ -49,6 +49,7 @@ from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
 from outlay.values.caching import CacheTerms
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall
+from outlay.values.logprobs import LOGPROBS, logprobs_block, tokens_of
 from outlay.values.message import Message
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse, Prelude, StopKind, ToolSpec
@@ -142,6 +143,9 @@ class OpenAIChat:
     def caching(self, request: ModelRequest) -> CacheTerms | None:
         """Automatic at OpenAI; of other servers nothing is known."""
         return cache_terms(request.settings.extra) if self._official else None
+
+    def check_logprobs(self, settings: ModelSettings) -> None:
+        check_sampled(settings, self.id, self._family)
 
     def cache_place(self) -> str:
         return place_of(self._base, self._key)
@@ -316,6 +320,8 @@ class OpenAIChat:
                 last[name] = value
         if settings.stop:
             last["stop"] = settings.stop
+        if request.logprobs and samples(settings, self.id, self._family):
+            last["logprobs"] = True
         last.update(cache_fields(self.name, request.cache_plan))
         last.update(extra)
         pieces += [b",", encode(last)[1:]]
@@ -397,6 +403,8 @@ def _assistant(message: Message, official: bool) -> bytes:
     beside: dict[str, Any] = {}  # what the server put beside the next call
     for part in message.parts:
         match part:
+            case ProviderBlock(kind=kind) if kind == LOGPROBS:
+                pass
             case ProviderBlock(dialect, kind, whole) if dialect == DIALECT and not official:
                 kept: dict[str, Any] = msgspec.json.decode(whole)
                 if kind == "tool_call":
@@ -478,6 +486,7 @@ class _Choice(msgspec.Struct):
     delta: _Delta | None = None
     message: _Delta | None = None
     finish_reason: str | None = None
+    logprobs: Any = None
 
 
 class _Chunk(msgspec.Struct):
@@ -512,6 +521,7 @@ class _Said:
     details: list[Any] = field(default_factory=list[Any])
     calls: list[_Making] = field(default_factory=list[_Making])
     reason: str = ""
+    tokens: list[Any] = field(default_factory=list[Any])
     usage: dict[str, Any] | None = None
     model: str = ""
     tier: str = ""
@@ -523,6 +533,10 @@ class _Said:
     def note(self, chunk: _Chunk) -> None:
         for choice in (chunk.choices or [])[:1]:
             self.reason = choice.finish_reason or self.reason
+            said: Any = choice.logprobs
+            if isinstance(said, dict):
+                content = cast("dict[str, Any]", said).get("content")
+                self.tokens += cast("list[Any]", content) if isinstance(content, list) else []
         self.usage = chunk.usage or self.usage
         self.model = chunk.model or self.model
         self.tier = chunk.service_tier or self.tier
@@ -586,6 +600,8 @@ class _Said:
             id = call.id if call.id and call.id not in ids else f"call_{turn}_{i}"
             ids.add(id)
             found.append(ToolCall(id, call.name, "".join(call.arguments) or "{}"))
+        if self.tokens and (tokens := tokens_of(self.tokens)) is not None:
+            found.append(logprobs_block(DIALECT, tokens))
         return tuple(found)
 
 

@@ -16,6 +16,7 @@ from outlay.errors import AuthFailed, BadResponse, ConfigError, ModelError
 from outlay.models import failures
 from outlay.models.media import image_size
 from outlay.models.openai_family import Picture
+from outlay.models.token_counts import some_tokens, tokens
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.transport import HttpReply
 from outlay.values.content import File, Image
@@ -140,14 +141,12 @@ def usage_of(raw: dict[str, Any] | None, inputs: str, outputs: str, details: str
     """
     if not raw:
         return None
-    total, output = raw.get(inputs), raw.get(outputs)
-    if not (isinstance(total, int) and isinstance(output, int)) or min(total, output) < 0:
-        return None
+    total, output = tokens(raw.get(inputs)), tokens(raw.get(outputs))
     found: Any = raw.get(details)
     more = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-    read, written = (
-        n if isinstance(n := more.get(name), int) else 0 for name in ("cached_tokens", "cache_write_tokens")
-    )
+    read, written = (some_tokens(more.get(name)) for name in ("cached_tokens", "cache_write_tokens"))
+    if total is None or output is None or read is None or written is None:
+        return None
     return Usage(
         input_tokens=max(total - read - written, 0),
         cache_read_tokens=read,
@@ -175,7 +174,7 @@ def reported(
 ) -> ModelError:
     """The error for a failure that stands inside a 200. `billed`: the model had started to answer."""
     kind, code = problem.type or "", problem.code or ""
-    if isinstance(code, int) or code.isdigit():
+    if isinstance(code, int) or re.fullmatch(r"[0-9]{1,3}", code):
         status = int(code)
         kind = _KIND_OF_STATUS.get(status) or ("invalid_request_error" if 400 <= status < 500 else "server_error")
         code = ""

@@ -142,10 +142,24 @@ def effort_of(settings: ModelSettings, model: str, found: Family) -> str | None:
 def check_sampling(settings: ModelSettings, model: str, found: Family) -> None:
     """Raises ConfigError where temperature or top_p is set and the model, at this effort, takes neither."""
     given = [name for name in ("temperature", "top_p") if getattr(settings, name) is not None]
-    if not given or found.thinks in ("never", "unknown"):
-        return
-    effort = effort_of(settings, model, found) or ("none" if found.thinks == "on request" else None)
-    if effort == "none":
+    if not given or samples(settings, model, found):
         return
     ways = ' or set effort="none"' if "none" in found.efforts else ""
     raise ConfigError(f"{model} takes no {' or '.join(given)} while it reasons", hint=f"drop it{ways}")
+
+
+def samples(settings: ModelSettings, model: str, found: Family) -> bool:
+    """Whether it takes sampling settings and gives log-probabilities, which it does not while it reasons."""
+    if found.thinks in ("never", "unknown"):
+        return True
+    return (effort_of(settings, model, found) or ("none" if found.thinks == "on request" else None)) == "none"
+
+
+def check_sampled(settings: ModelSettings, model: str, found: Family) -> None:
+    """Raises ConfigError where the model, at this effort, gives no log-probabilities."""
+    if not samples(settings, model, found):
+        ways = 'set effort="none", or ' if "none" in found.efforts else ""
+        raise ConfigError(
+            f"{model} gives no log-probabilities while it reasons, and a gate of its cascade goes by them",
+            hint=f"{ways}use another model at that tier, or another gate",
+        )

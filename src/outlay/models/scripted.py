@@ -16,11 +16,13 @@ from outlay.errors import ConfigError
 from outlay.models.prices import InTier
 from outlay.models.scripted_batches import BatchesOf, ScriptedBatches
 from outlay.protocols.batches import Batches, batches_of
+from outlay.protocols.logprobs import check_logprobs
 from outlay.protocols.model import Model
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import Transport
 from outlay.protocols.window import window_of
 from outlay.values.content import Part, ProviderBlock, Text, ToolCall, ToolResult
+from outlay.values.logprobs import logprobs_block
 from outlay.values.message import Message
 from outlay.values.money import usd
 from outlay.values.price import Price
@@ -107,6 +109,9 @@ class ScriptedModel:
 
     def check(self, prelude: Prelude, settings: ModelSettings, max_output_tokens: int) -> None:
         """A script can do everything."""
+
+    def check_logprobs(self, settings: ModelSettings) -> None:
+        """Each `Reply` says them, or does not."""
 
     def price(self, book: PriceBook) -> Price | None:
         return self._half if isinstance(book, InTier) and book.tier == "batch" else self._price
@@ -211,6 +216,10 @@ class Offline:
     def check(self, prelude: Prelude, settings: ModelSettings, max_output_tokens: int) -> None:
         """What the stand-in can do. The real model's check wants a key, which nobody has offline."""
         self._inner.check(prelude, settings, max_output_tokens)
+
+    def check_logprobs(self, settings: ModelSettings) -> None:
+        """What the real model gives: a flow that is refused live is refused here."""
+        check_logprobs(self._stands_for, settings)
 
     def price(self, book: PriceBook) -> Price | None:
         return self._stands_for.price(book)
@@ -352,4 +361,7 @@ def _response(reply: Reply, request: ModelRequest, model: ScriptedModel) -> Mode
     # From the conversation, not a counter, so that the same turn has the same ids however calls interleave.
     turn = request.transcript.head.hex()[:12]
     parts += [ToolCall(f"call_{turn}_{i}", name, arguments) for i, (name, arguments) in enumerate(calls)]
+    if reply.logprobs and request.logprobs:
+        tokens = [(len(piece.encode()), value) for piece, value in reply.logprobs]
+        parts.append(logprobs_block(model.dialect, tokens))
     return ModelResponse(Message("assistant", tuple(parts)), stop, usage, model=model.name)

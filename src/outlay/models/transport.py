@@ -249,7 +249,11 @@ async def _read(response: aiohttp.ClientResponse, max_body: int, silence: float)
 
 
 def _too_large(max_body: int) -> BadResponse:
-    return BadResponse(f"the answer is larger than {max_body:,} bytes", retryable=False)
+    return BadResponse(
+        f"the answer is larger than {max_body:,} bytes",
+        retryable=False,
+        hint="no model answers at such length: check the base URL and proxies",
+    )
 
 
 def _no_byte(target: URL, timeouts: Timeouts) -> ModelTimeout:

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, TypeVar, Unpack, overload
 
 from outlay.agents.cascade import ModelCascade, check_shape, decided
 from outlay.agents.function import as_node
-from outlay.agents.gating import as_gates, refusal
-from outlay.errors import OutputInvalid, OutputTruncated, Refused, Stopped, TurnLimit, one_line
+from outlay.agents.gating import as_gates, goes_by_logprobs, refusal
+from outlay.errors import ConfigError, OutputInvalid, OutputTruncated, Refused, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern, Step
 from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
@@ -88,6 +88,11 @@ class Cascade(Pattern[In, Out]):
         check_shape(self.tiers, self.attempts)
         object.__setattr__(self, "tiers", tuple(as_node(tier) for tier in self.tiers))
         object.__setattr__(self, "gate", as_gates(self.gate))
+        if any(goes_by_logprobs(gate) for gate in self.gate):
+            raise ConfigError(
+                "Cascade: a node's output has no log-probabilities, an answer of a model has",
+                hint="give the gate to a cascade of models: Agent(model=Cascade([small, large], logprobs(…)))",
+            )
 
     @property
     def input_type(self) -> Any:

@@ -3,8 +3,10 @@
 Nothing is held back before something is known. What is known comes from configuration, from the headers of answers,
 and from refusals: a 429 stops the lane for as long as it asks, and where most is refused, what came through in that
 minute is taken for the limit. Concurrency is halved where a tenth of the calls is refused, overloaded or late,
-once a round trip, and grows by one a round trip (Chiu and Jain 1989, as in TCP); it is unlimited again once it has
-stopped mattering. A tenth and not one: the odd 529 comes at any load, and would keep a thousand calls at a dozen.
+once a round trip, and grows by a fixed step a round trip (Chiu and Jain 1989, as in TCP); it is unlimited again once it
+has stopped mattering. A tenth and not one: the odd 529 comes at any load, and would keep a thousand calls at a dozen.
+And a tenth of those under way, too: a refusal takes a blink and an answer a minute, so that the first to be heard of
+are always those that went wrong.
 """
 
 from __future__ import annotations
@@ -32,8 +34,10 @@ _ENOUGH, _SPELL = 20, 300.0
 _MOMENT = 1e-6
 #: Calls at once that cannot be too many.
 _FEW = 8
-#: Of the calls since the last cut, the share, and the number, that must have gone wrong for another.
+#: Of the calls of the last minute and those under way, the share, and the number, that must go wrong for a cut.
 _CONGESTION, _AT_LEAST = 0.1, 3
+#: What was cut comes back in so many round trips; in TCP it would be one call each, and a thousand calls take hours.
+_COMES_BACK = 10
 #: A rate that was guessed grows by this share a minute while nothing is refused.
 _GROWTH = 0.1
 
@@ -87,9 +91,10 @@ class Lane:
     _spell_ends: float = -math.inf
     #: Tokens that a call turns out to use, of its upper bound; None before the first has.
     _used: float | None = None
-    #: Calls since the last cut that went well, and that did not.
-    _well: float = 0.0
-    _ill: float = 0.0
+    #: How many calls more the window gains each round trip.
+    _step: float = 1.0
+    #: Calls that did not go well, since the last cut.
+    _ill: Window = field(default_factory=Window)
     _through: Window = field(default_factory=Window)
     #: When refusals began; how many there were, and how many calls came through that were sent before.
     _burst: float = -math.inf
@@ -152,10 +157,8 @@ class Lane:
                 self.tokens.take(used - permit.tokens, now)
         if self.guessed and self.requests is not None:
             self.requests.rate *= 1 + _GROWTH / max(self.requests.rate * 60, 1)
-        if self._ill:
-            self._well += 1
         if self.window is not None:
-            self.window += 1 / self.window
+            self.window += self._step / self.window
             if self.window > 2 * (self.in_flight + 1) + _FEW:
                 self.window = None  # it no longer holds anybody back
 
@@ -205,12 +208,14 @@ class Lane:
         """Too much at once, it seems. Calls that were under way when that was last seen say nothing new."""
         if permit.since <= self._cut:
             return
-        self._ill += 1
-        together = self.in_flight + 1
-        if together <= _FEW or self._ill < _AT_LEAST or self._ill < _CONGESTION * (self._well + self._ill):
+        self._ill.add(now)
+        together, ill = self.in_flight + 1, self._ill.count(now)
+        of = ill + self._through.count(now) + self.in_flight
+        if together <= _FEW or ill < max(_AT_LEAST, _CONGESTION * of):
             return
         self.window = min(self.window or math.inf, together) / 2
-        self._cut, self._well, self._ill = now, 0.0, 0.0
+        self._step = max(1.0, self.window / _COMES_BACK)
+        self._cut, self._ill = now, Window()
 
     def _guess(self, now: float) -> None:
         """Where most is refused and nobody says what the limit is: what came through, and what still may."""

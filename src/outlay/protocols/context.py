@@ -22,6 +22,7 @@ from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.routed import Routed
 from outlay.values.transcript import Transcript
+from outlay.values.usage import Usage
 
 Deps = TypeVar("Deps", covariant=True, default=Any)
 A = PlainTypeVar("A")
@@ -240,6 +241,18 @@ class RunContext(Protocol[Deps]):
 
     def price(self, model: Model) -> Price | None:
         """A model's list price in this run, None if unknown."""
+        ...
+
+    def learned(self, what: str, make: Callable[[], A]) -> A:
+        """What was learned under this name in this run, or in all runs of a map, by whoever did; `make` begins it.
+        Nothing of it is recorded: record what is decided by it.
+        """
+        ...
+
+    def instead(self, model: Model, request: ModelRequest, usage: Usage, *, ahead: bool = False) -> Decimal | None:
+        """About what `model` would cost for an answer with `usage`, in US dollars, had it been given every such
+        request; without input tokens they are estimated. `ahead`: before the request is made, once for each.
+        """
         ...
 
     async def call_model(

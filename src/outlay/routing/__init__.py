@@ -4,6 +4,7 @@ from outlay.routing.calibration import Calibration, calibrate
 from outlay.routing.curve import Curve, oracle
 from outlay.routing.gates import Agreement, CalibratedGate, LearnedGate, agreement, calls_tool, self_reported
 from outlay.routing.learned import Learned
+from outlay.routing.logprob import LogprobGate, likelihood, logprob
 from outlay.routing.measuring import evaluate
 from outlay.routing.outcomes import Outcome, Question, read_outcomes
 from outlay.routing.router import LearnedRouter
@@ -17,12 +18,15 @@ __all__ = [
     "Learned",
     "LearnedGate",
     "LearnedRouter",
+    "LogprobGate",
     "Outcome",
     "Question",
     "agreement",
     "calibrate",
     "calls_tool",
     "evaluate",
+    "likelihood",
+    "logprob",
     "oracle",
     "read_outcomes",
     "self_reported",

@@ -1,7 +1,4 @@
-"""Gates of a cascade that look at more than the output: an expected tool call, agreement, a calibrated confidence.
-
-There is none on log-probabilities: the adapters do not ask for them, and not every provider has them.
-"""
+"""Gates of a cascade that look at more than the output: an expected tool call, agreement, a calibrated confidence."""
 
 from __future__ import annotations
 
@@ -20,6 +17,7 @@ from outlay.routing.calibration import Calibration
 from outlay.routing.learned import Learned
 from outlay.routing.router import text_of
 from outlay.values.ballots import as_key
+from outlay.values.percent import percent
 from outlay.values.tier_answer import TierAnswer
 
 log = logging.getLogger("outlay")
@@ -178,7 +176,7 @@ def judged(
         return "the score is no number"
     if calibration.accepts(score):
         return None
-    return f"{calibration.confidence(score):.0%} likely to be right".replace("%", " %")
+    return f"{percent(calibration.confidence(score))} likely to be right"
 
 
 def void(ctx: RunContext[Any], answer: TierAnswer, versions: Mapping[str, str]) -> str | None:

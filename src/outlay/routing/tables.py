@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast
 from outlay.errors import ConfigError
 
 _LONGEST_FIELD = 32 * 2**20
+_A_LINE = "a line is one JSON object: mend it, or take it out"
 Rows: TypeAlias = Iterator[tuple[int, Mapping[str, Any]]]
 
 
@@ -27,7 +28,10 @@ def read_table(path: Path, columns: Collection[str] | None = None) -> Rows:
     try:
         yield from reader(path, columns)
     except OSError as error:
-        raise ConfigError(f"cannot read {path.name}: {(error.strerror or str(error)).lower()}") from None
+        raise ConfigError(
+            f"cannot read {path.name}: {(error.strerror or str(error)).lower()}",
+            hint="check the path: it is read from the folder you are in",
+        ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path.name} is not UTF-8 text (byte {error.start:,})", hint="save it as UTF-8") from None
 
@@ -38,7 +42,7 @@ def _csv(path: Path, columns: Collection[str] | None) -> Rows:
         try:
             yield from enumerate(csv.DictReader(file, strict=True), 1)
         except csv.Error as error:
-            raise ConfigError(f"{path.name} is not CSV: {error}") from None
+            raise ConfigError(f"{path.name} is not CSV: {error}", hint="write it with a CSV writer") from None
 
 
 def _jsonl(path: Path, columns: Collection[str] | None) -> Rows:
@@ -49,9 +53,9 @@ def _jsonl(path: Path, columns: Collection[str] | None) -> Rows:
             try:
                 row: Any = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise ConfigError(f"{path.name}, line {number:,} is not JSON: {error}") from None
+                raise ConfigError(f"{path.name}, line {number:,} is not JSON: {error}", hint=_A_LINE) from None
             if not isinstance(row, dict):
-                raise ConfigError(f"{path.name}, line {number:,} is not a JSON object")
+                raise ConfigError(f"{path.name}, line {number:,} is not a JSON object", hint=_A_LINE)
             yield number, cast("dict[str, Any]", row)
 
 

@@ -13,6 +13,7 @@ from outlay.events.records import AlertEvent, BudgetAlert, CacheAlert, CircuitCh
 from outlay.policies.ledger import Alert
 from outlay.runtime.recorder import Recorder
 from outlay.values.money import show_limit, show_usd
+from outlay.values.percent import percent
 
 log = logging.getLogger("outlay")
 Alarm: TypeAlias = Callable[[Any], Any]
@@ -68,8 +69,9 @@ def alert_text(event: AlertEvent) -> str:
         case CircuitChanged():
             return circuit_text(event)
         case EscalationAlert():
-            share = f"{event.share:.0%} of {event.turns:,} turns came to the top tier, more than {event.limit:.0%}"
-            return f"cascade {event.path}: {share.replace('%', ' %')}"
+            what = "at the top tier were not settled" if event.failed else "came to the top tier"
+            share = f"{percent(event.share)} of {event.turns:,} turns {what}"
+            return f"cascade {event.path}: {share}, more than {percent(event.limit)}"
         case WatchdogAlert():
             return watchdog_text(event)
 

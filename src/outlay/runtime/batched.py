@@ -12,6 +12,7 @@ from outlay.events.records import CallStarted, Decision
 from outlay.protocols.batches import batches_of
 from outlay.protocols.model import Model
 from outlay.protocols.stages import Lane, Stages
+from outlay.runtime.instead import live_cost
 from outlay.runtime.state import RunState
 from outlay.values.request import ModelRequest
 from outlay.values.usage import Usage
@@ -77,7 +78,10 @@ def goes_live(run: RunState, model: Model, request: ModelRequest, lane: Lane, er
     return True
 
 
-def saved_by_batch(run: RunState, model: Model, usage: Usage | None, cost: Decimal | None) -> Decimal | None:
-    """What the same tokens would have cost more at once, in US dollars; None if that is unknown."""
-    price = run.directory.price(model)
-    return None if price is None or usage is None or cost is None else price.cost(usage) - cost
+def saved_by_batch(
+    run: RunState, model: Model, request: ModelRequest, usage: Usage | None, cost: Decimal | None
+) -> Decimal | None:
+    """What the same tokens would have cost more at once, in US dollars, with the prompt cache that they would have had
+    then: negative where that saves more than a batch does. None if it is unknown."""
+    live = None if usage is None else live_cost(run, model, request, usage, ahead=True)
+    return None if live is None or cost is None else live - cost

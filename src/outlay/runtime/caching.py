@@ -167,7 +167,7 @@ class Visit:
         known.was_answered(self._agent, self._prefix(after.head), now, ended=not goes_on)
         if usage is None:
             return self.leave()
-        estimate = self._estimate / self._provider.scale
+        estimate = self._estimate
         if estimate and usage.all_input_tokens >= _TELLING:
             self._provider.scale = min(max(usage.all_input_tokens / estimate, 0.25), 4.0)
         planned = self._planned
@@ -211,10 +211,10 @@ class Visit:
 
     @property
     def _estimate(self) -> float:
-        """Input tokens, about."""
-        return sum(tokens for _, _, tokens in self._parts) + self._tokens(
-            self._request.transcript.total("characters", characters)
-        )
+        """Input tokens, about, before any correction: that of now may be another than when this call began."""
+        prelude = sum(length for _, length in chain(self._request.prelude))
+        length = prelude + self._request.transcript.total("characters", characters)
+        return length / CHARACTERS_PER_TOKEN
 
     def _tokens(self, length: int) -> int:
         return int(length / CHARACTERS_PER_TOKEN * self._provider.scale)

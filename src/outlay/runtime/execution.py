@@ -180,6 +180,7 @@ async def _work(
         conversations=leg.conversations,
         session=leg.session,
         escalating=host.escalating,
+        learned=host.learned,
     )
     shape = "" if host.store is None else shape_of(root)
     if past is not None and past.events:

@@ -11,6 +11,9 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
+from outlay.runtime.collector import collector
+from outlay.runtime.identity import current_scope, unnumbered
+
 A = TypeVar("A")
 P = ParamSpec("P")
 GRACE_SECONDS = 60.0
@@ -83,8 +86,9 @@ class Flight:
     ) -> asyncio.Future[A]:
         """The answer of `work(…)`, done in a task of its own that outlives the branch that awaits it."""
         answer: asyncio.Future[A] = self._loop.create_future()
-        task = self._loop.create_task(_hand_over(answer, work, *args, **options))
+        task = unnumbered(self._loop, _hand_over(answer, work, *args, **options))
         self._tasks[task] = answer
+        collector.begin()
         if is_beside.get():
             self._beside.add(task)
         task.add_done_callback(self._landed)
@@ -99,6 +103,7 @@ class Flight:
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         answer = self._tasks.pop(task)
+        collector.end()
         self._beside.discard(task)
         if task.cancelled():
             answer.cancel()
@@ -126,11 +131,13 @@ async def _hand_over(
     answer: asyncio.Future[A], work: Callable[P, Coroutine[Any, Any, A]], *args: P.args, **options: P.kwargs
 ) -> None:
     """Do the work and tell who waits, if anybody still does: two turns of the loop earlier than `asyncio.shield`."""
+    current_scope.set(None)  # what it starts in turn is none of the flow's, and must not count among the flow's tasks
     try:
         result = await work(*args, **options)
     except Exception as error:
         if not answer.done():
             answer.set_exception(error)
+            answer.exception()  # it is recorded: asyncio need not complain where nobody waits for it any more
     else:
         if not answer.done():
             answer.set_result(result)

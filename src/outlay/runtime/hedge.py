@@ -48,6 +48,7 @@ class HedgedCall(Call):
             twin = _Twin(self, self._attempts, first)
             self._say("hedge", model=self._model.id, after_seconds=self._after, attempt=self._attempts)
             second = self._run.loop.create_task(twin.alone(price, bound))
+            second.add_done_callback(_heard)
             waiting: set[asyncio.Future[ModelResponse]] = {first, second}
             while waiting:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -140,6 +141,12 @@ class _Twin(Call):
 
     def _stream(self, text: str) -> None:
         self.texts.append(text)
+
+
+def _heard(one: asyncio.Future[Any]) -> None:
+    """What it failed with is recorded: asyncio need not complain where the other one's answer is taken."""
+    if not one.cancelled():
+        one.exception()
 
 
 def _answered(one: asyncio.Future[ModelResponse]) -> bool:

@@ -60,6 +60,7 @@ class Host:
     windows: Windows | None = None
     watcher: Watcher | None = None
     escalating: Escalating = field(default_factory=Escalating)
+    learned: dict[str, Any] = field(default_factory=dict[str, Any])
     #: The batches of its runs. Every host has one: an agent may ask for it, and so may a run that goes on.
     lane: BatchLane | None = None
 

@@ -12,10 +12,11 @@ import re
 from collections.abc import Callable, Coroutine, Hashable
 from contextvars import ContextVar, copy_context
 from struct import Struct
-from typing import Any
+from typing import Any, TypeVar
 
 from outlay.errors import ConfigError
 
+A = TypeVar("A")
 _SEGMENT = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 _ITEM = re.compile(r"^(.*?)\[(.*)\]$", re.DOTALL)
 _DIGEST = 16
@@ -114,6 +115,12 @@ def uninstall(loop: asyncio.AbstractEventLoop) -> None:
         return
     del _installed[id(loop)]
     loop.set_task_factory(previous)
+
+
+def unnumbered(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, A]) -> asyncio.Task[A]:
+    """A task of the runtime's own that no effect is begun in: it takes no number, and no scope."""
+    _, make = _installed.get(id(loop), (0, None))
+    return asyncio.Task(work, loop=loop) if make is None else make(loop, work)
 
 
 def _factory(previous: Callable[..., Any] | None) -> Any:

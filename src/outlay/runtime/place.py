@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any
+from decimal import Decimal
+from typing import Any, TypeVar
 
-from outlay.analysis.escalation import MOST_TO_TOP
 from outlay.errors import (
     BudgetExceeded,
     ConfigError,
@@ -29,6 +29,7 @@ from outlay.runtime.budgets import Chain, Left, SeenLeft
 from outlay.runtime.call import call_key
 from outlay.runtime.conversations import ROOT
 from outlay.runtime.identity import Scope, current_scope, digest, item
+from outlay.runtime.instead import cost_instead
 from outlay.runtime.journaled import drawn
 from outlay.runtime.keeping import shape_behind, so_far
 from outlay.runtime.result import SkippedPart
@@ -38,9 +39,12 @@ from outlay.values.content import ToolResult
 from outlay.values.kept import Keeping, SoFar
 from outlay.values.label import TRUSTED, Label
 from outlay.values.price import Price
+from outlay.values.request import ModelRequest
 from outlay.values.routed import Routed
 from outlay.values.transcript import EMPTY, Transcript
+from outlay.values.usage import Usage
 
+S = TypeVar("S")
 #: The effective deadline of a `with ctx.timeout(…)` block, in loop time.
 block_deadline: ContextVar[float | None] = ContextVar("outlay_deadline", default=None)
 #: How many nodes stand above the running one where depth is limited: another node's context, kept in a closure, is no
@@ -298,6 +302,15 @@ class Place:
     def price(self, model: Model) -> Price | None:
         return self._run.directory.price(model)
 
+    def learned(self, what: str, make: Callable[[], S]) -> S:
+        found = self._run.learned.get(what)
+        if found is None:
+            found = self._run.learned[what] = make()
+        return found
+
+    def instead(self, model: Model, request: ModelRequest, usage: Usage, *, ahead: bool = False) -> Decimal | None:
+        return cost_instead(self._run, model, request, usage, ahead=ahead)
+
     def _repeat(self, path: str) -> str:
         n = self._counts.get(path, 0) + 1
         self._counts[path] = n
@@ -317,12 +330,12 @@ class Place:
             self._escalated(data)
 
     def _escalated(self, data: dict[str, Any]) -> None:
-        """Tell of a cascade that sends too much to its top, while that can still be mended."""
+        """Tell of a cascade that sends too much to its top, or is not helped there, while that can still be mended."""
         run = self._run
         found = None if run.recorder.sealed else run.escalating.see(run.turns, self.path, data)
         if found is not None:
-            facts = {"turns": found.turns, "share": round(found.share, 4), "limit": MOST_TO_TOP}
-            run.recorder.emit(EscalationAlert, found.place, **facts)
+            facts = {"turns": found.turns, "share": round(found.share, 4), "limit": found.limit}
+            run.recorder.emit(EscalationAlert, found.place, failed=found.failed, **facts)
             event = run.recorder.events[-1]
             if run.warn is not None and isinstance(event, EscalationAlert):
                 run.warn(event)

@@ -7,9 +7,11 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from outlay.agents.agent import Agent
+from outlay.agents.cascade import ModelCascade
 from outlay.agents.function import FunctionNode
 from outlay.errors import ConfigError
 from outlay.protocols.batches import batches_of
+from outlay.protocols.logprobs import check_logprobs
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.protocols.store import Store
@@ -110,11 +112,21 @@ def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budge
                 error.message = f"agent {agent.name!r}: {error.message}"
                 raise
             _suits[agent] = model
+        if isinstance(agent.model, ModelCascade) and agent.model.reads_logprobs(i):
+            _check_logprobs(agent, model)
         strict = next((b for b in limits if b.usd is not None and not b.allow_unpriced), None)
         if strict is not None and directory.price(model) is None:
             raise unpriced(model.id, agent.name)
         if batched and i < len(own):
             _check_batches(agent, model, directory, limits, strict)
+
+
+def _check_logprobs(agent: Agent[Any], model: Model) -> None:
+    try:
+        check_logprobs(model, agent.settings)
+    except ConfigError as error:
+        error.message = f"agent {agent.name!r}: {error.message}"
+        raise
 
 
 def _check_batches(

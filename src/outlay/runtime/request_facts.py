@@ -7,6 +7,7 @@ from collections import Counter
 from outlay.protocols.model import Model
 from outlay.runtime.identity import digest
 from outlay.values.content import ProviderBlock
+from outlay.values.logprobs import LOGPROBS
 from outlay.values.request import ModelRequest
 
 
@@ -25,7 +26,7 @@ def request_hash(model: Model, request: ModelRequest) -> bytes:
         model.id.encode(),
         request.whole or request.transcript.head,
         request.prelude.digest,
-        request.settings.key,
+        request.settings.key + b" logprobs" if request.logprobs else request.settings.key,
         request.max_output_tokens.to_bytes(8, "big"),
     )
 
@@ -39,6 +40,7 @@ def foreign_blocks(request: ModelRequest, model: Model) -> dict[str, int]:
         message = link.message
         if message is not None and message.role == "assistant":
             blocks = [p for p in message.parts if isinstance(p, ProviderBlock) and p.dialect != model.dialect]
+            blocks = [block for block in blocks if block.kind != LOGPROBS]  # no model is sent those
             return dict(Counter(f"{block.dialect} {block.kind}" for block in blocks))
     return {}
 

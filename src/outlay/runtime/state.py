@@ -87,6 +87,8 @@ class RunState:
     #: How cascades escalate, in all the runs of a map; and this run's turns of them.
     escalating: Escalating = field(default_factory=Escalating)
     turns: SeenTurns = field(default_factory=SeenTurns)
+    #: What nodes learned, in all the runs of a map (RunContext.learned).
+    learned: dict[str, Any] = field(default_factory=dict[str, Any])
     #: What looks after the run, where it was given a watchdog.
     watching: Guard | None = None
     #: Made on first use, for what the nodes of a run without a store share.

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from outlay.errors import BadResponse, ModelError, ModelTimeout
 from outlay.models.anthropic import LONGEST_PLAIN, Anthropic
+from outlay.protocols.logprobs import check_logprobs
 from outlay.protocols.model import Model
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, HttpStream, Timeouts, Transport
@@ -125,6 +126,9 @@ class FaultyModel:
 
     def check(self, prelude: Prelude, settings: ModelSettings, max_output_tokens: int) -> None:
         self._inner.check(prelude, settings, max_output_tokens)
+
+    def check_logprobs(self, settings: ModelSettings) -> None:
+        check_logprobs(self._inner, settings)
 
     def price(self, book: PriceBook) -> Price | None:
         return self._inner.price(book)

@@ -36,6 +36,7 @@ from outlay.patterns import (
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.sim.precautions import Precautions
 from outlay.values.budget import Budget
 from outlay.values.critique import Critique
 from outlay.values.debate import Judgement
@@ -56,12 +57,14 @@ _KINDS = (
 
 @dataclass
 class Grower:
-    """Draws a flow. `act` is what a tool does in the world, `wrap` puts a model behind its provider."""
+    """Draws a flow. `act` is what a tool does in the world, `wrap` puts a model behind its provider; `precautions` are
+    what its agents do about it, None for nothing but what every call does."""
 
     draw: Random
     act: Callable[[str, str], Any]
     wrap: Callable[[Model], Model]
     seed: int = 0
+    precautions: Precautions | None = None
     agents: int = 0
     _numbers: count[int] = field(default_factory=count)
 
@@ -111,9 +114,16 @@ class Grower:
             return said if said is not None else f"{name} says {request.transcript.head.hex()[:8]}"
 
         latency = draw.choice([0.0, 0.1, 0.5, 1.0, 3.0])
-        model = ScriptedModel(reply, name=f"simulated-{self.agents % 3}", price=_PRICE, latency=latency)
-        options.setdefault("max_output_tokens", _CAP)
-        return Agent(name, self.wrap(model), tools=tools, max_turns=5, **options)
+
+        def played(as_name: str) -> Model:
+            return self.wrap(ScriptedModel(reply, name=as_name, price=_PRICE, latency=latency))
+
+        usual = played(f"simulated-{self.agents % 3}")
+        options = {"model": usual, "max_output_tokens": _CAP, "tools": tools, "max_turns": 5} | options
+        if self.precautions is not None:
+            options["tools"] = [self.precautions.of_tool(tool) for tool in tools]
+            options |= self.precautions.of_agent(usual, played, tools)
+        return Agent(name, **options)
 
     def tools(self, agent: str) -> list[Tool]:
         act = self.act

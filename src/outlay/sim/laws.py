@@ -14,6 +14,7 @@ from typing import Any
 from outlay.analysis.bill import Bill
 from outlay.analysis.journal import Journal
 from outlay.events.records import (
+    CACHED,
     Answered,
     Asked,
     CallFailed,
@@ -46,8 +47,8 @@ class Story:
     stalled: float = 0.0
 
     def of(self, *kinds: type[Event]) -> Iterator[Any]:
-        """The events of these kinds, in their order."""
-        return (event for event in self.events if isinstance(event, kinds))
+        """The events of these kinds, in their order; not the answers that a store gave, and no provider."""
+        return (event for event in self.events if isinstance(event, kinds) and not _is_stored(event))
 
 
 def broken(story: Story) -> list[str]:
@@ -186,10 +187,14 @@ def sums(story: Story) -> Iterator[str]:
         yield f"bill {bill.at_least}, lines {lines}, events {told}, journal {spent.usd}"
     if bill.in_doubt != spent.doubt:
         yield f"the bill has {bill.in_doubt} in doubt, the journal {spent.doubt}"
-    attempts = sum(line.calls + line.retries for line in bill.lines)
+    attempts = sum(line.calls + line.retries for line in bill.lines if line.purpose != CACHED)
     begun = sum(1 for _ in story.of(CallStarted))
     if attempts != begun:
         yield f"the bill counts {attempts} attempts, the journal {begun}"
+
+
+def _is_stored(event: Event) -> bool:
+    return isinstance(event, CallFinished) and event.purpose == CACHED
 
 
 def _asked(exchange: Exchange) -> tuple[str, str, str]:

@@ -20,8 +20,9 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NoReturn, cast
 
-from outlay.errors import OutlayError
+from outlay.errors import ConfigError, OutlayError
 from outlay.protocols.clock import loop_factory
+from outlay.sim import leaks
 from outlay.sim.clock import START, VirtualClock
 
 #: Real seconds to wait for another thread's `call_soon_threadsafe` before a standstill counts as one.
@@ -32,8 +33,10 @@ class VirtualTimeError(OutlayError, RuntimeError):
     """Something that cannot work on virtual time."""
 
 
-class OutsideWorld(VirtualTimeError):
-    """A socket, process or executor under virtual time. `wanted` is what was called, `where` the caller's line."""
+class OutsideWorld(VirtualTimeError, ConfigError):
+    """A blocking sleep, a socket, a process or an executor under virtual time. `wanted` is what was called, `where` the
+    caller's line. No agent is told of it and no pattern does without: the program cannot be played like this.
+    """
 
     def __init__(self, wanted: str) -> None:
         self.wanted = wanted
@@ -41,7 +44,7 @@ class OutsideWorld(VirtualTimeError):
         super().__init__(
             f"{wanted} is not possible on virtual time",
             path=self.where,
-            hint="use simulated models and an in-memory store, or run this without virtual_time()",
+            hint="use ctx.sleep, simulated models and an in-memory store, or run this without virtual_time()",
         )
 
 
@@ -201,14 +204,26 @@ class VirtualLoop(base_events.BaseEventLoop):
 def virtual_time(start: float = START) -> Generator[VirtualClock]:
     """Inside, `run_sync` runs on virtual time: sleeps, latencies and time-outs cost none of the real one.
 
-    Runs one after another share the clock. `start` is in seconds since the epoch.
+    Runs one after another share the clock. `start` is in seconds since the epoch. A `time.sleep`, and a socket that is
+    connected, on the loop's own thread are OutsideWorld, which names the line.
     """
     clock = VirtualClock(start)
     token = loop_factory.set(lambda: VirtualLoop(clock))
     try:
-        yield clock
+        with leaks.found(_refuse):
+            yield clock
     finally:
         loop_factory.reset(token)
+
+
+def _refuse(wanted: str) -> None:
+    """Raises OutsideWorld on a virtual loop. Our own stores may wait for a file that another process has locked."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if isinstance(loop, VirtualLoop) and not sys._getframe(2).f_code.co_filename.startswith(_PACKAGE):  # pyright: ignore[reportPrivateUsage]
+        raise OutsideWorld(wanted)
 
 
 def _forbid(name: str) -> Callable[..., NoReturn]:

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from outlay.agents.agent import Agent
-from outlay.errors import Conflict, OutlayError, RunTaken
+from outlay.errors import Conflict, OutlayError, RunTaken, StoreFailed
 from outlay.events.codec import decode
 from outlay.policies.watchdog import Watchdog
 from outlay.protocols.model import Model
@@ -18,7 +18,6 @@ from outlay.protocols.node import Node
 from outlay.protocols.store import Row
 from outlay.runtime.approvals import approve, deny
 from outlay.runtime.asking import AGAIN, GIVE_UP, HAPPENED
-from outlay.runtime.directory import Directory, default_prices
 from outlay.runtime.kept import input_json
 from outlay.runtime.ownership import played
 from outlay.runtime.pending import Pending
@@ -30,7 +29,9 @@ from outlay.sim.faults import Faults
 from outlay.sim.growth import Grower
 from outlay.sim.laws import Story, broken
 from outlay.sim.loop import Standstill, VirtualLoop
+from outlay.sim.precautions import Precautions
 from outlay.sim.process import Process
+from outlay.sim.standins import stand_ins
 from outlay.sim.store import SimStore
 from outlay.sim.world import World, acting
 from outlay.stores.memory import MemoryStore
@@ -65,9 +66,15 @@ def simulate(
     input: Any = "go",
     budget: Budget | None = None,
     watchdog: Watchdog | None = None,
+    precautions: bool | None = None,
+    deps: Any = None,
 ) -> Outcome:
-    """Play one seed with `flow`, or with a random one. The same seed gives the same outcome, byte for byte."""
-    schedule = Schedule(seed, flow, input, budget, watchdog)
+    """Play one seed with `flow`, or with a random one. The same seed gives the same outcome, byte for byte.
+
+    `precautions`: whether the agents of a random flow have fallbacks, hedges, breakers and the like; by default those
+    of half of the seeds do. `deps` is what all its processes have as `ctx.deps`.
+    """
+    schedule = Schedule(seed, flow, input, budget, watchdog, precautions, deps)
     try:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             return runner.run(schedule.play())
@@ -86,9 +93,12 @@ class Schedule:
         input: Any,
         budget: Budget | None,
         watchdog: Watchdog | None = None,
+        precautions: bool | None = None,
+        deps: Any = None,
     ) -> None:
         self.seed = seed
         self._watchdog = watchdog
+        self._deps = deps
         self.world = World(seed)
         self._draw = draw = Random(f"schedule {seed}")  # noqa: S311 - a schedule, not a secret
         self._faults = Faults(
@@ -101,12 +111,18 @@ class Schedule:
         self._input = input
         self._models: dict[str, Model] | None = None
         if flow is None:
-            grower = Grower(Random(f"flow {seed}"), self.world.act, self._wrapped, seed)  # noqa: S311
+            care = Precautions(Random(f"precautions {seed}"))  # noqa: S311
+            careful = care.draw.random() < 0.5 if precautions is None else precautions
+            drawn = Random(f"flow {seed}")  # noqa: S311
+            grower = Grower(drawn, self.world.act, self._wrapped, seed, care if careful else None)
             self._flow: Node[Any, Any] = grower.flow()
             self._budget = grower.budgets() if budget is None else budget
+            if careful and watchdog is None:
+                self._watchdog = care.watchdog()
         else:
             self._flow, self._budget = flow, budget
-            self._models = self._stand_ins(flow)
+            agents = (found for found in walk(flow) if isinstance(found, Agent))
+            self._models = {name: self._wrapped(model) for name, model in stand_ins(agents).items()}
         self._answers = draw.random() < 0.4  # somebody is there to be asked
         self._disk = MemoryStore()
         #: What is durable in the end.
@@ -115,15 +131,10 @@ class Schedule:
     def _wrapped(self, model: Model) -> Model:
         return self._faults.wrap(model, self.world.books)
 
-    def _stand_ins(self, flow: Node[Any, Any]) -> dict[str, Model]:
-        """The flow's agents as they are offline, each behind the simulated provider. Raises ConfigError."""
-        directory = Directory("offline", default_prices())
-        agents = [found for found in walk(flow) if isinstance(found, Agent)]
-        return {a.name: self._wrapped(directory.model(a.name, a.models[0], a.offline)) for a in agents}
-
     async def play(self) -> Outcome:
         reason, legs, knocks = "", 0, 0
-        running: list[asyncio.Task[Any]] = []
+        running: list[tuple[asyncio.Task[Any], Process]] = []
+        asyncio.get_running_loop().set_exception_handler(_unless_dead)
         result: Result[Any] | None = None
         while legs < _MOST_LEGS:
             process = self._process(legs, knocks)
@@ -133,7 +144,7 @@ class Schedule:
             process.on_stall = stalled.set
             leg = await self._watch(task, process, stalled)
             if leg is None:  # it stalls: somebody else thinks it dead
-                running.append(task)
+                running.append((task, process))
                 continue
             result, reason = leg
             if reason == "taken" and knocks < _MOST_KNOCKS:
@@ -145,8 +156,10 @@ class Schedule:
                 await self._decide(result)
             elif reason == "completed" or self._draw.random() < 0.8 or legs > _WILD_LEGS:
                 break
-        for task in running:
+        for task, process in running:
             await asyncio.wait([task], timeout=_MOST_SECONDS)
+            if task.done():
+                self._ended(task, process)
         if result is None:
             self._broken(f"it has not ended after {legs} legs ({reason})")
         elif reason == "completed":
@@ -195,6 +208,7 @@ class Schedule:
                     self._flow,
                     self._input,
                     budget=self._budget,
+                    deps=self._deps,
                     store=store,
                     run_id=RUN,
                     models=self._models,
@@ -311,3 +325,9 @@ class Schedule:
 
     def _broken(self, law: str) -> None:
         self.world.violations.append(law)
+
+
+def _unless_dead(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What becomes of a dead process's own tasks reaches nobody, and nobody need hear of it."""
+    if not isinstance(context.get("exception"), StoreFailed):
+        loop.default_exception_handler(context)

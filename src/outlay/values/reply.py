@@ -14,7 +14,8 @@ from outlay.values.usage import Usage
 class Reply:
     """A model's answer in tests and stand-ins: text, tool calls as `(name, arguments)`, or both.
 
-    Without `usage`, tokens are estimated from the text (four characters a token, at least one).
+    Without `usage`, tokens are estimated from the text (four characters a token, at least one). `logprobs` are the
+    pieces of the text with the natural logarithm of each one's probability, for a gate that goes by them.
     """
 
     text: str = ""
@@ -22,3 +23,4 @@ class Reply:
     usage: Usage | None = None
     stop: StopKind | None = None
     thinking: str = ""
+    logprobs: Sequence[tuple[str, float]] = ()

@@ -86,7 +86,8 @@ class ModelRequest:
     `turns_left`: how many more requests may follow in this conversation. `cache` is what the agent asks of the prompt
     cache, `cache_plan` what the runtime decided for this attempt. `reuse` allows a stored answer. Where `transcript` is
     a shortened conversation, `whole` is the head of the whole one, which the call is known by. `edit` is for models
-    that edit contexts (protocols/context_editing.py). `lane` is how it goes out, empty for the way of the whole run.
+    that edit contexts (protocols/context_editing.py). `logprobs` asks how likely each token was, of models that say so
+    (protocols/logprobs.py). `lane` is how it goes out, empty for the way of the whole run.
     """
 
     agent: str
@@ -104,6 +105,7 @@ class ModelRequest:
     whole: bytes | None = None
     edit: ContextEdit | None = None
     lane: Lane = ""
+    logprobs: bool = False
 
     @property
     def messages(self) -> tuple[Message, ...]:

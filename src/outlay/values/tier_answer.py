@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.values.content import ToolCall
+from outlay.values.logprobs import Tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,6 +17,7 @@ class TierAnswer:
     `input` is what the agent, or the cascade, was given. `tier` counts from 0, the cheapest. A turn that only calls
     tools has no output and is not `final`. `versions` says of each model id which version the provider says that
     answered. `ask` puts the same question to another model, or node, at the gate's cost, and raises what it raises.
+    `logprobs` are of the tokens of `text`, where a gate asked for them and the provider gave them.
     """
 
     input: Any
@@ -26,3 +28,4 @@ class TierAnswer:
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    logprobs: Tokens | None = None

@@ -72,6 +72,14 @@ def test_the_lever_that_moves_most_in_either_direction():
 
 
 def test_the_smallest_flow_that_beats_one_call_or_none():
-    assert smallest_better(POINTS, measured(1, 1, 0.3)) == POINTS[0]
-    assert smallest_better(POINTS, measured(1, 1, 0.79)) == POINTS[0]
-    assert smallest_better(POINTS, measured(1, 1, 1.0)) is None
+    assert smallest_better(POINTS, {"live": measured(1, 1, 0.3)}) == POINTS[0]
+    assert smallest_better(POINTS, {"live": measured(1, 1, 0.79)}) == POINTS[0]
+    assert smallest_better(POINTS, {"live": measured(1, 1, 1.0)}) is None
+
+
+def test_a_flow_by_batch_is_held_against_one_call_by_batch():
+    """At half the price of one live call it beats that, and not one call that costs half as well."""
+    half = Measured(Design((1,), (Choice("in the batch lane", lane="batch"),)), 0.6, 1_800, 1.0, 0.0, 1.2, 100)
+    live = measured(1, 1, 1.0)
+    assert smallest_better([half], {"live": live, "batch": live}) == half
+    assert smallest_better([half], {"live": live, "batch": measured(0.5, 1_800, 1.0)}) is None

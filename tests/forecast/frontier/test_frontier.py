@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from outlay import Agent, RunContext, node
 from outlay.errors import ConfigError
-from outlay.forecast import Assumptions, Expect, closed_form
+from outlay.forecast import Assumptions, Expect, closed_form, forecast
 from outlay.forecast.frontier import Change, Choice, Frontier, Lever, Limits, Space, frontier
 from outlay.patterns import Debate, FanOut, Pipeline, Refine, Router, Vote
 from outlay.testing import ScriptedModel
@@ -230,6 +230,54 @@ def test_one_call_is_what_a_flow_is_held_against():
     assert measure(agent("a"), on("a", SMALL), assumptions=known).single is None
 
 
+def test_of_whom_nothing_is_declared_he_is_taken_as_right_and_named():
+    """What is declared of b alone shows, in the flow as in one call of it. A forecast takes nobody as right."""
+    known = expecting(**{"b": Expect(right=0.9), "b@small": Expect(right=0.7)})
+    talk = Debate([agent("x"), agent("y")], agent("judge", output_type=Judgement[str]), max_rounds=1, name="talk")
+    flow = Pipeline(agent("a"), talk, agent("b"))
+    found = measure(flow, on("b", SMALL), assumptions=known, single="b")
+    assert [round(one.success, 6) for one in found.measured] == [0.9, 0.7]
+    assert found.single is not None
+    assert found.single.success == pytest.approx(0.9)
+    assert found.silent == ("a", "talk")
+    assert "taken as right, since nothing is declared of them (--right NAME=SHARE): a, talk" in found.render()
+    assert {one.about for one in found.assumed if one.source == "nothing declared"} == {"a right", "talk right"}
+    foreseen = forecast(flow, ["y"], n=20, assumptions=known, workers=1)
+    assert foreseen.right is None
+    assert "how often the answer is right is not known: nothing is declared of a, talk (--right NAME=SHARE)" in (
+        foreseen.warnings
+    )
+
+
+def test_a_pattern_that_is_declared_as_a_whole_speaks_for_its_members():
+    router = Router(agent("r", output_type=Literal["l"]), {"l": agent("l")}, default=agent("d"))
+    known = expecting(router=Expect(right=0.9), last=Expect(right=1.0))
+    found = measure(Pipeline(router, agent("last")), on("last", SMALL), assumptions=known)
+    assert (found.silent, found.base.success) == ((), pytest.approx(0.9))
+
+
+def test_agents_that_no_run_came_to_are_named():
+    """Else a lever on them would look as if it moved nothing."""
+    first = agent("first", output_type=Literal["x"])
+    flow = Router(first, {"x": agent("asked"), "y": agent("never")}, default=agent("default"))
+    found = measure(flow, on("never", SMALL), n=20, assumptions=expecting())
+    assert found.unasked == ("never", "default")
+    said = "never, default: not asked in any of these runs: give inputs that get there (--rows FILE)"
+    assert said in found.render()
+    assert said in forecast(flow, ["y"], n=20, workers=1).warnings
+
+
+def test_one_call_is_measured_in_each_lane_that_flows_may_take():
+    found = measure(
+        Pipeline(Agent("a", "anthropic:claude-haiku-4-5"), Agent("b", "anthropic:claude-haiku-4-5")), "lane=batch"
+    )
+    assert found.single is not None
+    assert found.single_batch is not None
+    assert found.single_batch.dollars == pytest.approx(found.single.dollars / 2)
+    assert found.smallest is None  # two calls by batch beat one live call, and not one by batch
+    assert "in the batch lane" in found.render()
+
+
 def test_a_large_space_is_looked_at_roughly_first():
     """The closed form of 2^6 designs; only those that nothing clearly beats are simulated."""
     flow = Pipeline(*[agent(f"s{i}") for i in range(6)])
@@ -275,7 +323,7 @@ def test_it_shows_the_change_and_a_picture():
     text = found.render()
     assert text.startswith("frontier of pipeline · 2 designs")
     assert 'agent a: model="large" → "small"' in text
-    assert "dollars  move most by model of a: -31.0%" in text
+    assert "dollars  move most by model of a: -31.0 %" in text
     assert "seconds  no single lever moves them" in text
     assert "how often answers are right was not declared" in text
     picture = found.svg()

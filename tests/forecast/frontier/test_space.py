@@ -164,6 +164,14 @@ def test_a_flow_suggests_its_own_models_fewer_rounds_and_what_is_optional():
     ]
 
 
+def test_a_cap_that_caps_nothing_suggests_a_few_smaller_ones():
+    writer = agent("a")
+    many = Pipeline(Refine(writer, fine, max_rounds=1_000_000, name="loop"), Vote(agent("v"), 100_001, name="poll"))
+    sizes = {lever.name: [choice.label for choice in lever.choices[1:]] for lever in suggested(many).levers}
+    assert sizes["rounds of loop"] == ["rounds 1", "rounds 2", "rounds 3", "rounds 4"]
+    assert sizes["samples of poll"] == ["samples 1", "samples 3", "samples 5", "samples 7"]
+
+
 def test_a_space_is_cut_to_the_levers_that_gain_most_by_themselves():
     whole = suggested(FLOW)
     found = cut(whole, {"lane": 0.5, "rounds of talk": 0.3, "retries of reply": 0.1}, 12)

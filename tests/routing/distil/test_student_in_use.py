@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from outlay import Agent, Budget, Result, run_sync
 from outlay.errors import ConfigError
-from outlay.events import Decision
+from outlay.events import CallStarted, Decision
 from outlay.patterns import Cascade
 from outlay.routing.distil import Student, StudentGate, distil, drift_of
 from outlay.testing import ScriptedModel
@@ -52,6 +52,14 @@ def test_what_it_is_not_sure_of_goes_to_the_next_tier(student: Student) -> None:
     assert result.unwrap() == Intent(label="general")
     assert not result.degraded
     assert [line.purpose for line in result.bill.lines] == ["tier:0", "tier:1"]
+
+
+def test_in_the_batch_lane_it_answers_at_once_and_the_rest_goes_by_batch(student: Student) -> None:
+    """Under a money budget too: there is no batch price to know of a model that costs nothing."""
+    result = run_sync(intent(student, teacher("general")), STRANGE, lane="batch", budget=Budget(usd="100"))
+    assert result.unwrap() == Intent(label="general")
+    asked = {event.model: event.lane for event in result.events if isinstance(event, CallStarted)}
+    assert asked == {"student:intent": "", "teacher": "batch"}
 
 
 def test_a_plain_answer_is_given_plainly() -> None:

@@ -8,6 +8,7 @@ from outlay.forecast.claims.claim import Claim, Figure
 from outlay.forecast.claims.designs import PREMIUM, Design, Model, at_once, in_a_row, step, steps
 from outlay.forecast.moments import exponential_maximum
 from outlay.forecast.reliability import Step, chain, repeated
+from outlay.values.percent import percent
 
 SECTION = "Plans and debates"
 COMPOUNDING = "Compounding"
@@ -85,7 +86,7 @@ def _detection(p: float, wanted: float) -> float:
 def compounding() -> Iterator[Claim]:
     for p in (0.99, 0.95, 0.90, 0.80):
         figures = tuple(Figure(f"{n} stages", None, 100 * repeated(p, n), 1, "%") for n in (2, 3, 5, 8))
-        yield Claim(COMPOUNDING, f"stages of {p:.0%} each", SOURCE, figures)
+        yield Claim(COMPOUNDING, f"stages of {percent(p)} each", SOURCE, figures)
     yield _one("four stages of 92 %", 71.6, 100 * repeated(0.92, 4), 1, "%")
     yield _one("five agents at 95 %", 77.4, 100 * repeated(0.95, 5), 1, "%")
     yield _one("fifty steps of 99 %", 60.5, 100 * repeated(0.99, 50), 1, "%")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from outlay.forecast.frontier.designs import Design
+from outlay.forecast.simulated import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +134,11 @@ def widest(swings: Sequence[Swing], of: str) -> Swing | None:
     return None if found is None or not getattr(found, of) else found
 
 
-def smallest_better(measured: Sequence[Measured], single: Measured) -> Measured | None:
-    """The flow of the fewest calls whose quality per dollar is above that of the single call; None where none is."""
-    better = [one for one in measured if one.per_dollar > single.per_dollar]
+def smallest_better(measured: Sequence[Measured], singles: Mapping[Lane, Measured]) -> Measured | None:
+    """The flow of the fewest calls whose quality per dollar is above that of the single call in the same lane (by
+    batch, one call costs half, too); None where none is.
+    """
+    better = [one for one in measured if one.per_dollar > singles[one.design.lane].per_dollar]
     return min(better, key=lambda one: (round(one.calls, 2), one.dollars, _order(one)), default=None)
 
 

@@ -17,6 +17,8 @@ from outlay.runtime.preflight import walk
 
 #: How often a refused answer may be fed back, where the flow says nothing else.
 _RETRIES = (0, 1, 2)
+#: Of fewer rounds and samples the fewest: a cap of a thousand suggests no thousand designs.
+_FEWEST = 4
 
 
 def suggested(root: Node[Any, Any]) -> Space:
@@ -57,9 +59,9 @@ def _levers(root: Node[Any, Any]) -> Iterator[Lever]:
     yield from _models(agents)
     for node in nodes:
         if isinstance(node, Refine | Debate):
-            yield argument_lever([node], "rounds", range(1, node.max_rounds))
+            yield argument_lever([node], "rounds", range(1, node.max_rounds)[:_FEWEST])
         elif isinstance(node, Vote):
-            yield argument_lever([node], "samples", range(1, node.n, 2))
+            yield argument_lever([node], "samples", range(1, node.n, 2)[:_FEWEST])
         elif isinstance(node, Pipeline):
             yield from (stage_lever(node, stage) for stage in node.stages if stage.optional and len(node.stages) > 1)
     for agent in agents:

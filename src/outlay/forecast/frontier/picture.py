@@ -10,6 +10,7 @@ from outlay.analysis.text import one_line
 from outlay.forecast.frontier.choosing import Measured
 from outlay.forecast.frontier.search import Frontier
 from outlay.forecast.render import dollars
+from outlay.values.percent import percent
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _ROW = 640, 360, 90, 56, 20
 #: From here on an axis counts in factors: what is far apart would else be a heap in a corner.
@@ -32,7 +33,7 @@ def scatter(found: Frontier) -> str:
         opacity = 0.25 + 0.75 * (one.success - least) / span
         colour, radius = ("#d9534a", 6) if one.design.picks in numbers else ("#4a90d9", 4)
         says = escape(
-            f"{dollars(one.dollars)}, {one.seconds:.1f} s, {one.success:.1%}: {one_line(str(one.design), 300)}"
+            f"{dollars(one.dollars)}, {one.seconds:.1f} s, {percent(one.success, 1)}: {one_line(str(one.design), 300)}"
         )
         parts.append(
             f'<circle cx="{left:.1f}" cy="{top:.1f}" r="{radius}" fill="{colour}" fill-opacity="{opacity:.2f}">'
@@ -43,7 +44,8 @@ def scatter(found: Frontier) -> str:
         if one.design.picks in numbers:
             parts.append(f'<text x="{left + 9:.1f}" y="{top - 7:.1f}">{numbers[one.design.picks]}</text>')
     rows = [
-        f"{i}  {dollars(one.dollars)}   {one.seconds:.1f} s   {one.success:.1%}   {one_line(one.design.label, 80)}"
+        f"{i}  {dollars(one.dollars)}   {one.seconds:.1f} s   {percent(one.success, 1)}   "
+        f"{one_line(one.design.label, 80)}"
         for i, one in enumerate(found.best, 1)
     ]
     under = _TOP + _HEIGHT + 56

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outlay.analysis.text import one_line
+from outlay.forecast.foresight import not_asked
 from outlay.forecast.frontier.choosing import Measured, Swing, widest
 from outlay.forecast.frontier.search import Frontier
 from outlay.forecast.frontier.sweep import Step, Sweep
 from outlay.forecast.render import dollars
+from outlay.values.percent import percent
 
 #: Rows of designs; more than that nobody compares by eye.
 _SHOWN = 24
+TAKEN = "taken as right, since nothing is declared of them (--right NAME=SHARE): {}"
 _HEAD = f"{'':<3}{'dollars':>11}{'P95 s':>10}{'success':>16}{'per dollar':>12}  design"
 
 
@@ -44,7 +47,7 @@ def _row(mark: str, one: Measured) -> str:
 
 
 def figures(one: Measured) -> str:
-    success = f"{one.success:.1%} ± {one.error:.1%}"
+    success = f"{percent(one.success, 1)} ± {percent(one.error, 1)}"
     return f"{dollars(one.dollars):>11}{_seconds(one.seconds):>10}{success:>16}{one.per_dollar:>12,.1f}"
 
 
@@ -76,7 +79,7 @@ def _swings(swings: Sequence[Swing]) -> list[str]:
 
 def _share(moved: float) -> str:
     """+52.2%, or ×1,670 where a percentage says nothing any more."""
-    return f"{moved:+.1%}" if moved < 9 else f"×{moved + 1:,.0f}"
+    return f"{percent(moved, 1, signed=True)}" if moved < 9 else f"×{moved + 1:,.0f}"
 
 
 def _limits(found: Frontier) -> list[str]:
@@ -100,19 +103,28 @@ def _single(found: Frontier) -> list[str]:
     if found.single is None:
         return ["one call is what the flow is: there is nothing to hold it against", ""]
     lines = [f"one call instead ({found.of})", f"   {figures(found.single)}"]
+    if found.single_batch is not None:
+        lines.append(f"   {figures(found.single_batch)}  in the batch lane")
     if found.smallest is None:
         return [*lines, "no flow of this space beats one call on quality per dollar", ""]
-    calls = found.smallest.calls
-    lines.append(f"the smallest flow that beats it on quality per dollar takes {calls:.2g} calls")
+    calls = f"{found.smallest.calls:.2g}"
+    lines.append(
+        f"the smallest flow that beats it on quality per dollar{' (in the same lane)' if found.single_batch else ''} "
+        f"takes {calls} call{'' if calls == '1' else 's'}"
+    )
     return [*lines, f"   {figures(found.smallest)}", *_diff(found.smallest), ""]
 
 
 def _words(found: Frontier) -> list[str]:
     lines: list[str] = []
+    if found.unasked:
+        lines.append(not_asked(found.unasked))
     if not found.judged:
         lines.append("success is “completed, nothing skipped”: how often answers are right was not declared (--right)")
+    if found.silent:
+        lines.append(TAKEN.format(", ".join(found.silent)))
     lines += [
-        f"as it is, {count / found.runs:.1%} of runs end in an error: {one_line(error, 120)}"
+        f"as it is, {percent(count / found.runs, 1)} of runs end in an error: {one_line(error, 120)}"
         for error, count in found.failures
     ]
     if found.impossible:
@@ -130,18 +142,22 @@ def swept(found: Sweep) -> str:
     """What tighter limits do, beside the flow that knows nothing of them."""
     lines = [
         f"budget sweep of {found.flow} · {found.runs:,} runs at each limit · {found.took:.1f} s",
-        f"without limits: P95 {dollars(found.dollars)} and {found.seconds:,.1f} s, success {found.success.share:.1%}",
+        f"without limits: P95 {dollars(found.dollars)} and {found.seconds:,.1f} s, "
+        f"success {percent(found.success.share, 1)}",
         "",
         f"{'limit':>18}{'success':>10}{'answered':>10}{'overruns':>10}    {'blind: success':>14}{'overruns':>10}",
     ]
     lines += [_step(step) for step in found.steps]
     lines += ["", "blind: the same runs without the limit, a success where they complete within it"]
+    if found.silent:
+        lines.append(TAKEN.format(", ".join(found.silent)))
     return "\n".join(lines)
 
 
 def _step(step: Step) -> str:
     limit = dollars(step.limit) if step.unit == "dollars" else f"{step.limit:,.1f} s"
     return (
-        f"{step.share:>6.0%}{limit:>12}{step.success.share:>10.1%}{step.answered.share:>10.1%}{step.overruns:>10,}"
-        f"    {step.blind_success.share:>14.1%}{step.blind_overruns:>10,}"
+        f"{percent(step.share):>6}{limit:>12}{percent(step.success.share, 1):>10}"
+        f"{percent(step.answered.share, 1):>10}{step.overruns:>10,}"
+        f"    {percent(step.blind_success.share, 1):>14}{step.blind_overruns:>10,}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from outlay.agents.agent import Agent
 from outlay.agents.function import as_node
 from outlay.errors import ConfigError
 from outlay.forecast.assumptions import Assumed, Assumptions, Beliefs
+from outlay.forecast.foresight import unasked
 from outlay.forecast.frontier.choosing import (
     Limits,
     Measured,
@@ -28,6 +29,8 @@ from outlay.forecast.frontier.language import space_of, written
 from outlay.forecast.frontier.levers import label
 from outlay.forecast.frontier.measuring import ROUGHLY, Bench, Question, from_runs
 from outlay.forecast.frontier.single import one_call
+from outlay.forecast.silent import taking_the_rest_as_right
+from outlay.forecast.simulated import Lane
 from outlay.forecast.simulation import Plan, simulate
 from outlay.protocols.node import Node
 from outlay.runtime.preflight import walk
@@ -41,8 +44,10 @@ class Frontier:
     """`measured` are all designs, the base first; `best` those that no other one beats, the cheapest first.
 
     `cheapest` keeps to the `limits` (None: none does, and `nearest` comes closest). `swings` are single changes of the
-    base. `single` is one call of the agent `of`, and `smallest` the smallest flow with more quality per dollar than
-    that. `judged`: it was declared how often answers are right, and success counts it.
+    base. `single` is one call of the agent `of`, `single_batch` that call in the batch lane where the space has it, and
+    `smallest` the smallest flow with more quality per dollar than it has in the same lane. `unasked` are agents that no
+    run of the flow as it stands came to. `judged`: it was declared how often answers are right, and success counts
+    it; `silent` are those of whom nothing was, and who are taken as right.
     """
 
     flow: str
@@ -56,9 +61,12 @@ class Frontier:
     nearest: Measured | None
     swings: tuple[Swing, ...]
     single: Measured | None
+    single_batch: Measured | None
     of: str
     smallest: Measured | None
+    unasked: tuple[str, ...]
     judged: bool
+    silent: tuple[str, ...]
     #: Designs that are no flow, with the reason.
     impossible: tuple[tuple[Design, str], ...]
     #: Errors in which runs of the flow as it stands end, with their number.
@@ -111,7 +119,7 @@ def frontier(
     if n < 1:
         raise ConfigError(f"a frontier needs at least one run of each design, not {n}")
     began = time.perf_counter()
-    given = assumptions or Assumptions()
+    given, taken = taking_the_rest_as_right(root, assumptions or Assumptions())
     beliefs = Beliefs(given)
     asked_of_each = Question(root, tuple(inputs) or ("x" * 200,), n, seed, given, deps, workers)
     found = _space(asked_of_each, space, most)
@@ -127,7 +135,7 @@ def frontier(
     best = pareto([one for one in close if one.success] or close)
     asked = limits or Limits()
     chosen = cheapest(close, asked) if asked.any else None
-    alone, of = _single(bench, single)
+    alone, of = _single(bench, single, sorted({design.lane for design in designs}))
     for one in best:
         _note(beliefs, root, bench.node(one.design))
         if one.design.lane == "batch":
@@ -145,10 +153,13 @@ def frontier(
         swings=tuple(
             swing(lever.name, by_picks[design.picks], by_picks[found.base.picks]) for lever, design in singles
         ),
-        single=alone,
+        single=alone.get("live"),
+        single_batch=alone.get("batch"),
         of=of,
-        smallest=None if alone is None else smallest_better(close, alone),
+        smallest=smallest_better(close, alone) if alone else None,
+        unasked=unasked(root, bench.base_outcomes),
         judged=beliefs.judge,
+        silent=taken,
         impossible=tuple(impossible),
         failures=tuple(Counter(one.error for one in bench.base_outcomes if one.error).most_common(5)),
         assumed=beliefs.used,
@@ -186,8 +197,8 @@ def _suggested(asked: Question, most: int) -> Space:
     return cut(found, gains, most)
 
 
-def _single(bench: Bench, name: str) -> tuple[Measured | None, str]:
-    """One call, measured like the designs, and whose it is."""
+def _single(bench: Bench, name: str, lanes: Iterable[Lane]) -> tuple[dict[Lane, Measured], str]:
+    """One call in each of these lanes, measured like the designs, and whose it is; nothing where the flow is that."""
     asked = bench.asked
     if name and name not in {node.name for node in walk(asked.root) if isinstance(node, Agent)}:
         raise ConfigError(
@@ -195,11 +206,14 @@ def _single(bench: Bench, name: str) -> tuple[Measured | None, str]:
         )
     agent = one_call(asked.root, bench.base_outcomes, name)
     if agent is None:
-        return None, ""
+        return {}, ""
     texts = [value if isinstance(value, str) else str(value) for value in asked.inputs]
-    plan = Plan(agent, texts, asked.n, asked.seed, asked.assumptions, common=True)
-    outcomes = simulate(plan, Beliefs(asked.assumptions), workers=asked.workers)
-    return from_runs(Design((), ()), outcomes), f"{agent.name} on {label(agent.models[0])}"
+    found: dict[Lane, Measured] = {}
+    for lane in lanes:
+        plan = Plan(agent, texts, asked.n, asked.seed, asked.assumptions, common=True, lane=lane)
+        outcomes = simulate(plan, Beliefs(asked.assumptions), workers=asked.workers)
+        found[lane] = from_runs(Design((), ()), outcomes)
+    return found, f"{agent.name} on {label(agent.models[0])}"
 
 
 def _note(beliefs: Beliefs, root: Node[Any, Any], design: Node[Any, Any]) -> None:

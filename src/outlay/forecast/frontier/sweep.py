@@ -17,6 +17,7 @@ from outlay.analysis.percentiles import percentile
 from outlay.errors import ConfigError
 from outlay.forecast.assumptions import Assumptions, Beliefs
 from outlay.forecast.figures import Rate
+from outlay.forecast.silent import taking_the_rest_as_right
 from outlay.forecast.simulation import Plan, simulate
 from outlay.forecast.tally import Outcome
 from outlay.values.budget import Budget
@@ -46,7 +47,9 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """`dollars` and `seconds` are the 95th percentiles without limits, of which the limits are shares."""
+    """`dollars` and `seconds` are the 95th percentiles without limits, of which the limits are shares. `silent` are
+    taken as right, since nothing is declared of them and something is of others.
+    """
 
     flow: str
     runs: int
@@ -55,6 +58,7 @@ class Sweep:
     seconds: float
     success: Rate
     steps: tuple[Step, ...]
+    silent: tuple[str, ...]
     took: float = field(compare=False)
 
     def render(self) -> str:
@@ -84,7 +88,7 @@ def sweep(
     """
     root = as_node(node)
     began = time.perf_counter()
-    given = assumptions or Assumptions()
+    given, taken = taking_the_rest_as_right(root, assumptions or Assumptions())
 
     def play(*limits: Budget) -> list[Outcome]:
         plan = Plan(root, tuple(inputs) or ("x" * 200,), n, seed, given, limits, deps, common=True)
@@ -113,6 +117,7 @@ def sweep(
         seconds=seconds,
         success=Rate.of(sum(map(_success, free)), n),
         steps=tuple(steps),
+        silent=taken,
         took=time.perf_counter() - began,
     )
 

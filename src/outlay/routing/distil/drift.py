@@ -9,6 +9,7 @@ from outlay.events.records import Decision, Event
 from outlay.routing.calibration import binomial_tail
 from outlay.routing.distil.student import Student
 from outlay.routing.distil.student_gate import AUDIT
+from outlay.values.percent import percent
 
 #: The chance of an alarm where nothing has changed, for each of the two tests.
 _FALSE_ALARM = 0.01
@@ -54,13 +55,13 @@ def drift_of(student: Student, events: Iterable[Event]) -> Drift:
     reasons: list[str] = []
     allowed = min(calibration.target / calibration.accepted, 1.0) if calibration.accepted else 1.0
     if audits >= _LEAST_AUDITS and allowed < 1 and 1 - binomial_tail(wrong - 1, audits, allowed) < _FALSE_ALARM:
-        reasons.append(f"{wrong} of {audits} audited answers were wrong, {allowed:.1%} are allowed".replace("%", " %"))
+        reasons.append(f"{wrong} of {audits} audited answers were wrong, {percent(allowed, 1)} are allowed")
     if asked >= _LEAST:
         share = accepted / asked
         moved = abs(share - calibration.accepted) > _TOLERATED * calibration.accepted
         if moved and _unlikely(accepted, asked, calibration.accepted):
-            text = f"it accepts {share:.0%} of what it is asked, and accepted {calibration.accepted:.0%} of its labels"
-            reasons.append(text.replace("%", " %"))
+            before = percent(calibration.accepted)
+            reasons.append(f"it accepts {percent(share)} of what it is asked, and accepted {before} of its labels")
     return Drift(asked, accepted, audits, wrong, tuple(reasons), asked >= _LEAST)
 
 

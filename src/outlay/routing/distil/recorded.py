@@ -12,12 +12,7 @@ from outlay.events.codec import decode
 from outlay.events.records import CallFinished, CallStarted
 from outlay.protocols.store import Store
 from outlay.routing.distil.examples import Example, output_of
-from outlay.values.content import Text
-from outlay.values.message import DIGEST_SIZE, Message
-from outlay.values.stored import load
-from outlay.values.transcript import EMPTY
-
-_AT_ONCE = 500
+from outlay.routing.turns import Turn, first_turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,37 +64,24 @@ async def recorded_examples(store: Store, agent: str) -> Recorded:
         else:
             wanted.append((event, started))
     examples: list[Example] = []
-    for i in range(0, len(wanted), _AT_ONCE):
-        some = wanted[i : i + _AT_ONCE]
-        heads = [bytes.fromhex(head) for event, started in some for head in (started.head, event.head)]
-        contents = await store.blobs(list(dict.fromkeys(heads)))
-        for event, started in some:
-            found = _example(contents.get(bytes.fromhex(started.head)), contents.get(bytes.fromhex(event.head)))
-            if isinstance(found, str):
-                left_out[found] = left_out.get(found, 0) + 1
-            else:
-                examples.append(Example(found[0], found[1], started.prelude))
+    turns = await first_turns(store, [(started.head, event.head) for event, started in wanted])
+    for (_, started), turn in zip(wanted, turns, strict=True):
+        found = turn if isinstance(turn, str) else _example(turn)
+        if isinstance(found, str):
+            left_out[found] = left_out.get(found, 0) + 1
+        else:
+            examples.append(Example(found[0], found[1], started.prelude))
     teacher = max(models, key=lambda model: models[model], default="")
     days = (times[1] - times[0]) / 86_400
     return Recorded(examples, left_out, calls, None if unknown else cost, days, teacher)
 
 
-def _example(before: bytes | None, after: bytes | None) -> tuple[str, dict[str, Any]] | str:
+def _example(turn: Turn) -> tuple[str, dict[str, Any]] | str:
     """The text asked and the answer by field, or why there is none."""
-    if before is None or after is None:
-        return "no longer in the store"
-    if before[:DIGEST_SIZE] != EMPTY.head:
-        return "not the first turn of a conversation"
-    asked, said = _text(load(before[DIGEST_SIZE:])), _text(load(after[DIGEST_SIZE:]))
-    if asked is None or said is None:
-        return "not only text"
+    said = turn.said
     try:
         answer = json.loads(said) if said.lstrip()[:1] == "{" else said
     except (ValueError, RecursionError):
         return "not JSON"
     output = output_of(answer)
-    return "something nested in the answer" if output is None else (asked, output)
-
-
-def _text(message: Message) -> str | None:
-    return message.text if message.parts and all(isinstance(part, Text) for part in message.parts) else None
+    return "something nested in the answer" if output is None else (turn.asked, output)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from outlay.errors import ConfigError
 from outlay.protocols.prices import PriceBook
@@ -42,6 +42,9 @@ class Student:
     the confidence, and otherwise declines, which sends a cascade on to the next tier. It makes no call and costs
     nothing. `retired` says why it no longer answers at all; `trained_on` are marks of the texts that it learned from.
     """
+
+    #: In the batch lane, too: there is nobody to wait for (runtime/preflight.py).
+    asked_at_once: ClassVar[bool] = True
 
     agent: str
     teacher: str

@@ -34,6 +34,11 @@ class StudentGate:
             raise ConfigError(f"StudentGate: audit={self.audit!r} is a share between 0 and 1")
 
     @property
+    def tier(self) -> int:
+        """The student's: what others answer it lets pass unseen."""
+        return 0
+
+    @property
     def asks(self) -> tuple[Any, ...]:
         return (self.teacher,) if self.audit else ()
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from outlay.values.percent import percent
+
 #: Examples below which a student is not thought of.
 LEAST_EXAMPLES = 2000
 _MONTHS = 12
@@ -84,15 +86,17 @@ def _stable(known: Circumstances) -> Reason:
         return Reason("stable", None, "nobody recorded when, and to which prompt, these answers were given")
     if known.prompts > 1:
         return Reason("stable", False, f"the prompt changed: {known.prompts} different ones were used")
-    text = f"the answers of the later half are {known.moved:.0%} apart from the earlier".replace("%", " %")
+    text = f"the answers of the later half are {percent(known.moved)} apart from the earlier"
     return Reason("stable", known.moved <= _STILL, text)
 
 
 def _exhausted(known: Circumstances) -> Reason:
     if known.prompted is None:
         return Reason("prompting exhausted", None, "what a cheap model with a good prompt gets right is not measured")
-    text = f"the best prompted cheap model gets {known.prompted:.1%} right, {known.wanted:.1%} are wanted"
-    return Reason("prompting exhausted", known.prompted < known.wanted, text.replace("%", " %"))
+    text = (
+        f"the best prompted cheap model gets {percent(known.prompted, 1)} right, {percent(known.wanted, 1)} are wanted"
+    )
+    return Reason("prompting exhausted", known.prompted < known.wanted, text)
 
 
 def _pays(saved: Decimal | None, spent: Decimal | None) -> Reason:
