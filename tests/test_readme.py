@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
 TEXTS = {page.relative_to(ROOT).as_posix().removesuffix(".md"): page.read_text("utf-8") for page in PAGES}
 README = TEXTS["README"]
-NO_KEYS = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+#: This checkout's own code, wherever it is started and whatever is installed.
+ENVIRONMENT: dict[str, str] = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+NO_KEYS = {name: value for name, value in ENVIRONMENT.items() if not name.endswith("_API_KEY")}
 
 
 def blocks(language: str) -> list[pytest.ParameterSet]:
@@ -69,7 +71,7 @@ def test_every_python_program_runs_as_it_stands(program: str, tmp_path: Path) ->
     with Emulator() as emulator:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", program],
-            env=os.environ | emulator.env(),
+            env={**ENVIRONMENT, **emulator.env()},
             cwd=tmp_path,
             capture_output=True,
             text=True,

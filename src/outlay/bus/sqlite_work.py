@@ -94,9 +94,9 @@ def finish(c: sqlite3.Connection, lease: Lease) -> bool:
     ((key,),) = found
     if key is not None:
         c.execute(
-            'UPDATE deliveries SET head = 1 WHERE "group" = ?1 AND seq = '
-            '(SELECT min(seq) FROM deliveries WHERE "group" = ?1 AND key = ?2)',
-            (place.group, key),
+            'UPDATE deliveries SET head = 1 WHERE "group" = :group AND seq = '
+            '(SELECT min(seq) FROM deliveries WHERE "group" = :group AND key = :key)',
+            {"group": place.group, "key": key},
         )
     (waiting, topic) = c.execute(
         "UPDATE messages SET waiting = waiting - 1 WHERE seq = ? RETURNING waiting, topic", (place.seq,)

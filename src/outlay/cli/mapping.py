@@ -93,10 +93,9 @@ class Survey:
 
 def _columns(takes: InputType, row: Row) -> str:
     """What to do about a first row: where a whole row came instead of a text, the others are no better."""
-    given: Any = row.input
-    columns: dict[str, Any] = given if isinstance(given, dict) else {}
+    columns: Any = row.input if takes.only_text and isinstance(row.input, dict) else ()
     names = [one_line(name, 40) for name in columns if name != "id"]
-    if not (takes.only_text and names):
+    if not names:
         return "fix the line, or --on-bad-row skip"
     return f"--field {names[0]}" + (f", or another of {', '.join(names[1:_LISTED])}" if names[1:] else "")
 
