@@ -50,7 +50,8 @@ def test_the_summary_in_json(map: Map, rows: Path, out: Path):
     found = map("echo", "--json").json
     cost = sum(Decimal(line["cost"]) for line in lines_of(out))
     assert found.pop("seconds") > 0
-    assert Decimal(found.pop("cost")) == cost
+    assert Decimal(found.pop("cost")) == Decimal(found.pop("at_least")) == cost
+    assert (found.pop("in_doubt"), found.pop("unreported")) == ("0", 0)
     assert found == {
         "rows": 20, "done": 20, "degraded": 0, "failed": 0, "stop_reason": "completed", "ran": 20, "bad": 0,
     }  # fmt: skip
@@ -363,3 +364,14 @@ def test_the_shipped_messages(call: Call, folder: Path):
     assert "\nanswer 23 · to human 19 (low confidence 13, urgent 6)\n" in said.out
     assert len(lines_of(folder / "a.jsonl")) == 42
     assert json.loads((folder / "a.jsonl").read_text().splitlines()[0])["output"]["to"] in ("customer", "human")
+
+
+def test_the_receipt_says_what_rows_do_without_and_why(map: Map, rows: Path):
+    """An unreachable provider, say, that a flow takes as a reason to go on with less: the exit code stays 0."""
+    said = map("pair")
+    assert said.code == 0
+    assert "  without pair/picky: the worker failed: ValueError: no three (2 rows)" in said.out
+
+
+def test_the_receipt_says_of_what_rows_failed(map: Map, rows: Path):
+    assert "  ValueError: no three (2 rows)" in map("picky").out

@@ -52,6 +52,15 @@ def test_nobody_waits_for_ages(asked: float) -> None:
     assert POLICY.delay(RateLimited(retry_after=asked), 1, 0.5) is None
 
 
+def test_an_hour_is_waited_for_where_a_deadline_has_room_and_nobody_else_could_answer() -> None:
+    """Who gave the run two hours has said how long it may wait; with a fallback that would only be slow."""
+    hour = RateLimited(retry_after=3600)
+    assert POLICY.delay(hour, 1, 0.0, left=7200, alone=True) == 3600
+    assert POLICY.delay(hour, 1, 0.0, left=3600, alone=True) is None
+    assert POLICY.delay(hour, 1, 0.0, left=7200) is None
+    assert POLICY.delay(hour, 1, 0.0, alone=True) is None
+
+
 def test_who_gives_up_says_why() -> None:
     """A rest that nobody waits for is named, with what to do instead; after one attempt there is nothing to say."""
     assert "asks for 3,600 s of rest" in POLICY.gave_up(RateLimited(retry_after=3600), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from decimal import Decimal
 from typing import Any
 
@@ -141,6 +142,25 @@ def test_a_branch_that_is_cut_off_leaves_no_second_call_behind() -> None:
 
     result = at_once(run(flow, "hi"))
     assert (result.output, slow.asked, slow.cut_off) == ("too late", 2, 2)
+
+
+def test_what_nobody_waits_for_any_more_is_recorded_and_not_complained_of(caplog: pytest.LogCaptureFixture) -> None:
+    """The branch and both calls run out of time in the same moment: no traceback of asyncio's on stderr."""
+    slow = Slow(60, 60)
+
+    @node
+    async def flow(ctx: RunContext, text: str) -> str:
+        try:
+            async with ctx.timeout(5):
+                await ctx.run(slow.agent(budget=Budget(seconds=5)), text)
+        except TimeoutError:
+            return "too late"
+        return "never"
+
+    result = at_once(run(flow, "hi"))
+    gc.collect()
+    assert [e.error for e in of_kind(result, CallFailed)] == ["DeadlineExceeded"] * 2
+    assert caplog.text == ""
 
 
 def test_a_stream_shows_the_answer_that_counts() -> None:

@@ -125,6 +125,21 @@ def test_a_retry_is_not_begun_that_would_miss_the_deadline() -> None:
     assert (result.stop_reason, result.seconds) == ("error", 0)
 
 
+@pytest.mark.parametrize(
+    ("hours", "fallback", "output", "seconds"),
+    [(2.0, False, "fine", 3600), (0.5, False, None, 0), (None, False, None, 0), (2.0, True, "spare", 0)],
+)
+def test_an_hour_of_rest_is_obeyed_within_the_deadline(
+    hours: float | None, fallback: bool, output: str | None, seconds: float
+) -> None:
+    """Not where it would miss it, nor where nobody said how long it may take, nor while another model could answer."""
+    spare = [dear([cents(1, "spare")], name="spare")] if fallback else []
+    flow = agent(RateLimited("slow", retry_after=3600), cents(1, "fine")).replace(fallback=spare)
+    budget = None if hours is None else Budget(seconds=hours * 3600)
+    result = at_once(run(flow, "", budget=budget))
+    assert (result.output, seconds <= result.seconds < seconds + 1) == (output, True)
+
+
 def test_equal_calls_do_not_retry_at_the_same_moment() -> None:
     """Full jitter: branches that failed together come back apart, and the same way for the same seed."""
     from outlay.patterns import FanOut

@@ -13,23 +13,27 @@ from outlay.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`attempts` in all; delays in seconds. A provider that asks for more than `longest_wait` is not waited for."""
+    """`attempts` in all; delays in seconds. A provider that asks for more than `longest_wait` is not waited for, but
+    where a deadline has room for that and nobody else could answer."""
 
     attempts: int = 3
     base: float = 0.5
     cap: float = 20.0
     longest_wait: float = 120.0
 
-    def delay(self, error: ModelError, attempt: int, draw: float, left: float | None = None) -> float | None:
+    def delay(
+        self, error: ModelError, attempt: int, draw: float, left: float | None = None, *, alone: bool = False
+    ) -> float | None:
         """Seconds to wait after failed attempt number `attempt` (from 1), or None to give up.
 
-        `draw` is uniform in [0, 1); `left` is the time until the deadline in seconds, None without one.
+        `draw` is uniform in [0, 1); `left` is the time until the deadline in seconds, None without one. `alone`: no
+        other model and no older answer could stand in.
         """
         if attempt >= self.attempts or not error.retryable:
             return None
         asked = error.retry_after
         if asked is not None and math.isfinite(asked) and asked >= 0:
-            if asked > self.longest_wait:
+            if asked > self.longest_wait and (left is None or not alone):
                 return None
             delay = asked + draw * self.base  # a little apart, or all who were told the same second collide again
         else:
@@ -43,7 +47,7 @@ class RetryPolicy:
         asked = error.retry_after
         if error.retryable and asked is not None and self.longest_wait < asked < math.inf:
             return (
-                f"the provider asks for {asked:,.0f} s of rest, and a call waits {self.longest_wait:g} s at most: run "
-                "it again then, or give the agent a fallback=[…] model"
+                f"the provider asks for {asked:,.0f} s of rest, and without a deadline that has room a call waits "
+                f"{self.longest_wait:g} s at most: run it again then, or give the agent a fallback=[…] model"
             )
         return f"gave up after {attempt} attempts" if attempt > 1 else ""

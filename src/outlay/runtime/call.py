@@ -65,6 +65,7 @@ class Call:
     """One logical call: its identity, its reservations, its attempts."""
 
     __slots__ = (
+        "_alone",
         "_attempts",
         "_batch",
         "_chain",
@@ -111,6 +112,8 @@ class Call:
         #: The attempt that an earlier leg sent in a batch.
         self._sent: Sent | None = None
         self._permit: Any = None
+        #: No other model and no older answer could stand in.
+        self._alone = False
         #: What this attempt has to do with its provider's prompt cache.
         self._visit: Visit | None = None
         #: So far, those of earlier legs of this run and of other models included.
@@ -163,6 +166,7 @@ class Call:
         if self._sent is not None:
             self._model = self._sent.of((self._model, *fallback)) or self._model
         spare = others(self._model, fallback)
+        self._alone = not fallback and self._request.reuse is None
         refused = False  # a batch could not answer it, and it is asked at once
         while True:
             self._batch = (
@@ -590,7 +594,7 @@ class Call:
         left = None if self._deadline is None else self._deadline - run.loop.time()
         if self._batch is not None and self._batch.on_failure != "retry":
             return None
-        delay = run.retry.delay(error, attempt, draw(), left)
+        delay = run.retry.delay(error, attempt, draw(), left, alone=self._alone)
         if delay is not None and not self._worth_a_retry(error, began):
             return None
         if delay is not None:
