@@ -6,6 +6,7 @@
     python -m bench --json          for programs
     python -m bench --strict        exits with 1 where a target is missed
     python -m bench ladder          the cost ladder: dollars, seconds and success, each rung off and on
+    python -m bench routing         learned routing on recorded outcomes: APGR, CPT, joint errors (ten minutes)
     python -m bench load --real-minutes 10     thousands of runs at once, also for so long in real time
 
 Contestants take turns in processes of their own, in one session; figures are medians over the turns, ratios medians
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.names == ["ladder"]:  # a table of its own: dollars, not speed
         return int(importlib.import_module("bench.ladder").main(chosen.quick, chosen.json))
+    if chosen.names == ["routing"]:  # what is learned, on data that may not be there
+        return int(importlib.import_module("bench.routing").run())
     if unknown := [name for name in chosen.names if name not in BENCHES]:
         parser.error(f"there is no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
     figures: list[Figure] = []

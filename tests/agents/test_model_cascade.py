@@ -1,12 +1,14 @@
 """Cascade of models inside an agent: turn by turn, the cheapest first."""
 
+import asyncio
 from decimal import Decimal
 from typing import Literal
 
 import pytest
 
-from outlay import Agent, Budget, open_store, run, run_sync
+from outlay import Agent, Budget, open_store, run, run_many, run_sync
 from outlay.agents.cascade import ModelCascade
+from outlay.analysis.tree import tree
 from outlay.errors import ConfigError, Overloaded
 from outlay.events import CallFinished, Decision
 from outlay.patterns import Cascade
@@ -182,3 +184,52 @@ async def test_a_resumed_run_pays_for_no_tier_again(tmp_path):
         result = await run(mended, "go", store=store, run_id="r")
     assert (result.unwrap(), len(cheap.calls), len(strong.calls)) == ("good", 1, 1)
     assert [line.purpose for line in result.bill.lines] == ["tier:0", "tier:1"]
+
+
+def test_a_tier_that_would_cost_more_than_it_saves_is_left_out_and_said_to_be():
+    """Dearer than the top: there is nothing to save, whatever it settles."""
+    dear, strong = model("dear", price=(20_000, 0)), model("strong", "good")
+    result = run_sync(Agent("a", Cascade([dear, strong], is_good)), "go")
+    assert (result.unwrap(), asked(result)) == ("good", [("strong", "tier:1")])
+    (left_out,) = [e.data for e in result.events if isinstance(e, Decision) and e.about == "tiers_left_out"]
+    assert (left_out["tiers"], result.degraded) == ([0], False)
+    assert "! cascade: tier 0 left out, as more would be spent than saved" in tree(result.events)
+
+
+def test_a_gate_that_refuses_nearly_all_leaves_its_tier_out_after_twenty_turns():
+    """Over all rows of a map: the cheap one saves nothing, and is only asked from time to time."""
+    cheap = ScriptedModel(lambda request: "poor", name="cheap", price=CENT)
+    strong = ScriptedModel(lambda request: "good", name="strong", price=(100_000, 0))
+    agent = Agent("a", Cascade([cheap, strong], is_good))
+
+    async def main():
+        rows = [(n, "go") for n in range(100)]
+        return [result.unwrap() async for _, result in run_many(agent, rows, concurrency=1)]
+
+    assert asyncio.run(main()) == ["good"] * 100
+    assert len(cheap.calls) == 20 + 80 // 20
+
+
+def test_an_unpriced_tier_is_never_left_out():
+    cheap, strong = model("cheap", "good", price=None), model("strong", "good")
+    assert asked(run_sync(Agent("a", Cascade([cheap, strong], is_good)), "go")) == [("cheap", "tier:0")]
+
+
+async def test_a_resumed_run_leaves_out_what_the_first_did(tmp_path):
+    """The choice is recorded: what the process learned in the meantime changes nothing."""
+    first = True
+
+    def fragile(output: str) -> str | None:
+        if first:
+            raise RuntimeError("killed")
+        return None
+
+    dear, strong = model("dear", "good", price=(20_000, 0)), model("strong", "good")
+    agent = Agent("a", Cascade([dear, strong], lambda output: None), verify=[fragile])
+    async with open_store(tmp_path / "s.db") as store:
+        await run(agent, "go", store=store, run_id="r")
+        first = False
+        cheaper = ScriptedModel(["good"], name="dear", price=(1, 0))
+        again = agent.replace(model=Cascade([cheaper, strong], lambda output: None))
+        result = await run(again, "go", store=store, run_id="r")
+    assert (result.unwrap(), len(strong.calls), len(cheaper.calls)) == ("good", 1, 0)

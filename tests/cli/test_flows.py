@@ -85,3 +85,19 @@ def test_what_is_not_there(flow: str, error: str, call: Call):
     said = call("run", flow, "--input", "x")
     assert said.code == 2
     assert said.err.startswith(error)
+
+
+def test_a_folder_is_told_to_be_one(call: Call, folder: Path):
+    (folder / "sub").mkdir()
+    (folder / "sub" / "main.py").touch()
+    said = call("run", "sub", "--input", "x")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(
+        "error: cannot read sub: it is a folder\n  in sub: sub/main.py\n  next: FLOW is path/to/"
+    )
+
+
+def test_an_address_that_is_wrong_is_named_for_its_option(call: Call):
+    said = call("run", "desk.py:needy", "--input", "x", "--deps", "nope.py:deps")
+    assert said.code == 2
+    assert said.err.endswith("  next: --deps is path/to/file.py:attribute\n")

@@ -66,3 +66,39 @@ def test_a_budget_is_an_amount_of_money(amount: str, call: Call):
     said = call("run", "desk.py:echo", "--input", "x", "--budget", amount)
     assert said.code == 2
     assert said.err.startswith("error: Invalid value for '--budget': ")
+
+
+@pytest.mark.parametrize("words", [[], ["router"], ["cache"], ["eval"]], ids=" ".join)
+def test_a_command_that_was_left_out_is_no_error_of_its_own(words: list[str], call: Call):
+    """The help, on stderr, as it would be asked for; a program sees that nothing was done."""
+    said = call(*words)
+    assert (said.code, said.out) == (2, "")
+    assert said.err == call(*words, "--help").out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["forecast", "a.py:f", "--n", "x"], "Invalid value for '--n': 'x' is not a whole number."),
+        (["emulator", "--port", "x"], "Invalid value for '--port': 'x' is not a whole number."),
+        (["emulator", "--latency", "x"], "Invalid value for '--latency': 'x' is not a number."),
+        (["run", "a.py:f", "--watchdog"], "Option '--watchdog' requires an argument."),
+    ],
+)
+def test_a_wrong_value_is_told_in_words_of_people(words: list[str], text: str, call: Call):
+    said = call(*words)
+    assert (said.code, said.err) == (2, f"error: {text}\n  next: outlay {words[0]} --help\n")
+
+
+def test_an_error_of_ours_says_how_to_see_where(call: Call, monkeypatch: pytest.MonkeyPatch):
+    """An exception that nobody foresaw has no hint of its own."""
+
+    def broken() -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("outlay.cli.doctor.platform.python_version", broken)
+    said = call("doctor")
+    assert (said.code, said.err) == (
+        1,
+        "error: OSError: no space left\n  next: the same command with --debug shows where\n",
+    )

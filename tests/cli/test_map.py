@@ -364,3 +364,14 @@ def test_the_shipped_messages(call: Call, folder: Path):
     assert "\nanswer 23 · to human 19 (low confidence 13, urgent 6)\n" in said.out
     assert len(lines_of(folder / "a.jsonl")) == 42
     assert json.loads((folder / "a.jsonl").read_text().splitlines()[0])["output"]["to"] in ("customer", "human")
+
+
+def test_the_receipt_says_what_rows_do_without_and_why(map: Map, rows: Path):
+    """An unreachable provider, say, that a flow takes as a reason to go on with less: the exit code stays 0."""
+    said = map("pair")
+    assert said.code == 0
+    assert "  without pair/picky: the worker failed: ValueError: no three (2 rows)" in said.out
+
+
+def test_the_receipt_says_of_what_rows_failed(map: Map, rows: Path):
+    assert "  ValueError: no three (2 rows)" in map("picky").out

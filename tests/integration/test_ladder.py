@@ -99,7 +99,8 @@ class Long(Few):
         cache: Any = "auto" if setting.prompt_cache else "off"
         agent = Agent("clerk", model_for(setting, gate), instructions="A rule. " * 1_500, cache=cache)
         rows = [(n, f"question {n}") for n in range(300)]
-        async for _, result in run_many(agent, rows, on_event=meter):
+        pace: Any = {"lane": "batch"} if setting.batch else {}
+        async for _, result in run_many(agent, rows, on_event=meter, **pace):
             meter.check(result.output == "Yes.")
 
     def behaviour(self, request: EmulatedRequest) -> EmulatedReply:
@@ -130,6 +131,19 @@ def test_what_the_bill_says_a_cascade_saved_is_about_what_it_saved(cached: bool)
     assert on is not None
     assert said is not None
     assert abs(said - (off - on)) < off * Decimal("0.05")
+
+
+def test_a_batch_is_held_against_the_prompt_cache_that_it_goes_without() -> None:
+    """A long prompt that every row has: read from the cache it costs a tenth, by batch a half. The receipt says so."""
+    live, batch = (played(Long(), Setting(prompt_cache=True, batch=batch)) for batch in (False, True))
+    off, on = (meter.measured("x", "").dollars for meter in (live, batch))
+    bill = batch.fold.bill()
+    assert off is not None
+    assert on is not None
+    assert bill.saved_by_batch is not None
+    assert bill.saved_by_batch < 0
+    assert abs(bill.saved_by_batch - (off - on)) < on * Decimal("0.05")
+    assert "more than at once: a prompt cache would have saved more" in bill.render()
 
 
 def test_the_table_says_what_is_left_of_the_cost() -> None:

@@ -372,6 +372,13 @@ def test_who_it_is() -> None:
         ("claude-haiku-4-5", ModelSettings(temperature=1, extra={"temperature": 0}), "gets 'temperature' from Outlay"),
         ("claude-haiku-4-5", ModelSettings(extra={"tools": {}}), "a list as extra['tools']"),
         ("claude-haiku-4-5", ModelSettings(extra={"x": object()}), "cannot be sent this extra="),
+        (
+            "claude-haiku-4-5",
+            ModelSettings(
+                extra={"tools": [{"name": f"t{i}", "cache_control": {"type": "ephemeral"}} for i in range(5)]}
+            ),
+            "takes at most 4 cache breakpoints, extra= has 5",
+        ),
     ],
 )
 def test_a_setting_that_the_model_lacks(model: str, settings: ModelSettings, said: str) -> None:

@@ -122,6 +122,10 @@ class TreeFold:
         elif isinstance(event, Decision) and event.about == "lane":
             after = one_line(str(event.data.get("after", "")), 160)
             self._node(event.run, event.path).below.append(_Leaf(f"! asked at once, not by batch: {after}"))
+        elif isinstance(event, Decision) and event.about == "tiers_left_out":
+            tiers = ", ".join(f"tier {int(tier)}" for tier in event.data.get("tiers", ()))
+            words = f"! cascade: {tiers} left out, as more would be spent than saved"
+            self._node(event.run, event.path).below.append(_Leaf(words))
         elif isinstance(event, Decision) and event.about == "prefix_changed":
             change = one_line(str(event.data.get("change", "")), 160)
             self._node(event.run, event.path).below.append(_Leaf(f"! cache: {change}", bad=True))

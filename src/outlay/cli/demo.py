@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import click
 
 import outlay
 from outlay.analysis.text import one_line
-from outlay.cli.mapping import Outcome
+from outlay.cli.mapping import Outcome, say_alert
 from outlay.cli.options import amount, debug_option, json_option, store_option
 from outlay.cli.problems import CODES, INTERRUPTED, Problem, Quiet, show
 from outlay.cli.progress import Progress
@@ -26,8 +27,7 @@ from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
 from outlay.cli.words import cell, count, jsonable, money, routes, spread
 from outlay.errors import BudgetExceeded
-from outlay.events import AlertEvent, BudgetAlert, Event
-from outlay.runtime.alerts import alert_text
+from outlay.events import Event
 from outlay.runtime.directory import default_prices
 from outlay.runtime.many import run_many
 from outlay.stores.opening import open_store
@@ -102,12 +102,6 @@ async def _run(setting: Setting, messages: Path, tally: Tally) -> tuple[Outcome,
         tally.add(event)
         outcome.see(event)
 
-    def on_alert(alert: AlertEvent) -> None:
-        if not isinstance(alert, BudgetAlert):
-            progress.say(f"  {alert_text(alert)}")
-            return
-        progress.say(f"  {alert.percent} % of the budget is spent")
-
     async with open_store(setting.store) as store:
         results = run_many(
             setting.root,
@@ -116,7 +110,7 @@ async def _run(setting: Setting, messages: Path, tally: Tally) -> tuple[Outcome,
             store=store,
             models=setting.choice.lane,
             on_event=on_event,
-            on_alert=on_alert,
+            on_alert=partial(say_alert, progress),
         )
         try:
             async with progress, aclosing(results):

@@ -43,7 +43,7 @@ def report(setting: Setting, result: Result[Any], *, as_json: bool) -> NoReturn:
         show(_problem(setting, result, bill))
     else:
         for part in result.skipped:
-            click.echo(f"  {one_line(_without(part), _LINE)}", err=True)
+            click.echo(f"  {one_line(without(part), _LINE)}", err=True)
     raise Quiet(CODES.get(result.stop_reason, 1))
 
 
@@ -89,7 +89,7 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     if error is None:
         return Problem(
             f"stopped early ({result.stop_reason.replace('_', ' ')}): the output is what there was by then",
-            *(_without(part) for part in result.skipped),
+            *(without(part) for part in result.skipped),
             run_id,
             next=look,
             code=CODES[result.stop_reason],
@@ -101,7 +101,7 @@ def _problem(setting: Setting, result: Result[Any], bill: Bill) -> Problem:
     return Problem(problem.message, *problem.facts, *lines, run_id, next=hints, code=CODES[result.stop_reason])
 
 
-def _without(part: SkippedPart) -> str:
+def without(part: SkippedPart) -> str:
     """What the result does without, and why."""
     why = "" if part.error is None else first_line(part.error)
     return f"without {part.path}: {part.reason}" + (f": {why}" if why and why not in part.reason else "")

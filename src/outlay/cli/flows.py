@@ -69,7 +69,7 @@ def _load(spec: str, what: str) -> tuple[Any, ModuleType, str]:
     # `C:\flow.py` has a colon and no attribute.
     if not colon or not target or not name.isidentifier():
         target, name = spec.rstrip(":"), ""
-    module = _import_file(Path(target)) if _is_path(target) else _import_module(target, what)
+    module = _import_file(Path(target), what) if _is_path(target) else _import_module(target, what)
     if not name:
         raise Problem(f"{what} {spec!r} names no attribute: write {target}:NAME", *_nodes_of(module))
     try:
@@ -83,15 +83,21 @@ def _load(spec: str, what: str) -> tuple[Any, ModuleType, str]:
 
 
 def _is_path(target: str) -> bool:
-    return target.endswith(".py") or os.sep in target or "/" in target or Path(target).is_file()
+    return target.endswith(".py") or os.sep in target or "/" in target or Path(target).is_file() or _is_folder(target)
 
 
-def _import_file(path: Path) -> ModuleType:
+def _is_folder(target: str) -> bool:
+    """A folder that Python would import, and find nothing in."""
+    return Path(target).is_dir() and not Path(target, "__init__.py").is_file()
+
+
+def _import_file(path: Path, what: str) -> ModuleType:
     if not path.is_file():
-        here = sorted(str(p) for p in path.parent.glob("*.py"))[:5] if path.parent.is_dir() else []
-        seen = (f"in {path.parent}: {', '.join(here)}",) if here else ()
+        folder = path if path.is_dir() else path.parent
+        here = sorted(str(p) for p in folder.glob("*.py"))[:5] if folder.is_dir() else []
+        seen = (f"in {folder}: {', '.join(here)}",) if here else ()
         kind = "is a folder" if path.is_dir() else "is not there"
-        raise NotThere(f"cannot read {path}: it {kind}", *seen, next="FLOW is path/to/file.py:attribute")
+        raise NotThere(f"cannot read {path}: it {kind}", *seen, next=f"{what} is path/to/file.py:attribute")
     path = path.resolve()
     # What `python file.py` does: the file's neighbours can be imported.
     if str(path.parent) not in sys.path:
@@ -104,7 +110,7 @@ def _import_file(path: Path) -> ModuleType:
         name = f"outlay_flow_{name}"  # a file called json.py must not replace json
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise Problem(f"{path} is not a Python file", next="FLOW is path/to/file.py:attribute")
+        raise Problem(f"{path} is not a Python file", next=f"{what} is path/to/file.py:attribute")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

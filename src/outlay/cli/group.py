@@ -94,8 +94,11 @@ class Commands(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
             code = problems.INTERRUPTED
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)  # its help: nothing was wrong, something was left out
+            code = problems.USAGE
         except click.ClickException as error:
-            problems.show(_usage(error))
+            problems.show(_usage(error, given))
             code = problems.USAGE
         except Exception as error:
             if debug:
@@ -108,11 +111,18 @@ class Commands(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _usage(error: click.ClickException) -> problems.Problem:
-    context = getattr(error, "ctx", None)
-    return problems.Problem(
-        error.format_message(), next=f"{context.command_path if context is not None else 'outlay'} --help"
-    )
+#: What people call the types that click names in its messages.
+_TYPES = {"integer range": "a whole number", "integer": "a whole number", "float range": "a number"}
+
+
+def _usage(error: click.ClickException, given: Sequence[str]) -> problems.Problem:
+    context = getattr(error, "ctx", None)  # not known where an option lacks its argument
+    command = next((word for word in given if word in COMMANDS), "") if context is None else ""
+    path = f"outlay {command}".rstrip() if context is None else context.command_path
+    text = error.format_message()
+    for name, word in _TYPES.items():
+        text = text.replace(f"is not a valid {name}", f"is not {word}")
+    return problems.Problem(text, next=f"{path} --help")
 
 
 CONTEXT: MutableMapping[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}

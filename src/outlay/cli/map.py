@@ -12,6 +12,7 @@ from typing import cast
 
 import click
 
+from outlay.analysis.text import one_line
 from outlay.cli.answers import AnswerFile
 from outlay.cli.inputs import InputType
 from outlay.cli.mapping import Mapping, Outcome, Survey
@@ -30,6 +31,9 @@ from outlay.runtime.many import AT_ONCE, AT_ONCE_BY_BATCH
 from outlay.stores.addresses import shown
 from outlay.stores.opening import open_store
 from outlay.values.money import show_limit
+
+#: So many reasons for rows with less or no answer are named, each in so many characters.
+_NAMED, _LINE = 3, 200
 
 
 @click.command("map")
@@ -189,7 +193,14 @@ def _receipt(outcome: Outcome, survey: Survey, tally: Tally, target: Path) -> st
     troubles = [f"{n:,} {word}" for n, word in ((outcome.failed, "failed"), (outcome.degraded, "degraded")) if n]
     answered = f"answered {survey.answered + outcome.rows:,} of {survey.rows:,} in {target}"
     notes = [" · ".join(filter(None, [spread(outcome.costs, "row"), speed])), " · ".join([answered, *troubles])]
-    return "\n".join([outcome.bill.render(default_prices()), "", *routes(tally), *notes])
+    return "\n".join([outcome.bill.render(default_prices()), "", *routes(tally), *notes, *_why(outcome)])
+
+
+def _why(outcome: Outcome) -> list[str]:
+    """What rows do without, or failed of: the most frequent reasons."""
+    reasons = outcome.why.most_common()
+    lines = [f"  {one_line(text, _LINE)} ({count(number, 'row')})" for text, number in reasons[:_NAMED]]
+    return lines + ([f"  and for {count(len(reasons) - _NAMED, 'other reason')}"] if reasons[_NAMED:] else [])
 
 
 def _keep(error: OutlayError, outcome: Outcome, target: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from outlay.analysis.bill import Bill
 from outlay.cli.addresses import address_of
 from outlay.cli.answers import AnswerFile, Finished
 from outlay.cli.batchlines import BatchLines
+from outlay.cli.ending import without
 from outlay.cli.inputs import InputType
 from outlay.cli.mapnames import MapName
 from outlay.cli.problems import Problem
@@ -20,8 +23,9 @@ from outlay.cli.progress import Progress, is_terminal
 from outlay.cli.rows import Row, RowFile
 from outlay.cli.setting import Setting
 from outlay.cli.tally import Tally
-from outlay.cli.words import count, dollars, jsonable, money
+from outlay.cli.words import count, jsonable, money
 from outlay.errors import BudgetExceeded
+from outlay.errors import one_line as first_line
 from outlay.events import (
     AlertEvent,
     BudgetAlert,
@@ -35,11 +39,12 @@ from outlay.runtime.alerts import alert_text
 from outlay.runtime.host import LaneLike
 from outlay.runtime.many import run_many
 from outlay.runtime.result import Result
-from outlay.values.money import show_limit
 
 #: Rows that ended so are answered; any other end leaves the row for the next time.
 ANSWERED = ("completed", "turn_limit", "watchdog", "error")
 _LISTED = 20
+#: The keys in a path (`crew/scout[3]`): what happens to every item is one reason.
+_KEYS = re.compile(r"\[[^]]*\]")
 
 
 @dataclass(slots=True)
@@ -101,6 +106,8 @@ class Outcome:
     def __init__(self) -> None:
         self.rows = 0
         self.degraded = 0
+        #: Why rows failed or went on with less, and how many of them.
+        self.why: Counter[str] = Counter()
         self.failed = 0
         self.costs: list[Decimal] = []
         self.stop_reason = "completed"
@@ -131,6 +138,9 @@ class Outcome:
     def add(self, result: Result[Any]) -> Bill:
         """A run that gave a result; its bill."""
         self._unbilled.pop(result.run_id, None)
+        self.why.update({_KEYS.sub("", without(part)) for part in result.skipped})
+        if result.stop_reason == "error" and result.error is not None:
+            self.why[first_line(result.error)] += 1
         self._add(result.bill)
         return result.bill
 
@@ -282,15 +292,10 @@ class Mapping:
         return result.stop_reason in ANSWERED or (result.stop_reason == "budget" and self.setting.budget is None)
 
     def _alert(self, alert: AlertEvent) -> None:
-        if not isinstance(alert, BudgetAlert):
-            self.progress.say(f"  {alert_text(alert)}")
-            return
-        # In a terminal the bar says it.
-        if not is_terminal():
-            self.progress.say(f"  budget of {alert.scope} at {alert.percent} % ({_amount(alert)})")
+        say_alert(self.progress, alert)
 
 
-def _amount(alert: BudgetAlert) -> str:
-    if alert.resource == "usd":
-        return f"{dollars(alert.spent, places=4)} of {show_limit(alert.limit)}"
-    return f"{alert.spent:,} of {alert.limit:,} {alert.resource}"
+def say_alert(progress: Progress, alert: AlertEvent) -> None:
+    """A line above the bars, except for what a bar says by itself in a terminal."""
+    if not (isinstance(alert, BudgetAlert) and is_terminal()):
+        progress.say(f"  {alert_text(alert)}")

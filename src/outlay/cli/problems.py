@@ -39,7 +39,7 @@ class Problem(Exception):
         super().__init__(message)
         self.message = message
         self.facts = facts
-        self.next = (next,) if isinstance(next, str) else tuple(next)
+        self.next = tuple(filter(None, (next,) if isinstance(next, str) else next))
         self.code = code
 
 

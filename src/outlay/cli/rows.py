@@ -197,7 +197,7 @@ def _parsed(data: bytes) -> tuple[Any, str]:
 
 
 def _expected(message: str) -> str:
-    return message.removesuffix(" delimiter").removesuffix(" starting at")
+    return message.removesuffix(" delimiter").removesuffix(" at").removesuffix(" starting")
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -36,6 +36,7 @@ WARM = 0.9
 #: Half of all batches are through in half an hour; providers promise a day.
 BATCH_SECONDS = Lognormal(1_800, 0.8)
 SUBTASKS = ITEMS = 3
+LENGTH_OF_A_STAND_IN = "as long as what its stand-in says"
 #: Of whom nothing is declared where something is of others, and designs are to be compared (silent.py).
 TAKEN_AS_RIGHT = Step(sound=1.0)
 
@@ -186,7 +187,7 @@ class Beliefs:
         said = self._said(name, "output_tokens", model)
         length_is_default = said is None and (fit is None or (own and fit.offline))  # it is asked, rather
         if own and length_is_default:
-            self.note(name, "output_tokens", "as long as what its stand-in says", "default")
+            self.note(name, "output_tokens", LENGTH_OF_A_STAND_IN, "default")
         lengths = as_distribution(one("output_tokens", default_length(agent), shown=not own))
         seconds = one("seconds", None)
         if seconds is None:

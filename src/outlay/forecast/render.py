@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from outlay.analysis.text import one_line
+from outlay.forecast.assumptions import LENGTH_OF_A_STAND_IN, Assumed
 from outlay.forecast.closed import NotApplicable
 from outlay.forecast.figures import HUNDRED, Range, Success
 from outlay.forecast.foresight import AgentShare, Forecast
@@ -125,9 +126,14 @@ def _closed(found: Forecast) -> str:
     right = "" if closed.right is None else f" · right {percent(closed.right, 1)}"
     mark = "≥ " if found.unpriced else ""
     cost = "unpriced" if found.dollars is None else f"{mark}{dollars(closed.dollars)}"
-    return (
-        f"{cost} · {closed.seconds.mean:.1f} s · {closed.calls:.2f} calls · success {percent(closed.clean, 1)}{right}"
-    )
+    # else two figures that differ would stand beside each other without a word
+    lengths = "; it asks no stand-in, but takes default lengths" if any(map(_of_a_stand_in, found.assumed)) else ""
+    success = f"success {percent(closed.clean, 1)}{right}"
+    return f"{cost} · {closed.seconds.mean:.1f} s · {closed.calls:.2f} calls · {success}{lengths}"
+
+
+def _of_a_stand_in(one: Assumed) -> bool:
+    return one.value == LENGTH_OF_A_STAND_IN
 
 
 def dollars(amount: float) -> str:

@@ -95,8 +95,9 @@ async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Out
     chance, kept = Chance(streams={} if plan.common else None), Kept(judge is not None)
     exact = bool(plan.limits) or any(node.budgets for node in preflight.walk(plan.root))
     directory = SimulatedModels(plan.root, beliefs, chance, exact=exact, lane=plan.lane)
-    loop = asyncio.get_running_loop()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert isinstance(loop, VirtualLoop)
+    assert task is not None
     loop.most_turns, loop.too_long = MOST_TURNS, lambda: _endless(kept)
     shortcut = None if exact or plan.whole else ShortCalls(loop)
     stages = Stages(stand_ins=SimulatedWorld(plan.root, beliefs, chance), shortcut=shortcut)
@@ -114,6 +115,8 @@ async def _runs(plan: Plan, beliefs: Beliefs, first: int, last: int) -> list[Out
             loop.rewind()  # or a run's times would depend on how many came before it
             chance.begin(plan.seed * 1_000_003 + i)
             outcomes.append(await _run(plan, host, kept, i, judge))
+            if task.cancelling():  # Ctrl-C: a run ends in good order on it, and is not the last one by itself
+                raise asyncio.CancelledError
             if i % 500 == 499:
                 gc.collect()
     finally:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
+from outlay.sim.interrupts import deaf
+
 A = TypeVar("A")
 _shared: list[Callable[[int], Any]] = []
 
@@ -28,12 +30,19 @@ def spread(work: Callable[[int], A], count: int, workers: int | None = None) -> 
     if processes <= 1:
         return [work(k) for k in range(count)]
     _shared.append(work)
+    others = set(multiprocessing.active_children())
     try:
-        with ProcessPoolExecutor(processes - 1, mp_context=multiprocessing.get_context("fork")) as pool:
+        with ProcessPoolExecutor(processes - 1, multiprocessing.get_context("fork")) as pool:
             own = range(0, count, processes)  # every so manieth: what is long is often beside what is long
-            rest = {k: pool.submit(_piece, k) for k in range(count) if k not in own}
-            done = {k: work(k) for k in own}
-            return [done[k] if k in done else rest[k].result() for k in range(count)]
+            try:
+                with deaf():
+                    rest = {k: pool.submit(_piece, k) for k in range(count) if k not in own}
+                done = {k: work(k) for k in own}
+                return [done[k] if k in done else rest[k].result() for k in range(count)]
+            except BaseException:  # leaving waits for pieces that nobody wants any more
+                for process in set(multiprocessing.active_children()) - others:
+                    process.terminate()
+                raise
     finally:
         _shared.pop()
 

@@ -68,6 +68,7 @@ _LARGEST_CONTEXT: Final = 1_000_000
 UNBOUNDED: Final = 10**12
 #: Who sets breakpoints in `settings.extra` sets all of them.
 _MARK: Final = b'"cache_control"'
+_MOST_MARKS: Final = 4
 #: Tools of the provider's that run here, not there; one without a type is ours.
 _CLIENT_TOOLS: Final = ("custom", "memory_", "bash_", "text_editor_", "computer_")
 
@@ -448,9 +449,11 @@ def _check_extra(no: Callable[..., ConfigError], settings: ModelSettings) -> Non
     if not isinstance(extra.get("tools", []), list) or not isinstance(extra.get("output_config", {}), dict):
         raise no("takes a list as extra['tools'] and a dict as extra['output_config']")
     try:
-        _encode(extra)
+        marks = _encode(extra).count(_MARK + b":{")  # of a text the quotes would be escaped
     except (TypeError, ValueError) as error:
         raise no(f"cannot be sent this extra=: {error}") from error
+    if marks > _MOST_MARKS:
+        raise no(f"takes at most {_MOST_MARKS} cache breakpoints, extra= has {marks}", "leave some out")
 
 
 def _context_management(edit: ContextEdit | None) -> bytes:

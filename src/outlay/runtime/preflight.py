@@ -113,12 +113,20 @@ def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budge
                 raise
             _suits[agent] = model
         if isinstance(agent.model, ModelCascade) and agent.model.reads_logprobs(i):
-            check_logprobs(model, agent.settings)
+            _check_logprobs(agent, model)
         strict = next((b for b in limits if b.usd is not None and not b.allow_unpriced), None)
         if strict is not None and directory.price(model) is None:
             raise unpriced(model.id, agent.name)
         if batched and i < len(own):
             _check_batches(agent, model, directory, limits, strict)
+
+
+def _check_logprobs(agent: Agent[Any], model: Model) -> None:
+    try:
+        check_logprobs(model, agent.settings)
+    except ConfigError as error:
+        error.message = f"agent {agent.name!r}: {error.message}"
+        raise
 
 
 def _check_batches(

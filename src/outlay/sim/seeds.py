@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
+from outlay.sim.interrupts import deaf, mortal
 from outlay.sim.schedule import Outcome, simulate
 
 #: Seeds that one process plays before it reports: enough that handing them over costs nothing.
@@ -65,8 +66,15 @@ def _played(seeds: range, play: Play) -> Iterator[list[Outcome]]:
         yield from map(play, chunks)
         return
     # not forked: the caller may have threads, and a fork takes their locks along
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(play, chunks)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), mortal) as pool:
+        try:
+            with deaf():
+                outcomes = [pool.submit(play, chunk) for chunk in chunks]
+            for outcome in outcomes:
+                yield outcome.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # leaving alone would play all of them
+            raise
 
 
 def _cores() -> int:
