@@ -51,3 +51,11 @@ def test_another_run_of_that_id_is_an_error(run_id: str, call: Call):
     refused = call("runs", "import", "text.outlay")
     assert refused.code == 2
     assert "error: not the file of a run: " in refused.err
+
+
+def test_a_file_that_is_not_there_is_said_to_be_so(call: Call):
+    said = call("runs", "import", "none.outlay")
+    assert (said.code, said.err) == (
+        2,
+        "error: cannot read none.outlay: it is not there\n  next: name a file that `outlay runs export` wrote\n",
+    )

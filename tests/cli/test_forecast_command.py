@@ -119,3 +119,24 @@ def test_claims_are_listed_with_their_verdicts(call: Call):
     found = {one["claim"]: one for one in call("claims", "--json").json["claims"]}
     assert found["twelve in a row"]["verdict"] == "holds"
     assert found["twelve in a row"]["ours"] == "$0.360, 24.0 s, 83.41 %, per dollar 2.3"
+
+
+def test_a_made_up_input_that_does_not_get_far_is_said(call: Call):
+    """The text that stands in for an input is nobody's question: a router may send it past every agent."""
+    (Path.cwd() / "past.py").write_text(
+        "from outlay import Agent\nfrom outlay.patterns import Router\n"
+        "reply = Agent('reply', 'anthropic:claude-haiku-4-5')\n"
+        "def sort(text): return 'yes' if text == 'mine' else 'no'\n"
+        "flow = Router(sort, {'yes': reply}, default=lambda text: text)\n"
+    )
+    made_up = call("forecast", "past.py:flow", "--n", "5").out
+    assert "! reply: not asked in any of these runs: give inputs that get there (--rows FILE)\n" in made_up
+    assert "not asked" not in call("forecast", "past.py:flow", "--n", "5", "--input", "mine").out
+
+
+def test_a_picture_in_a_folder_that_is_not_there(call: Call):
+    said = call("forecast", "desk.py:echo", "--n", "5", "--svg", "pictures/f.svg")
+    assert (said.code, said.err) == (
+        2,
+        "error: cannot write pictures/f.svg: No such file or directory\n  next: mkdir -p pictures\n",
+    )

@@ -275,6 +275,7 @@ def test_rows_without_a_text_for_a_flow_that_takes_text(map: Map, folder: Path):
     said = map("word", source="in.csv")
     assert said.code == 2
     assert "line 2: the flow takes text, not an object; name its column with --field" in said.err
+    assert "\n  next: --field message" in said.err
 
 
 def test_a_field_that_is_not_there(map: Map, rows: Path):

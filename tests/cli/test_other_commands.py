@@ -152,3 +152,32 @@ def test_the_emulator_prints_what_to_copy_and_answers(folder: Path):
         _, err = process.communicate(timeout=10)
     assert process.returncode == 0
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[limits.anthropic]\nconcurrency = 8\n[timeouts]\ntotal = 60", "✓ outlay.toml        limits, timeouts\n"),
+        ("[limit.anthropic]\nconcurrency = 8", "✗ outlay.toml        nothing reads its table [limit]\n"),
+        ("[limits.anthropic]\nspeed = 8", "limits.'anthropic', speed is unknown\n"),
+        ("[timeouts]\ntotal = 0", "timeouts, total is a number above 0, not 0\n"),
+        ("[check]\nsilenced = []", "check.silenced is unknown\n"),
+    ],
+)
+def test_the_doctor_reads_all_of_the_settings(text: str, said: str, call: Call, folder: Path):
+    """A table with a name that nothing reads would be left out of every run, without a word."""
+    (folder / "outlay.toml").write_text(text)
+    found = call("doctor")
+    assert said in found.out
+    assert found.code == (0 if said.startswith("✓") else 1)
+
+
+def test_the_doctor_of_a_store_that_is_not_there(call: Call):
+    said = call("doctor", "--store", "none.db")
+    assert said.code == 1
+    assert "there is no store at none.db\n" in said.out
+
+
+def test_a_store_without_runs_says_how_to_have_one(call: Call, folder: Path):
+    (folder / "empty.db").touch()
+    assert call("runs", "--store", "empty.db").out == "no runs yet: outlay demo, or outlay run FLOW --input TEXT\n"

@@ -76,7 +76,7 @@ def export(
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--max-size", type=click.IntRange(1), default=2048, show_default=True, metavar="MIB", help="Unpack at most so much."
 )
@@ -91,6 +91,10 @@ def import_(context: click.Context, file: Path, max_size: int, store: str | None
     as it is, and the file refused. Resuming it needs the flow's own code, which is not in the file.
     """
     from outlay.runtime.transfer import Carried, import_run
+
+    if not file.is_file():
+        kind = "a folder" if file.is_dir() else "not there"
+        raise Problem(f"cannot read {file}: it is {kind}", next="name a file that `outlay runs export` wrote")
 
     async def work(opened: Store) -> Carried:
         with file.open("rb") as opened_file:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import importlib.metadata
 import json
 import os
 import platform
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,10 @@ class Finding:
     state: Literal["ok", "note", "broken"]
     text: str
     next: str = ""
+
+
+#: The tables of outlay.toml.
+_TABLES = ("prices", "limits", "timeouts", "check")
 
 
 @click.command("doctor")
@@ -73,6 +79,7 @@ def command(store: str | None, live: bool, models: tuple[str, ...], yes: bool, a
         _addresses,
         lambda: _store(store or None, whole=store is not None),
         _prices,
+        _settings,
         _terminal,
     ]
     if live:
@@ -161,6 +168,8 @@ def _store(store: str | None, *, whole: bool) -> list[Finding]:
                     "store", "broken", f"{path}: {folder} is not writable", "name another with --store or OUTLAY_STORE"
                 )
             ]
+        if store is not None:  # named, to be read: nobody asks that of one that is still to be made
+            return [Finding("store", "broken", f"there is no store at {path}", "outlay runs --store PATH shows one")]
         return [Finding("store", "note", f"{path} is not there yet; the first run makes it")]
 
     more: list[Finding] = []
@@ -201,6 +210,29 @@ def _prices() -> list[Finding]:
         ]
     rates = f"claude-haiku-4-5 ${price.rates.input:,.2f} in, ${price.rates.output:,.2f} out per million tokens"
     return [Finding("prices", "ok", f"genai-prices {version} · {rates}")]
+
+
+def _settings() -> list[Finding]:
+    """What `outlay.toml` says beside prices; nothing where there is none."""
+    from outlay.advice.settings import FILE, read_settings
+    from outlay.errors import ConfigError
+    from outlay.models.limit_file import find_limits, find_timeouts
+
+    path = Path(FILE)
+    if not path.is_file():
+        return []
+    try:
+        for read in (find_limits, find_timeouts, read_settings):
+            read()
+    except ConfigError as error:
+        return [Finding(FILE, "broken", error.message, error.hint)]
+    tables = list(tomllib.loads(path.read_text("utf-8")))
+    for table in tables:
+        if table not in _TABLES:
+            close = difflib.get_close_matches(table, _TABLES, n=1)
+            hint = f"write [{close[0]}]" if close else f"one of {', '.join(_TABLES)}"
+            return [Finding(FILE, "broken", f"nothing reads its table [{table}]", hint)]
+    return [Finding(FILE, "ok", ", ".join(tables) or "empty")]
 
 
 def _live(models: Sequence[str], *, yes: bool, as_json: bool) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,7 +123,8 @@ def write(path: Path, text: str) -> None:
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
-        raise Problem(f"cannot write {path}: {error.strerror}") from None
+        hint = f"name another file than {path}" if path.parent.is_dir() else f"mkdir -p {shlex.quote(str(path.parent))}"
+        raise Problem(f"cannot write {path}: {error.strerror}", next=hint) from None
 
 
 def known_of(flow: str, path: str | None) -> Known:
@@ -174,6 +176,6 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except OSError as error:
-        raise Problem(f"cannot read {path}: {error.strerror}") from None
+        raise Problem(f"cannot read {path}: {error.strerror}", next="name a file that is there") from None
     except UnicodeDecodeError:
         raise Problem(f"cannot read {path}: it is not text in UTF-8") from None

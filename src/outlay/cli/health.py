@@ -20,7 +20,7 @@ from outlay.cli.words import count
 from outlay.events import decode
 from outlay.protocols.store import Store
 
-_HEADS = ("calls", "failed", "retries", "p50", "p95", "breaker", "cache", "top", "errors")
+_HEADS = ("calls", "failed", "retries", "P50", "P95", "breaker", "cache", "top", "errors")
 
 
 @click.command("health")
@@ -32,7 +32,7 @@ _HEADS = ("calls", "failed", "retries", "p50", "p95", "breaker", "cache", "top",
 def command(since: float | None, flow: str | None, store: str | None, as_json: bool) -> None:
     """Say of each agent, tool and provider how often it was called and failed, and how long it took.
 
-    Calls are attempts. p50 and p95 are the seconds of those that were answered, `breaker` how often its circuit opened
+    Calls are attempts. P50 and P95 are the seconds of those that were answered, `breaker` how often its circuit opened
     (and how many calls it turned away), `cache` the share of input tokens read from the prompt cache, `top` the share
     of turns that a cascade sent to its last tier. Of each cascade it says what its tiers settled, what a turn cost and
     took with every tier that it paid for, and up to which share at the top it pays.

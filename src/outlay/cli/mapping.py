@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.analysis.bill import Bill
+from outlay.analysis.text import one_line
 from outlay.cli.addresses import address_of
 from outlay.cli.answers import AnswerFile, Finished
 from outlay.cli.batchlines import BatchLines
@@ -72,7 +73,7 @@ class Survey:
                     raise Problem(
                         f"cannot read {file.path} line {row.line}: {problem}",
                         f"{before}; nothing has been run or paid" if survey.rows else "nothing has been run or paid",
-                        next="fix the line, or --on-bad-row skip",
+                        next=_columns(takes, row) if not survey.rows else "fix the line, or --on-bad-row skip",
                     )
                 survey.bad[row.number] = Row(row.number, row.line, row.id, None, problem)
             elif row.key in finished.keys:
@@ -88,6 +89,16 @@ class Survey:
         """The bad rows, a line each."""
         lines = [f"line {row.line}: {row.problem}" for row in list(self.bad.values())[:_LISTED]]
         return [*lines, f"… {len(self.bad) - _LISTED:,} more"] if len(self.bad) > _LISTED else lines
+
+
+def _columns(takes: InputType, row: Row) -> str:
+    """What to do about a first row: where a whole row came instead of a text, the others are no better."""
+    given: Any = row.input
+    columns: dict[str, Any] = given if isinstance(given, dict) else {}
+    names = [one_line(name, 40) for name in columns if name != "id"]
+    if not (takes.only_text and names):
+        return "fix the line, or --on-bad-row skip"
+    return f"--field {names[0]}" + (f", or another of {', '.join(names[1:_LISTED])}" if names[1:] else "")
 
 
 def _misfit(takes: InputType, row: Row) -> str:

@@ -74,6 +74,9 @@ def command(context: click.Context, limit: int, store: str | None, as_json: bool
     if as_json:
         click.echo(json.dumps([_document(run) for run in shown], ensure_ascii=False, indent=2))
         return
+    if not shown:
+        click.echo("no runs yet: outlay demo, or outlay run FLOW --input TEXT")
+        return
     rows = [("run", "started", "flow", "outcome", "calls", "seconds", "cost"), *map(_row, shown)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:

@@ -42,7 +42,7 @@ def spread(costs: Sequence[Decimal], unit: str) -> str:
     half, most = percentile(values, 50), percentile(values, 95)
     if half is None or most is None:
         return ""
-    places = 4 if most >= 0.01 else 6
+    places = 4 if most >= 0.01 or not most else 6
     return f"per {unit} P50 ${half:,.{places}f} · P95 ${most:,.{places}f}"
 
 
