@@ -156,7 +156,8 @@ async def _keep_up(tally: Tally, runs: int, hours: float, one: Callable[[int, in
     began, until = loop.time(), loop.time() + hours * 3_600
 
     async def user(number: int) -> None:
-        await asyncio.sleep(number / runs * hours * 3_600 * _WARM_UP / 3)  # they come one after another
+        # one after another, so that they are not all at the same step for the rest of the time
+        await asyncio.sleep(number / runs * hours * 3_600 * _WARM_UP)
         turn = 0
         while loop.time() < until:
             tally.in_flight += 1

@@ -60,6 +60,21 @@ def test_only_as_many_labels_are_read_as_asked_for():
     assert train(unlabelled, "small", "large", labels=60, seed=4).cheap_right == learned.cheap_right
 
 
+def test_a_question_that_stands_there_twice_does_not_calibrate_the_fit_that_knows_it():
+    """Labels by chance, each of 200 texts under two ids: whoever had the twin in the fit would seem sure, and right."""
+    rng = random.Random(0)
+    texts = [" ".join(f"w{rng.randrange(4_000)}" for _ in range(12)) for _ in range(200)]
+    marks = [(float(rng.random() < 0.5), float(rng.random() < 0.5)) for _ in texts]
+    rows = [
+        Question(f"{copy}-{i}", text.upper() if copy else text, {"small": Outcome(small), "large": Outcome(large)})
+        for copy in (0, 1)
+        for i, (text, (small, large)) in enumerate(zip(texts, marks, strict=True))
+    ]
+    learned = train(rows, "small", "large")
+    assert learned.calibration is not None
+    assert learned.calibration.accepted < 0.15
+
+
 def test_questions_that_it_was_trained_on_are_refused():
     """Also under another id, with other spacing; `unseen` leaves them out."""
     learned = train(table(100), "small", "large")

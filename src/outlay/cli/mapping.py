@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from outlay.analysis.bill import Bill
 from outlay.analysis.text import one_line
@@ -93,9 +93,10 @@ class Survey:
 
 def _columns(takes: InputType, row: Row) -> str:
     """What to do about a first row: where a whole row came instead of a text, the others are no better."""
-    columns: Any = row.input if takes.only_text and isinstance(row.input, dict) else ()
+    given: Any = row.input
+    columns = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
     names = [one_line(name, 40) for name in columns if name != "id"]
-    if not names:
+    if not (takes.only_text and names):
         return "fix the line, or --on-bad-row skip"
     return f"--field {names[0]}" + (f", or another of {', '.join(names[1:_LISTED])}" if names[1:] else "")
 

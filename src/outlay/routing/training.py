@@ -50,7 +50,7 @@ def train(
     after = _after(decides, known, cheap)
     drawn = _drawn(known, labels, seed)
     _refuse_one_class(drawn, cheap, strong)
-    folds = [drawn[k::_FOLDS] for k in range(_FOLDS)]
+    folds = _folds(drawn)
     reader = _reader(known, folds[0], cheap, after)
     rows = [[reader(q.query, q.outcomes[cheap].response if after else "") for q in fold] for fold in folds]
     rights = [[[q.outcomes[model].correct for q in fold] for fold in folds] for model in (cheap, strong)]
@@ -115,6 +115,15 @@ def _refuse_one_class(questions: Sequence[Question], cheap: str, strong: str) ->
             f"{cheap} and {strong} are right on the same questions: no call of the strong one would gain anything",
             hint=f"use {cheap} for all",
         )
+
+
+def _folds(questions: Sequence[Question]) -> list[list[Question]]:
+    """In turn, but a question that stands there twice has both in one: what calibrates must be new to the fit."""
+    places: dict[str, int] = {}
+    folds: list[list[Question]] = [[] for _ in range(_FOLDS)]
+    for question in questions:
+        folds[places.setdefault(question.mark, len(places)) % _FOLDS].append(question)
+    return folds
 
 
 def _reader(known: Sequence[Question], held: Sequence[Question], cheap: str, after: bool) -> Reader:
