@@ -105,7 +105,7 @@ class Door:
         plan = engine.plan(call, _KEY)
         said = await engine.ask(call)
         if isinstance(said, Fault):
-            raise NotImplementedError("a door has no faults: use the emulator over sockets")
+            raise TypeError("a door has no faults: use the emulator over sockets")
         return wire, engine.make(call, said, plan)
 
     def _pace(self, made: Made) -> tuple[float, float]:

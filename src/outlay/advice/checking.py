@@ -31,6 +31,7 @@ from outlay.patterns.supervisor import Supervisor
 from outlay.patterns.vote import Vote
 from outlay.protocols.gate import TierGate
 from outlay.protocols.node import Node
+from outlay.values.hints import hints_of
 
 #: Values in which nothing can be written out.
 _CLOSED = (bool, int, float, Decimal, enum.Enum, types.NoneType, datetime.date, datetime.time, datetime.timedelta)
@@ -166,10 +167,7 @@ def _fields(kind: Any) -> list[Any]:
     """The types of the fields of a model, a dataclass or a typed dict; none where nobody can tell."""
     if not (hasattr(kind, "model_fields") or dataclasses.is_dataclass(kind) or typing.is_typeddict(kind)):
         return []
-    try:
-        hints = typing.get_type_hints(kind)
-    except Exception:  # hints that only a type checker can read
-        return []
+    hints = hints_of(kind, extras=False)
     named: Any = getattr(kind, "model_fields", None)
     names = named if named is not None else hints
     return [hint for name, hint in hints.items() if name in names]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import typing
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from outlay.patterns.vote import Vote
 from outlay.protocols.node import Node
 from outlay.values.critique import Revision
 from outlay.values.debate import Hearing, Rebuttal
+from outlay.values.hints import hints_of
 from outlay.values.plan import Synthesis, Task
 from outlay.values.turn import Conversation
 
@@ -134,11 +134,7 @@ def gives(node: Node[Any, Any]) -> Any:
 
 
 def _returned(node: FunctionNode[Any, Any]) -> Any:
-    function = inspect.unwrap(node.function)
-    try:
-        found = typing.get_type_hints(function, include_extras=True).get("return")
-    except Exception:  # hints that only a type checker can read
-        return None
+    found = hints_of(node.function).get("return")
     origin = typing.get_origin(found) or found
     if found in (Any, object) or (isinstance(origin, type) and issubclass(origin, Awaitable)):
         return None

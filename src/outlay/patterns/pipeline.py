@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import typing
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from outlay.patterns.pattern import Budgets, Common, Pattern, Step
 from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
+from outlay.values.hints import hints_of
 
 S = TypeVar("S")
 T1 = TypeVar("T1")
@@ -198,15 +198,8 @@ def _output_of(node: Node[Any, Any]) -> type | None:
     if isinstance(node, Agent):
         return _class_of(node.output_type)
     if isinstance(node, FunctionNode):
-        return _class_of(_hints(node.function).get("return"))
+        return _class_of(hints_of(node.function, extras=False).get("return"))
     return None
-
-
-def _hints(function: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(inspect.unwrap(function))
-    except Exception:  # hints that only a type checker can read are left to the type checker
-        return {}
 
 
 def _class_of(hint: Any) -> type | None:

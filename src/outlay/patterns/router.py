@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,6 +17,7 @@ from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
 from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
+from outlay.values.hints import hints_of
 from outlay.values.routed import Routed
 
 B = TypeVar("B")
@@ -174,12 +174,12 @@ def closed_labels(classifier: Node[Any, Any]) -> set[str]:
     if isinstance(classifier, Agent):
         kind: Any = cast(Any, classifier.output_type)
     elif isinstance(classifier, FunctionNode):
-        kind = _hints(cast(Any, classifier.function)).get("return")
+        kind = hints_of(cast(Any, classifier.function)).get("return")
     else:
         return set()
     found = _closed(kind)
     if found is None and isinstance(kind, type):
-        found = _closed(_hints(cast(Any, kind)).get("label"))
+        found = _closed(hints_of(cast(Any, kind)).get("label"))
     return found or set()
 
 
@@ -196,10 +196,3 @@ def _closed(kind: Any) -> set[str] | None:
         parts = [_closed(part) for part in inside if part is not NoneType]  # None is no label: it goes to the default
         return None if None in parts else set[str]().union(*filter(None, parts))
     return None
-
-
-def _hints(thing: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(inspect.unwrap(thing), include_extras=True)
-    except Exception:  # hints only a type checker can read
-        return {}
