@@ -149,7 +149,7 @@ async def play(
 def main(store: str, seed: int, url: str, log: Path) -> None:
     """Legs that are killed some time after they began, and one that is not; says on stdout how the last one ended."""
     draw = Random(f"kills {seed}")
-    import outlay.models.eager  # noqa: F401 - it takes aiohttp along, which each leg would wait for
+    import outlay.models.exchange  # noqa: F401 - it takes aiohttp along, which each leg would wait for
 
     default_prices().find("anthropic", "claude-haiku-4-5")
     for last in (*([False] * draw.randint(1, 3)), True):

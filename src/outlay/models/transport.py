@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import socket
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import CoroutineType
@@ -17,8 +16,9 @@ from outlay.models.timelimit import TimeLimit
 from outlay.protocols.transport import HttpReply, Timeouts
 
 if TYPE_CHECKING:
-    import aiohttp
     from yarl import URL
+
+    from outlay.models.exchange import Connections, Exchange
 
 #: No answer of a model is near this; what is larger is a broken or hostile server (a small gzip body can grow 1,000×).
 MAX_BODY: Final = 64 * 1024 * 1024
@@ -41,9 +41,8 @@ class HttpTransport:
         self._max_body = max_body
         self._max_file = max_file
         self._keepalive = keepalive
-        self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+        self._connections: dict[asyncio.AbstractEventLoop, Connections] = {}
         self._targets: dict[str, tuple[URL, str | None]] = {}
-        self._timeouts: dict[tuple[Timeouts, bool], aiohttp.ClientTimeout] = {}
         self._limits: dict[tuple[asyncio.AbstractEventLoop, float], TimeLimit] = {}
 
     def post(
@@ -62,83 +61,65 @@ class HttpTransport:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeouts: Timeouts, most: int
     ) -> HttpReply:
         loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop) or await self._open()
+        connections = self._connections.get(loop) or await self._open(loop)
         target, proxy = self._targets.get(url) or self._target(url)
+        # A plain answer is silent until the model has finished, so silence is watched from its first byte on.
         limit = self._limits.get((loop, timeouts.total)) or self._limit(loop, timeouts.total)
-        response: aiohttp.ClientResponse | None = None
+        answer: Exchange | None = None
         try:
             with limit.here():
-                response = await session.request(
-                    method,
-                    target,
-                    data=body,
-                    headers=headers,
-                    proxy=proxy,
-                    allow_redirects=False,
-                    timeout=self._timeouts.get((timeouts, False)) or self._timeout(timeouts, streamed=False),
-                )
-                content = await _read(response, most, timeouts.silence)
-            return HttpReply(response.status, response.headers, content)
+                answer = await connections.send(method, target, proxy, headers, body, timeouts.connect)
+                content = await _read(answer, most, timeouts.silence)
+            return HttpReply(answer.status, answer.headers, content)
         except Exception as error:
             if (failure := _failure(error, target, timeouts)) is None:
                 raise
             raise failure from error
         finally:
-            if response is not None and not response.closed:
-                response.close()
+            if answer is not None:
+                answer.leave()
 
     @asynccontextmanager
     async def stream(
         self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts = _DEFAULT
     ) -> AsyncGenerator[HttpBody]:
         """Send, and read the answer as it comes. Leaving before its end closes the socket."""
-        session = self._sessions.get(asyncio.get_running_loop()) or await self._open()
+        loop = asyncio.get_running_loop()
+        connections = self._connections.get(loop) or await self._open(loop)
         target, proxy = self._targets.get(url) or self._target(url)
-        first = asyncio.timeout(timeouts.first_byte)
+        limit = self._limits.get((loop, timeouts.total)) or self._limit(loop, timeouts.total)
         try:
-            async with first:
-                response = await session.post(
-                    target,
-                    data=body,
-                    headers=headers,
-                    proxy=proxy,
-                    allow_redirects=False,
-                    timeout=self._timeouts.get((timeouts, True)) or self._timeout(timeouts, streamed=True),
-                )
-        except Exception as error:
-            if first.expired():
-                raise _no_byte(target, timeouts) from error
-            if (failure := _failure(error, target, timeouts)) is None:
-                raise
-            raise failure from error
-        try:
-            yield HttpBody(response, target, timeouts, self._max_body, first.when())
-        finally:
-            # A body read to its end has given its connection back already; anything else must not be reused.
-            if not response.closed:
-                response.close()
+            with limit.here():
+                first = asyncio.timeout(timeouts.first_byte)
+                try:
+                    async with first:
+                        answer = await connections.send("POST", target, proxy, headers, body, timeouts.connect)
+                except Exception as error:
+                    if first.expired():
+                        raise _no_byte(target, timeouts) from error
+                    if (failure := _failure(error, target, timeouts)) is None:
+                        raise
+                    raise failure from error
+                try:
+                    yield HttpBody(answer, target, timeouts, self._max_body, first.when())
+                finally:
+                    answer.leave()
+        except TimeoutError as error:
+            raise _failure(error, target, timeouts) or error from error
 
     async def close(self) -> None:
         """Close this loop's connections, and forget those of loops that are closed."""
         here = asyncio.get_running_loop()
-        for loop in [loop for loop in list(self._sessions) if loop is here or loop.is_closed()]:
-            await self._sessions.pop(loop).close()
+        for loop in [loop for loop in list(self._connections) if loop is here or loop.is_closed()]:
+            await self._connections.pop(loop).close()
 
-    async def _open(self) -> aiohttp.ClientSession:
-        import aiohttp
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> Connections:
+        from outlay.models.exchange import Connections
 
-        from outlay.models.eager import EagerRequest
-
-        loop = asyncio.get_running_loop()
-        for other in [other for other in list(self._sessions) if other.is_closed()]:
-            await self._sessions.pop(other).close()
-        session = self._sessions[loop] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keepalive),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            request_class=EagerRequest if sys.version_info < (3, 12) else aiohttp.ClientRequest,
-        )
-        return session
+        for other in [other for other in list(self._connections) if other.is_closed()]:
+            await self._connections.pop(other).close()
+        made = self._connections[loop] = Connections(self._keepalive)
+        return made
 
     def _limit(self, loop: asyncio.AbstractEventLoop, seconds: float) -> TimeLimit:
         self._limits = {key: limit for key, limit in self._limits.items() if not key[0].is_closed()}
@@ -166,37 +147,22 @@ class HttpTransport:
         self._targets[url] = target, proxy
         return target, proxy
 
-    def _timeout(self, timeouts: Timeouts, *, streamed: bool) -> aiohttp.ClientTimeout:
-        import aiohttp
-
-        # A plain answer is silent until the model has finished, so silence is watched from its first byte on, and its
-        # total by a TimeLimit. A streamed one has another limit for its first byte.
-        made = self._timeouts[timeouts, streamed] = aiohttp.ClientTimeout(
-            total=timeouts.total if streamed else None,
-            connect=timeouts.connect,
-            sock_connect=timeouts.connect,
-            sock_read=None,
-        )
-        return made
-
 
 class HttpBody:
     """An answer whose body is still arriving (protocols.transport.HttpStream)."""
 
-    def __init__(
-        self, response: aiohttp.ClientResponse, target: URL, timeouts: Timeouts, max_body: int, first: float | None
-    ) -> None:
-        self._response = response
+    def __init__(self, answer: Exchange, target: URL, timeouts: Timeouts, max_body: int, first: float | None) -> None:
+        self._answer = answer
         self._target = target
         self._timeouts = timeouts
         self._max_body = max_body
         #: Until when its first byte is waited for, in loop time.
         self._first = first
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.status = answer.status
+        self.headers = answer.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        content = self._response.content
+        content = self._answer.content
         size = 0
         now = asyncio.get_running_loop().time
         while True:
@@ -221,20 +187,20 @@ class HttpBody:
 
     async def read(self) -> bytes:
         try:
-            return await _read(self._response, self._max_body, self._timeouts.silence)
+            return await _read(self._answer, self._max_body, self._timeouts.silence)
         except Exception as error:
             if (failure := _failure(error, self._target, self._timeouts)) is None:
                 raise
             raise failure from error
 
 
-async def _read(response: aiohttp.ClientResponse, max_body: int, silence: float) -> bytes:
+async def _read(answer: Exchange, max_body: int, silence: float) -> bytes:
     """The whole body, at most `max_body` bytes of it, with at most `silence` seconds between two pieces."""
-    content = response.content
-    if (response.content_length or 0) > max_body:
+    content = answer.content
+    if answer.length > max_body:
         raise _too_large(max_body)
     if content.is_eof() and content.total_bytes <= max_body:
-        return await response.read()  # it came with the headers, as small answers do
+        return content.read_nowait()  # it came with the headers, as small answers do
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -278,6 +244,7 @@ def _failure(error: Exception, target: URL, timeouts: Timeouts) -> OutlayError |
     The question that matters: did the provider have the request?
     """
     import aiohttp
+    from aiohttp.http_exceptions import HttpProcessingError
 
     where = target.host or ""
     match error:
@@ -322,7 +289,7 @@ def _failure(error: Exception, target: URL, timeouts: Timeouts) -> OutlayError |
             return ConfigError(f"{where!r} is not an address", hint="check the model's base_url")
         case aiohttp.ClientPayloadError():
             return BadResponse(f"the answer of {where} breaks off or cannot be decoded")
-        case aiohttp.ClientResponseError():
+        case HttpProcessingError() | aiohttp.ClientResponseError():
             return BadResponse(f"the answer of {where} is not HTTP")
         case aiohttp.ClientError() | OSError():
             return BadResponse(f"{where} closed the connection without a whole answer")
