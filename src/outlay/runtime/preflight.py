@@ -42,12 +42,12 @@ def check(
         _well_formed.add(root)
     for budget in budgets:
         check_window(budget, store)
-    for node, limits in _with_budgets(root, tuple(budgets), set()):
+    for node, limits, strict in _with_budgets(root, tuple(budgets), _strict(budgets), set()):
         for budget in node.budgets:
             check_window(budget, store)
         if isinstance(node, Agent):
             batched = by_batch is not None and (node.lane == "batch" or (by_batch and node.lane != "live"))
-            _check_agent(node, directory, limits, batched=batched)
+            _check_agent(node, directory, limits, strict, batched=batched)
 
 
 def walk(root: Node[Any, Any]) -> Iterator[Node[Any, Any]]:
@@ -70,16 +70,24 @@ def _tool_nodes(node: Node[Any, Any]) -> list[Node[Any, Any]]:
 
 
 def _with_budgets(
-    node: Node[Any, Any], above: tuple[Budget, ...], seen: set[tuple[int, bool]]
-) -> Iterator[tuple[Node[Any, Any], tuple[Budget, ...]]]:
-    limits = above + node.budgets
-    mark = (id(node), any(b.usd is not None and not b.allow_unpriced for b in limits))
+    node: Node[Any, Any], above: tuple[Budget, ...], strict: Budget | None, seen: set[tuple[int, bool]]
+) -> Iterator[tuple[Node[Any, Any], tuple[Budget, ...], Budget | None]]:
+    """Each node with all budgets that hold for it, and the first of them under which all prices must be known."""
+    limits, strict = above + node.budgets, strict or _strict(node.budgets)
+    mark = (id(node), strict is not None)
     if mark in seen:
         return
     seen.add(mark)
-    yield node, limits
+    yield node, limits, strict
     for child in (*node.children, *_tool_nodes(node)):
-        yield from _with_budgets(child, limits, seen)
+        yield from _with_budgets(child, limits, strict, seen)
+
+
+def _strict(budgets: Sequence[Budget]) -> Budget | None:
+    for budget in budgets:
+        if budget.usd is not None and not budget.allow_unpriced:
+            return budget
+    return None
 
 
 def _distinct_names(node: Node[Any, Any]) -> None:
@@ -100,7 +108,9 @@ def _same_function(one: Node[Any, Any], other: Node[Any, Any]) -> bool:
     return one.function is other.function and one.budget is other.budget and one.optional == other.optional
 
 
-def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budget], *, batched: bool) -> None:
+def _check_agent(
+    agent: Agent[Any], directory: Directory, limits: Sequence[Budget], strict: Budget | None, *, batched: bool
+) -> None:
     prelude = agent.fixed_prelude or agent.prelude_of(())
     own = agent.models
     for i, choice in enumerate((*own, *agent.fallback)):
@@ -114,7 +124,6 @@ def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budge
             _suits[agent] = model
         if isinstance(agent.model, ModelCascade) and agent.model.reads_logprobs(i):
             _check_logprobs(agent, model)
-        strict = next((b for b in limits if b.usd is not None and not b.allow_unpriced), None)
         if strict is not None and directory.price(model) is None:
             raise unpriced(model.id, agent.name)
         if batched and i < len(own):
