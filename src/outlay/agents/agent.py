@@ -153,7 +153,7 @@ class Agent(Node[Any, Out]):
     def type(self) -> str:
         return "agent"
 
-    @property
+    @cached_property
     def models(self) -> tuple[str | Model, ...]:
         """Every model that it may call, the usual one first."""
         usual = self.model.models if isinstance(self.model, ModelCascade) else (self.model,)
@@ -378,6 +378,8 @@ def _read(agent: Agent[Any], toolbox: Mapping[str, Tool], response: ModelRespons
 
 
 def _fallback(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[Model, ...]:
+    if not agent.fallback:
+        return ()
     return tuple(ctx.model(agent.name, choice, agent.offline, spare=True) for choice in agent.fallback)
 
 
