@@ -11,7 +11,9 @@ from test_bad_answers import CHAT, RESPONSES, every_adapter, http, sent
 
 from outlay.errors import BadResponse, ModelError, Overloaded
 from outlay.models import Anthropic, OpenAI
-from outlay.values.request import ModelResponse
+from outlay.values.message import user
+from outlay.values.request import ModelRequest, ModelResponse, Prelude
+from outlay.values.transcript import EMPTY
 
 NAMED = ("request-id: req_1", "x-request-id: req_1")
 ITEM = RESPONSES["output"][0]
@@ -182,3 +184,35 @@ async def test_an_event_of_a_new_kind_may_use_the_names_of_old_ones(adapter: Any
     found, _ = await sent(adapter, name, streaming([*STREAMS[name][:2], odd, *STREAMS[name][2:]]), streamed=True)
     assert isinstance(found, ModelResponse), str(found)
     assert found.message.text == "Hello"
+
+
+@every_adapter
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+async def test_half_a_character_costs_that_character_and_not_the_answer(
+    adapter: Any, name: str, good: Any, streamed: bool
+) -> None:
+    """A model that is cut in the middle of an emoji leaves `\\ud83d`, which JSON allows and no text can hold."""
+    whole = streaming(STREAMS[name]) if streamed else http("200 OK", json.dumps(good).encode())
+    body = whole.partition(b"\r\n\r\n")[2].replace(b"Hello", rb"Hello \ud83d")
+    found, _ = await sent(adapter, name, http("200 OK", body), streamed=streamed)
+    assert isinstance(found, ModelResponse), str(found)
+    assert found.message.text == "Hello \ufffd"
+
+
+@pytest.mark.parametrize("arguments", ["[" * 100_000, '{"q":' * 100_000, '{"q":' + "[" * 100_000 + "]" * 100_000 + "}"])
+async def test_a_call_with_deep_arguments_goes_back_as_it_was_meant(arguments: str) -> None:
+    """Streamed to us as text, and sent back as what it is not: an object; the run goes on either way."""
+    start = {"type": "tool_use", "id": "t1", "name": "f", "input": {}}
+    events = [
+        STREAMS["claude-haiku-4-5"][0],
+        {"type": "content_block_start", "index": 0, "content_block": start},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": arguments}},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 2}},
+        {"type": "message_stop"},
+    ]
+    found, _ = await sent(Anthropic, "claude-haiku-4-5", streaming(events), streamed=True)
+    assert isinstance(found, ModelResponse)
+    model = Anthropic("claude-haiku-4-5", api_key="sk-1234567890", base_url="http://model.invalid")
+    question = ModelRequest("a", "a", Prelude(), EMPTY.append(user("Hi"), found.message), 50)
+    assert model.bound(question) > 0
+    assert found.message.tool_calls[0].arguments == arguments

@@ -35,6 +35,7 @@ from outlay.models.openai_common import (
     environment_key,
     headers_for,
     limits_of,
+    list_of,
     media_bound,
     output_name,
     problem_of,
@@ -48,6 +49,7 @@ from outlay.models.openai_family import check_sampled, check_sampling, effort_of
 from outlay.models.openai_schema import strict_schema
 from outlay.models.places import place_of
 from outlay.models.sse import events
+from outlay.models.surrogates import read_whole, whole_characters
 from outlay.models.token_counts import tokens
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
@@ -218,8 +220,7 @@ class OpenAI:
         if not 200 <= reply.status < 300:
             raise refusal("openai", reply, self._key)
         try:
-            answer = _decode_answer(reply.body)
-            said = _read(answer.output or [])
+            answer, said = read_whole(_answered, reply.body)
         except UNREADABLE:
             raise failures.unreadable("openai", reply.status, reply.headers, reply.body, secret=self._key) from None
         return self._response(answer, said, reply.headers, None)
@@ -246,7 +247,7 @@ class OpenAI:
                 if data == "[DONE]":
                     continue
                 try:
-                    event = _decode_event(data)
+                    event = read_whole(_decode_event, data)
                 except UNREADABLE:
                     raise broken("openai", "an event that cannot be read", headers) from None
                 kind = event.type
@@ -258,12 +259,12 @@ class OpenAI:
                     if kind in _TEXT_DELTAS and isinstance(event.delta, str):
                         on_text(event.delta)
                 elif kind == "response.output_item.done" and isinstance(event.output_index, int):
-                    done[event.output_index] = event.item
+                    done[event.output_index] = msgspec.Raw(whole_characters(bytes(event.item)))
                 elif kind in _TERMINAL:
                     try:
-                        final = _decode_answer(event.response)
-                        # Some servers leave `output` out of the last event; its items came one by one before it.
-                        said = _read(final.output or [done[i] for i in sorted(done)])
+                        final, said = read_whole(_answered, bytes(event.response))
+                        if not final.output:  # some servers leave it out of the last event: it came item by item
+                            said = _read([done[i] for i in sorted(done)])
                     except UNREADABLE:
                         raise broken("openai", "a last event that cannot be read", headers) from None
                     return self._response(final, said, headers, first, begun)
@@ -542,6 +543,11 @@ _decode_kind: Final = msgspec.json.Decoder(_Kind).decode
 _decode_item: Final = msgspec.json.Decoder(_Item).decode
 
 
+def _answered(body: bytes) -> tuple[_Answer, _Said]:
+    answer = _decode_answer(body)
+    return answer, _read(answer.output or [])
+
+
 def _read(output: list[msgspec.Raw]) -> _Said:
     parts: list[Part] = []
     refused = False
@@ -553,8 +559,7 @@ def _read(output: list[msgspec.Raw]) -> _Said:
             item = _decode_item(raw)
             content = item.content or []
             refused = refused or any(text_of(one.refusal) for one in content)
-            for one in content:
-                tokens += cast("list[Any]", one.logprobs) if isinstance(one.logprobs, list) else []
+            tokens += [entry for one in content for entry in list_of(one.logprobs)]
             if text := "".join(text_of(one.text) or text_of(one.refusal) for one in content):
                 if item.phase or any(one.annotations for one in content):
                     parts.append(ProviderBlock(DIALECT, kind, whole))

@@ -35,6 +35,7 @@ from outlay.models.openai_common import (
     environment_key,
     headers_for,
     limits_of,
+    list_of,
     media_bound,
     output_name,
     problem_of,
@@ -48,6 +49,7 @@ from outlay.models.openai_family import Family, check_sampled, check_sampling, e
 from outlay.models.openai_schema import strict_schema
 from outlay.models.places import place_of
 from outlay.models.sse import events
+from outlay.models.surrogates import read_whole
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
 from outlay.values.caching import CacheTerms
@@ -194,7 +196,7 @@ class OpenAIChat:
             raise refusal(self.provider, reply, self._key)
         headers, said = reply.headers, _Said()
         try:
-            chunk = _decode(reply.body)
+            chunk = read_whole(_decode, reply.body)
             for choice in (chunk.choices or [])[:1]:
                 said.add(choice.message or _Delta())
             said.note(chunk)
@@ -228,7 +230,7 @@ class OpenAIChat:
                     if data == "[DONE]":
                         break
                     try:
-                        chunk = _decode(data)
+                        chunk = read_whole(_decode, data)
                     except UNREADABLE:
                         raise broken(self.provider, "an event that cannot be read", headers) from None
                     if chunk.error:
@@ -565,8 +567,7 @@ class _Said:
             thought = getattr(delta, name)
             if isinstance(thought, str) and thought:
                 self.thinking.setdefault(name, []).append(thought)
-        if isinstance(delta.reasoning_details, list):
-            self.details.extend(cast("list[Any]", delta.reasoning_details))
+        self.details.extend(list_of(delta.reasoning_details))
         for call in delta.tool_calls or ():
             self._call(call)
         if delta.function_call is not None:  # the protocol's first form of tools, one call at most

@@ -104,6 +104,11 @@ def text_of(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def list_of(value: object) -> list[Any]:
+    """The same of a list."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
 def headers_for(key: str, more: Mapping[str, str] | None) -> dict[str, str]:
     """The headers of a request; the caller's own win over ours."""
     found = {"content-type": "application/json"}
