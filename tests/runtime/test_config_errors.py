@@ -39,6 +39,15 @@ def test_an_unknown_model_is_refused(model: str, text: str) -> None:
     assert text in str(refused(Pipeline(worker(), FanOut(Agent("late", model)))))
 
 
+@pytest.mark.parametrize("what", [None, 5, ScriptedModel, object()], ids=["none", "number", "class", "object"])
+def test_what_is_no_model_is_refused(what: Any) -> None:
+    """As an agent's model, and as what replaces it."""
+    for agent, models in ((Agent("a", what), None), (worker("a"), {"*": what})):
+        error = refused(agent, models=models)
+        assert "agent 'a'" in str(error)
+        assert 'write "anthropic:' in str(error)
+
+
 def test_a_missing_key_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which agent and which environment variable: nothing to look up."""
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)

@@ -53,6 +53,7 @@ class Directory:
 
     def _find(self, agent: str, choice: str | Model, offline: Any, spare: bool) -> Model:
         replacements = self.replacements
+        _check(agent, choice)
         if replacements == "offline":
             return self._stand_in(agent, choice, offline)
         if isinstance(replacements, Mapping):
@@ -64,6 +65,7 @@ class Directory:
                     break
         if choice == "offline":
             return self._stand_in(agent, choice, offline)
+        _check(agent, choice)
         return resolve(choice) if isinstance(choice, str) else choice
 
     def _stand_in(self, agent: str, choice: str | Model, offline: Any) -> Model:
@@ -92,6 +94,16 @@ class Directory:
     def price_at(self, model: Model, tier: str) -> Price | None:
         """The price under a provider's condition (batch, priority, …), None where that is not known."""
         return model.price(InTier(self.book, tier))
+
+
+def _check(agent: str, choice: Any) -> None:
+    """Raises ConfigError for what is neither a name nor a model: None, a number, a class, another library's client."""
+    if isinstance(choice, str) or (hasattr(choice, "send") and hasattr(choice, "id") and not isinstance(choice, type)):
+        return
+    raise ConfigError(
+        f"agent {agent!r}: {reprlib.repr(choice)} is no model",
+        hint='write "anthropic:claude-haiku-4-5", or Anthropic("claude-haiku-4-5") of outlay.models',
+    )
 
 
 @cache
