@@ -26,7 +26,9 @@ MESSAGE = {"content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn
 async def billed(adapter: Any, name: str, answer: dict[str, Any]) -> Any:
     async with server(http("200 OK", json.dumps(answer).encode())) as (url, _):
         model = adapter(name, api_key=KEY, base_url=url if adapter is Anthropic else f"{url}/v1")
-        return (await run(Agent("a", model, max_output_tokens=500), "Hi", budget=Budget(usd=1, allow_unpriced=True))).bill
+        return (
+            await run(Agent("a", model, max_output_tokens=500), "Hi", budget=Budget(usd=1, allow_unpriced=True))
+        ).bill
 
 
 @pytest.mark.parametrize(

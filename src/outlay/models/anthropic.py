@@ -839,6 +839,8 @@ class _Draft:
                 message = _dict(found.message) or {}
                 self.model = _str(message.get("model"))
                 self._report(message.get("usage"))
+                if self.usage is not None:
+                    self.usage.pop("output_tokens", None)  # of the first token; the count comes with the end
             case "message_delta":
                 self._report(found.usage)
                 self.stop = _delta_of(found.delta).stop_reason or self.stop
