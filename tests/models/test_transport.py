@@ -342,7 +342,11 @@ async def test_an_address_may_be_ipv6_and_hold_credentials(host: str) -> None:
         writer.close()
 
     plain = host.rpartition("@")[2]
-    async with await asyncio.start_server(talk, plain.strip("[]"), 0) as running, transport() as http:
+    try:
+        listening = await asyncio.start_server(talk, plain.strip("[]"), 0)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    async with listening as running, transport() as http:
         port = running.sockets[0].getsockname()[1]
         await http.post(f"http://{host}:{port}/a%2Fb?x=é", {}, b"{}")
     lines = heads[0].lower().split("\r\n")
