@@ -322,6 +322,19 @@ async def test_an_answer_in_every_form_that_http_allows(answer: bytes, streamed:
                 assert (await http.post(url, {}, b"{}")).body == b"{}"
 
 
+@pytest.mark.parametrize(("size", "read"), [(60_000, True), (1_000_000, False)])
+async def test_a_long_line_in_a_head_is_read_and_an_endless_one_is_not(size: int, read: bool) -> None:
+    """Gateways add long ones, and what comes behind them was paid for; memory has its bound all the same."""
+    answer = whole(b"{}", b"set-cookie: " + b"x" * size)
+    async with server(says_once(answer)) as url, transport() as http:
+        if read:
+            assert (await http.post(url, {}, b"{}")).body == b"{}"
+        else:
+            with pytest.raises(BadResponse, match="is not HTTP") as caught:
+                await http.post(url, {}, b"{}")
+            assert caught.value.may_be_billed
+
+
 async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
     """Closed while it was idle: the next call has a new one, and nobody notices."""
     async with server(says_once(whole(b"{}"))) as url, transport() as http:
