@@ -901,7 +901,8 @@ class _Growing:
                 continue
             before = fields.get(name)
             if name == "citation":
-                fields["citations"] = [*(fields.get("citations") or ()), value]
+                cited = fields.get("citations")
+                fields["citations"] = [*(cast("list[Any]", cited) if isinstance(cited, list) else ()), value]
             elif isinstance(value, str) and isinstance(before, str):
                 fields[name] = before + value
             else:
