@@ -12,6 +12,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from html import escape
 from typing import TYPE_CHECKING
 
+from outlay.analysis.batches import problem_of
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheHealth
 from outlay.analysis.text import one_line
@@ -149,7 +150,7 @@ def _notes(bill: Bill, saved: Decimal | None) -> list[str]:
         refused = f" ({_count(bill.refused, 'output')} refused)" if bill.refused else ""
         second.append(f"checked by: {', '.join(one_line(check, 40) for check in bill.checks)}{refused}")
     sick = [_sick(one) for one in bill.cache if _ails(one)]
-    problems = [problem for batch in bill.batches if (problem := batch.problem)]
+    problems = [problem for batch in bill.batches if (problem := problem_of(batch))]
     if len(problems) > _MOST_BATCHES:
         problems = [*problems[:_MOST_BATCHES], f"… and {len(problems) - _MOST_BATCHES:,} more batches"]
     return [" · ".join(notes) for notes in (first, second) if notes] + sick + problems

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outlay.analysis.batches import BatchOutcome
+from outlay.analysis.batches import problem_of
 from outlay.analysis.text import one_line
 from outlay.cli.words import count
 from outlay.events import BatchEnded, Decision, Event
@@ -17,7 +17,7 @@ class BatchLines:
     def line(self, event: Event) -> str:
         """The line for this event, empty where it says nothing new."""
         if isinstance(event, BatchEnded):
-            problem = BatchOutcome.of(event).problem
+            problem = problem_of(event)
             took = f"{event.seconds / 60:,.0f} min" if event.seconds >= 120 else f"{event.seconds:,.0f} s"
             return problem or f"batch {one_line(event.batch, 60)}: all {event.requests:,} answered after {took}"
         if not isinstance(event, Decision) or event.about != "batch":
