@@ -17,6 +17,7 @@ from outlay.analysis.text import one_line
 from outlay.cli.problems import Problem
 from outlay.patterns import FanOut, Pipeline, Refine, Router
 from outlay.protocols.node import Node
+from outlay.values.hints import hints_of
 
 
 class InputType:
@@ -139,10 +140,7 @@ def _parameter(function: Callable[..., Any]) -> Any:
     parameters = parameters_of(function)
     if not parameters:
         return None
-    try:
-        hint = typing.get_type_hints(function).get(parameters[-1].name)
-    except Exception:  # hints only a type checker can read
-        return None
+    hint = hints_of(function, extras=False).get(parameters[-1].name)
     return None if hint is Any or hint is object or isinstance(hint, typing.TypeVar) else hint
 
 
