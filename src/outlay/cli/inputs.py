@@ -12,11 +12,11 @@ from typing import Any, Union, cast, get_args, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode
-from outlay.agents.signature import parameters_of
 from outlay.analysis.text import one_line
 from outlay.cli.problems import Problem
 from outlay.patterns import FanOut, Pipeline, Refine, Router
 from outlay.protocols.node import Node
+from outlay.protocols.signature import parameters_of
 from outlay.values.hints import hints_of
 
 
