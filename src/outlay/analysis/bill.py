@@ -105,6 +105,17 @@ class Bill:
         """What it cost; None if a call is unpriced or its usage unknown."""
         return None if any(line.unpriced for line in self.lines) else self.at_least
 
+    @property
+    def calls(self) -> int:
+        """Logical model calls, however often each was tried."""
+        return sum(line.calls for line in self.lines)
+
+    @property
+    def tokens(self) -> int | None:
+        """Read and written, None if a call's usage is unknown."""
+        known = [line.tokens for line in self.lines if line.tokens is not None]
+        return sum(known) if len(known) == len(self.lines) else None
+
     def by(self, name: str) -> dict[str, BillLine]:
         """Lines added up by `agent`, `model`, `path` or `purpose`, in order of first use."""
         if name not in _GROUPS:

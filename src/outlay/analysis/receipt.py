@@ -179,8 +179,7 @@ def _about(saved: Decimal) -> str:
 
 def _by_batch(bill: Bill) -> str:
     """How much went by batch, and what that saved against asking at once with a prompt cache."""
-    calls = sum(line.calls for line in bill.lines)
-    part = "" if bill.batched >= calls else f" of {calls:,}"
+    part = "" if bill.batched >= bill.calls else f" of {bill.calls:,}"
     went = f"{bill.batched:,}{part} call{'' if bill.batched == 1 and not part else 's'}"
     if bill.saved_by_batch is None:
         return f"by batch: {went}"
