@@ -16,6 +16,7 @@ from outlay.analysis.batches import problem_of
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheHealth
 from outlay.analysis.text import one_line
+from outlay.values.counted import counted
 from outlay.values.percent import percent
 
 if TYPE_CHECKING:
@@ -145,9 +146,9 @@ def _notes(bill: Bill, saved: Decimal | None) -> list[str]:
     second: list[str] = []
     if bill.tools:
         failed = f", {bill.failed_tools:,} failed" if bill.failed_tools else ""
-        second.append(f"{_count(bill.tools, 'tool call')}{failed}")
+        second.append(f"{counted(bill.tools, 'tool call')}{failed}")
     if bill.checks:
-        refused = f" ({_count(bill.refused, 'output')} refused)" if bill.refused else ""
+        refused = f" ({counted(bill.refused, 'output')} refused)" if bill.refused else ""
         second.append(f"checked by: {', '.join(one_line(check, 40) for check in bill.checks)}{refused}")
     sick = [_sick(one) for one in bill.cache if _ails(one)]
     problems = [problem for batch in bill.batches if (problem := problem_of(batch))]
@@ -162,14 +163,14 @@ def _saved(savings: Savings) -> list[str]:
     if savings.answers:
         worth = "" if savings.by_answers is None else f", saved {_amount(savings.by_answers)}"
         similar = f" ({savings.similar_answers:,} to similar questions)" if savings.similar_answers else ""
-        said.append(f"{_count(savings.answers, 'stored answer')}{similar}{worth}")
+        said.append(f"{counted(savings.answers, 'stored answer')}{similar}{worth}")
     if savings.results:
-        said.append(f"{_count(savings.results, 'stored tool result')}, saved {savings.seconds_by_results:,.1f} s")
+        said.append(f"{counted(savings.results, 'stored tool result')}, saved {savings.seconds_by_results:,.1f} s")
     if savings.cascaded and savings.by_cascade:
         said.append(f"cascade {_about(savings.by_cascade)}")
     if savings.compactions:
         worth = "" if savings.by_compaction is None else f" {_about(savings.by_compaction)}"
-        said.append(f"{_count(savings.compactions, 'compaction')}{worth}")
+        said.append(f"{counted(savings.compactions, 'compaction')}{worth}")
     return said
 
 
@@ -212,8 +213,8 @@ def _amount(money: Decimal) -> str:
 
 def _doubt(bill: Bill) -> str:
     calls = ", ".join(
-        [f"{_count(bill.doubtful, 'call')} without an answer"] * bool(bill.doubtful)
-        + [f"{_count(bill.unreported, 'call')} answered without usage"] * bool(bill.unreported)
+        [f"{counted(bill.doubtful, 'call')} without an answer"] * bool(bill.doubtful)
+        + [f"{counted(bill.unreported, 'call')} answered without usage"] * bool(bill.unreported)
     )
     calls += ", outside the total"
     if bill.billed_twice:
@@ -233,7 +234,3 @@ def _cached_share(lines: Sequence[BillLine]) -> float | None:
         read += line.cache_read_tokens
         whole += line.input_tokens + line.cache_read_tokens + line.cache_write_tokens
     return read / whole if read else None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from outlay.analysis.batches import problem_of
 from outlay.analysis.text import one_line
-from outlay.cli.words import count
 from outlay.events import BatchEnded, Decision, Event
+from outlay.values.counted import counted
 
 
 class BatchLines:
@@ -26,7 +26,7 @@ class BatchLines:
         if batch in self._told:
             return ""
         self._told.add(batch)
-        calls = count(int(event.data.get("requests", 0)), "call")
+        calls = counted(int(event.data.get("requests", 0)), "call")
         if not batch:
             return f"a batch of {calls} was being sent when an earlier map broke off: looking for it at the provider"
         if event.data.get("found"):
