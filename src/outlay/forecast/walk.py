@@ -31,10 +31,11 @@ Form: TypeAlias = Callable[["Walk", Any, "Passed"], Expected]
 class Unforeseeable(Exception):
     """Raised on the way to a NotApplicable."""
 
-    def __init__(self, reason: str, *, node: str = "") -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.node = node
         self.reason = reason
+        #: The path of the innermost node that it is about.
+        self.node = ""
 
 
 @dataclass(frozen=True, slots=True)
