@@ -147,8 +147,9 @@ class Bill:
         return saved
 
     def render(self, prices: PriceBook | None = None) -> str:
-        """The receipt: aligned plain text without colour. With prices it says what the cache saved."""
-        return receipt.text(self, self.saved_by_cache(prices))
+        """The receipt: aligned plain text without colour. With prices it says what the cache saved, and which model may
+        have been meant by a name that has no price."""
+        return receipt.text(self, self.saved_by_cache(prices), prices)
 
     def __str__(self) -> str:
         return self.render()

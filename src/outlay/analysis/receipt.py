@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheHealth
 from outlay.analysis.text import one_line
+from outlay.protocols.prices import PriceBook, did_you_mean
 from outlay.values.percent import percent
 
 if TYPE_CHECKING:
@@ -40,12 +41,14 @@ _OUTCOMES = {
 }
 
 
-def text(bill: Bill, saved: Decimal | None) -> str:
-    """Aligned lines of plain text, without colour codes or trailing spaces. `saved` by the prompt cache, in dollars."""
+def text(bill: Bill, saved: Decimal | None, prices: PriceBook | None = None) -> str:
+    """Aligned lines of plain text, without colour codes or trailing spaces. `saved` by the prompt cache, in dollars.
+    `prices` are asked which model may have been meant by one that is unpriced."""
     rows = [_COLUMNS, *_table(bill)]
     widths = [max(least, *(len(row[i]) for row in rows)) for i, least in enumerate(_WIDTHS)]
     table = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
-    return "\n".join([_head(bill.runs), "", *table, "", *_notes(bill, saved)]).rstrip()
+    notes = [*_notes(bill, saved), *([] if prices is None else _meant(bill, prices))]
+    return "\n".join([_head(bill.runs), "", *table, "", *notes]).rstrip()
 
 
 def html(bill: Bill, saved: Decimal | None) -> str:
@@ -153,6 +156,13 @@ def _notes(bill: Bill, saved: Decimal | None) -> list[str]:
     if len(problems) > _MOST_BATCHES:
         problems = [*problems[:_MOST_BATCHES], f"… and {len(problems) - _MOST_BATCHES:,} more batches"]
     return [" · ".join(notes) for notes in (first, second) if notes] + sick + problems
+
+
+def _meant(bill: Bill, prices: PriceBook) -> list[str]:
+    """Of models without a price, whose names are nearly those of others."""
+    models = [model for model, line in bill.by("model").items() if line.unpriced]
+    guesses = {model: did_you_mean(prices, model).strip() for model in models}
+    return [f"no price is known for {one_line(model, 80)}: {guess}" for model, guess in guesses.items() if guess]
 
 
 def _saved(savings: Savings) -> list[str]:
