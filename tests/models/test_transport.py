@@ -181,6 +181,42 @@ async def test_cancelling_while_the_body_waits_closes_the_socket() -> None:
             await closed.wait()
 
 
+async def test_a_connection_that_still_sends_is_not_kept() -> None:
+    """A server that answers before it has read the request may never read the rest: the next call has another one."""
+    connections = 0
+    refusal = b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno"
+
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(refusal)
+        await asyncio.sleep(60)
+
+    async with server(hasty) as url, transport() as http:
+        for _ in range(2):
+            reply = await http.post(url, {}, bytes(24 * 2**20))
+            assert (reply.status, reply.body) == (413, b"no")
+    assert connections == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 204),
+        (b"HTTP/1.1 529 Busy\r\ncontent-length: 0\r\n\r\n", 529),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n", 500),
+        (b"HTTP/1.1 101 Switching\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", 101),
+    ],
+    ids=["no-content", "empty", "after-hints", "upgrade"],
+)
+async def test_an_answer_without_a_body(answer: bytes, status: int) -> None:
+    async with server(says(answer)) as url, transport() as http:
+        for _ in range(2):
+            reply = await http.post(url, {}, b"{}", Timeouts(total=5))
+            assert (reply.status, reply.body) == (status, b"")
+
+
 async def test_connections_are_kept_and_cookies_are_not() -> None:
     """Ten calls in a row use one connection, after plain and streamed answers alike, and never send a cookie."""
     connections = 0

@@ -43,8 +43,10 @@ class Exchange:
         return int(self.headers.get("content-length") or 0)  # digits, or the parser had refused it
 
     def leave(self) -> None:
-        """The connection serves the next request if the answer was read to its end, and is closed otherwise."""
-        if self.content.at_eof():
+        """The connection serves the next request if the answer was read to its end, and is closed otherwise. So it is
+        where the answer came before the whole request was out: nobody knows whether the rest will be read."""
+        transport = self._connection.transport
+        if self.content.at_eof() and (transport is None or not transport.get_write_buffer_size()):
             self._connection.release()
         else:
             self._connection.close()
@@ -89,7 +91,7 @@ class Connections:
                 transport.write(body)
             while True:
                 answer, content = await protocol.read()
-                if answer.code >= 200:  # before it there may be word that it is being worked on
+                if answer.code >= 200 or answer.code == 101:  # before it there may be word that it is being worked on
                     return Exchange(connection, answer.code, answer.headers, content)
         except BaseException:
             connection.close()

@@ -169,7 +169,7 @@ class BudgetTree:
 
         Raises BudgetExceeded, or UnpricedModel where a money budget meets an unknown price.
         """
-        windows = [account for account in chain if isinstance(account, WindowAccount)]
+        windows = () if self._windows is None else [a for a in chain if isinstance(a, WindowAccount)]
         if not windows:
             return await self._in_ledger(chain, ask, path, model, finish)
         for account in windows:

@@ -12,7 +12,7 @@ from outlay.errors import ConfigError
 from outlay.policies.batching import Batching
 from outlay.policies.ledger import Ledger
 from outlay.policies.watchdog import Watchdog
-from outlay.protocols.stages import Stages
+from outlay.protocols.stages import UNSTAGED, Stages
 from outlay.protocols.store import Store
 from outlay.runtime import traffic
 from outlay.runtime.alerts import OnAlert
@@ -50,7 +50,7 @@ class Host:
     deps: Any = None
     #: In loop time: what `seconds` of a budget of many runs leaves to all of them together.
     deadline: float | None = None
-    stages: Stages = field(default_factory=Stages)
+    stages: Stages = UNSTAGED
     #: Who writes the events down; a forecast folds them on the fly instead.
     recorder: Callable[..., Recorder] = Recorder
     #: The flow's address, recorded for `outlay resume`.

@@ -52,7 +52,11 @@ class Transcript:
     @property
     def messages(self) -> tuple[Message, ...]:
         """Oldest first."""
-        found = [link.message for link in self.links() if link.message is not None]
+        found: list[Message] = []
+        link = self
+        while link.parent is not None and link.message is not None:
+            found.append(link.message)
+            link = link.parent
         found.reverse()
         return tuple(found)
 
@@ -76,10 +80,13 @@ class Transcript:
     def pieces(self, dialect: str, encode: Callable[[Message], bytes]) -> list[bytes]:
         """What `wire` joins, for a body that joins it with the rest: a long conversation is copied once."""
         found: list[bytes] = []
-        for message in self.messages:
-            if piece := message.wire(dialect, encode):
+        link = self
+        while link.parent is not None and link.message is not None:
+            if piece := link.message.wire(dialect, encode):
                 found += (piece, b",")
-        return found[:-1]
+            link = link.parent
+        found.reverse()  # it ends with the first message, and begins with a comma of none
+        return found[1:]
 
     def total(self, what: str, measure: Callable[[Message], int]) -> int:
         """The sum of `measure` over all messages, remembered by each link that was asked: a turn adds what is new.
