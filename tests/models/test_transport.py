@@ -276,7 +276,7 @@ async def test_a_server_that_greets_is_no_web_server() -> None:
         await reader.read()
 
     async with server(talk) as url, transport() as http:
-        with pytest.raises(ModelError, match="is not HTTP|cannot connect"):
+        with pytest.raises(ModelError, match=r"is not HTTP|cannot connect"):
             await http.post(url, {}, b"{}")
 
 
