@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contest import Figure, Turn, hold
+from bench.contest import Figure, Turn, cpu_ms, hold
 from bench.rivals import INSTRUCTIONS, MODEL, all_at_once, anthropic_sdk, ask, bare_aiohttp, body
 from bench.worker import Round
 
@@ -16,6 +16,8 @@ LATENCY_MS = 200
 #: Of the ideal, in which all answers are there after the latency of one.
 _MOST = 1.8
 _MOST_MB = 90.0
+#: CPU of a call whose intent is durable before it starts, of one with events in memory: here many share a commit.
+_MOST_DURABLE = 1.5
 
 
 def measure(quick: bool) -> Sequence[Figure]:
@@ -50,6 +52,12 @@ def measure(quick: bool) -> Sequence[Figure]:
                 Figure("fanout", "… failed", contest.failed(who), "calls", target=0 if ours else None, of="value")
             )
         peak = contest.peak_mb(who)
+        if who == "sqlite":
+            durable, memory = contest.median(who, cpu_ms), contest.median("outlay", cpu_ms)
+            ratio = contest.ratio(who, "outlay", cpu_ms)
+            figures.append(
+                Figure("fanout", "… a call of them", durable, "ms CPU", "in memory", memory, ratio, _MOST_DURABLE)
+            )
         figures.append(
             Figure("fanout", "… peak memory", peak, "MB", target=_MOST_MB if who == "outlay" else None, of="value")
         )

@@ -153,7 +153,7 @@ class Agent(Node[Any, Out]):
     def type(self) -> str:
         return "agent"
 
-    @property
+    @cached_property
     def models(self) -> tuple[str | Model, ...]:
         """Every model that it may call, the usual one first."""
         usual = self.model.models if isinstance(self.model, ModelCascade) else (self.model,)
@@ -212,7 +212,7 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
     question = Message("user", as_parts(prompt), ctx.label)  # labelled by the input alone, not by what was said before
     before = ctx.transcript
     transcript = before.append(question)
-    earlier = [part for message in before.messages for part in message.parts if isinstance(part, ToolResult)]
+    earlier = _tool_results(before)
     reuse = await reuse_of(agent, ctx)
     calls = ToolCalls(agent.name, toolbox, ctx, earlier)
     refusals = 0
@@ -277,6 +277,13 @@ async def _converse(agent: Agent[A], ctx: RunContext[Any], input: Any) -> A:
         path=ctx.path,
         hint=f"raise max_turns, or give {agent.name} a narrower task",
     )
+
+
+def _tool_results(before: Transcript) -> list[ToolResult]:
+    """What tools gave earlier in the conversation; most have none, which is not looked for anew at every turn."""
+    if not before.total("tool results", lambda message: len(message.tool_results)):
+        return []
+    return [result for message in before.messages for result in message.tool_results]
 
 
 async def _instructions(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[str, ...]:
@@ -371,6 +378,8 @@ def _read(agent: Agent[Any], toolbox: Mapping[str, Tool], response: ModelRespons
 
 
 def _fallback(agent: Agent[Any], ctx: RunContext[Any]) -> tuple[Model, ...]:
+    if not agent.fallback:
+        return ()
     return tuple(ctx.model(agent.name, choice, agent.offline, spare=True) for choice in agent.fallback)
 
 

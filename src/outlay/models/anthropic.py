@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, cast
 
@@ -91,7 +91,7 @@ _EDITING: Final = "context-management-2025-06-27"
 _OURS: Final = frozenset({"model", "messages", "system", "max_tokens", "stream", "stop_sequences"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Anthropic:
     """A Claude model, e.g. `Anthropic("claude-haiku-4-5")`.
 
@@ -108,7 +108,7 @@ class Anthropic:
     headers: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False, hash=False)
     timeouts: Timeouts = field(default=Timeouts(), kw_only=True)
 
-    @property
+    @cached_property
     def id(self) -> str:
         return f"anthropic:{self.name}"
 
@@ -956,7 +956,9 @@ def _usage(report: dict[str, Any] | None) -> Usage | None:
     if report is None or usage is None:
         return None
     iterations = report.get("iterations")
-    for found in cast("list[Any]", iterations) if isinstance(iterations, list) else ():
+    if not isinstance(iterations, list):
+        return usage
+    for found in cast("list[Any]", iterations):
         one = _dict(found)
         if one is not None and one.get("type") != "message" and "model" not in one:
             more = _buckets(one)
@@ -977,7 +979,7 @@ def _buckets(report: dict[str, Any]) -> Usage | None:
     )
     if given is None or answered is None or read is None or written is None or for_an_hour is None:
         return None
-    return Usage(given, read, written, answered, for_an_hour)
+    return Usage(given, read, written, answered, for_an_hour, report)
 
 
 def _tier(report: dict[str, Any]) -> str:

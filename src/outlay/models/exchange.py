@@ -8,6 +8,7 @@ has, and together they were half of what sending one cost (60 of 120 µs CPU).
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -20,6 +21,8 @@ from yarl import URL
 _APART: Final = 64 * 1024
 #: Requests that are kept ready: one for each address and set of headers.
 _MOST_READY: Final = 256
+#: Connections in a row that are put away unused before the server counts as one that cannot be connected to.
+_MOST_SPOILED: Final = 16
 #: What must not stand in a line of a head: it would begin another one.
 _BREAK: Final = re.compile(r"[\r\n\0]")
 
@@ -43,8 +46,10 @@ class Exchange:
         return int(self.headers.get("content-length") or 0)  # digits, or the parser had refused it
 
     def leave(self) -> None:
-        """The connection serves the next request if the answer was read to its end, and is closed otherwise."""
-        if self.content.at_eof():
+        """The connection serves the next request if the answer was read to its end, and is closed otherwise. So it is
+        where the answer came before the whole request was out: nobody knows whether the rest will be read."""
+        transport = self._connection.transport
+        if self.content.at_eof() and (transport is None or not transport.get_write_buffer_size()):
             self._connection.release()
         else:
             self._connection.close()
@@ -70,14 +75,20 @@ class Connections:
         key = (method, url, proxy, *headers.items())
         ready = self._ready.get(key) or self._prepare(key, method, url, proxy, headers)
         limit = self._timeouts.get(connect) or self._timeout(connect)
-        try:
-            connection = await self._connector.connect(ready.request, [], limit)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError from error
-        try:
+        for _ in range(_MOST_SPOILED):
+            try:
+                connection = await self._connector.connect(ready.request, [], limit)
+            except TimeoutError as error:
+                raise aiohttp.ConnectionTimeoutError from error
             protocol, transport = connection.protocol, connection.transport
             assert protocol is not None
-            assert transport is not None
+            if transport is not None and not protocol.should_close:
+                break
+            # Lost at once, or the server said something while it was idle: that would be taken for this answer.
+            connection.close()
+        else:
+            raise aiohttp.ClientConnectorError(ready.request.connection_key, OSError(errno.EPROTO, "speaks unasked"))
+        try:
             protocol.set_response_params(read_until_eof=True)
             head = ready.head or ready.write()
             if body is None:
@@ -89,7 +100,7 @@ class Connections:
                 transport.write(body)
             while True:
                 answer, content = await protocol.read()
-                if answer.code >= 200:  # before it there may be word that it is being worked on
+                if answer.code >= 200 or answer.code == 101:  # before it there may be word that it is being worked on
                     return Exchange(connection, answer.code, answer.headers, content)
         except BaseException:
             connection.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -88,7 +89,7 @@ class OpenAI:
     headers: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
-    @property
+    @cached_property
     def id(self) -> str:
         return f"openai:{self.name}"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -88,7 +89,7 @@ class OpenAIChat:
     timeouts: Timeouts = field(default_factory=Timeouts)
     structured: Structured = "json_schema"
 
-    @property
+    @cached_property
     def id(self) -> str:
         return f"openai-chat:{self.name}"
 
@@ -257,10 +258,7 @@ class OpenAIChat:
 
     @property
     def _host(self) -> str:
-        try:
-            return urlsplit(self._base).hostname or ""
-        except ValueError:
-            return ""
+        return _host_of(self._base)
 
     @property
     def _official(self) -> bool:
@@ -603,6 +601,15 @@ class _Said:
         if self.tokens and (tokens := tokens_of(self.tokens)) is not None:
             found.append(logprobs_block(DIALECT, tokens))
         return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _host_of(base: str) -> str:
+    """Who is at an address; a call asks a dozen times."""
+    try:
+        return urlsplit(base).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _plain(content: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from outlay.errors import ConfigError
@@ -103,6 +104,7 @@ _FAMILIES: tuple[tuple[str, Family], ...] = (
 _UNKNOWN = Family("unknown", _ALL)
 
 
+@lru_cache(maxsize=1024)
 def family(name: str) -> Family:
     """The family of a model's name; a fine-tune (`ft:gpt-4.1:…`) and a gateway's name (`openai/gpt-5`) count too."""
     base = re.sub(r"^(ft:|.*/)", "", name)

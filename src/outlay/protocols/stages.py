@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from outlay.errors import ModelError
 from outlay.protocols.effects import ToolEffect
@@ -214,3 +214,7 @@ class Stages:
     stand_ins: StandIns | None = None
     shortcut: Shortcut | None = None
     lane: Lane | None = None
+
+
+#: None of them.
+UNSTAGED: Final = Stages()

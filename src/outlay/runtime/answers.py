@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Final, Literal, cast
 
@@ -20,6 +21,7 @@ from outlay.protocols.clock import wall_clock
 from outlay.protocols.documents import Change, Documents
 from outlay.protocols.stages import AnswerKey, Given
 from outlay.runtime.alike import Alike, question_of
+from outlay.stores.memory import MemoryStore
 from outlay.values.label import TRUSTED
 from outlay.values.request import ModelRequest, ModelResponse
 from outlay.values.stored import dump, load
@@ -47,9 +49,14 @@ _decode: Final = msgspec.json.Decoder(_Answer).decode
 class AnswerCache:
     """The stage `cache` of a call's path. `fresh`: nothing is given again, what is new is stored."""
 
-    def __init__(self, store: Documents, *, fresh: bool = False) -> None:
-        self._store = store
+    def __init__(self, store: Documents | None, *, fresh: bool = False) -> None:
+        """Without a store, answers last as long as this cache."""
+        self._given = store
         self.fresh = fresh
+
+    @cached_property
+    def _store(self) -> Documents:
+        return MemoryStore() if self._given is None else self._given
 
     async def find(self, key: AnswerKey, request: ModelRequest) -> Given | None:
         reuse = request.reuse

@@ -11,7 +11,7 @@ from outlay.errors import DeadlineExceeded, ModelError, one_line
 from outlay.events.records import CallStarted, Decision
 from outlay.protocols.batches import batches_of
 from outlay.protocols.model import Model
-from outlay.protocols.stages import Lane, Stages
+from outlay.protocols.stages import Lane
 from outlay.runtime.instead import live_cost
 from outlay.runtime.state import RunState
 from outlay.values.request import ModelRequest
@@ -19,8 +19,6 @@ from outlay.values.usage import Usage
 
 #: The lane in events, and the tier in price lists.
 BATCH: Final = "batch"
-#: A batch has limits of its own, and says nothing of how a provider's answers at once are doing.
-UNLIMITED: Final = Stages()
 
 
 @dataclass(frozen=True, slots=True)

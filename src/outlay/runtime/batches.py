@@ -180,6 +180,8 @@ class BatchLane:
         """Let go of the batches: those of which every answer was handed over are forgotten, and those that are still
         at work go on at the provider, unless there is no store in which anybody could find them again. To be called
         when what the runs recorded is durable."""
+        if not self._tasks and not self._sent:  # as after nearly every run
+            return
         for task in self._tasks:
             task.cancel()
         if self._tasks:

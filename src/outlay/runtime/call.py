@@ -39,9 +39,9 @@ from outlay.events.records import (
 )
 from outlay.policies.ledger import RESOURCES, Ask, Hold
 from outlay.protocols.model import Model
-from outlay.protocols.stages import AnswerKey, Breaker, Given, Lane
+from outlay.protocols.stages import UNSTAGED, AnswerKey, Breaker, Given, Lane
 from outlay.runtime.asking import raise_of
-from outlay.runtime.batched import BATCH, UNLIMITED, Sent, batch_of, goes_live, saved_by_batch
+from outlay.runtime.batched import BATCH, Sent, batch_of, goes_live, saved_by_batch
 from outlay.runtime.budgets import Chain, exhausted
 from outlay.runtime.caching import Visit, visit
 from outlay.runtime.request_facts import call_key, foreign_blocks, largest_segments, request_hash
@@ -172,7 +172,8 @@ class Call:
             self._batch = (
                 None if refused else batch_of(self._run, self._model, self._request, self._deadline, self._sent)
             )
-            self._stages = self._run.stages if self._batch is None else UNLIMITED
+            # a batch has limits of its own, and says nothing of how a provider's answers at once are doing
+            self._stages = self._run.stages if self._batch is None else UNSTAGED
             try:
                 response = await self._tried(least_output_tokens, max_input_tokens, draw)
                 break

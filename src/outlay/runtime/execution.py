@@ -46,6 +46,7 @@ from outlay.runtime.session import check as check_session
 from outlay.runtime.shape import shape_of
 from outlay.runtime.state import RunState
 from outlay.runtime.unsettled import unsettled
+from outlay.runtime.windows import Windows
 from outlay.values.budget import Budget
 from outlay.values.label import TRUSTED, Label, Labelled
 from outlay.values.stored import content_digest
@@ -199,9 +200,9 @@ async def _work(
     context = Context(state, root, path, value, None)
     context.label = label
     context.add_root_budgets(host.deadline, leg.waited + (0.0 if past is None else past.journal.active))
-    if not leg.is_over:
+    if host.windows is not None and not leg.is_over:
         await state.budgets.look()
-        await _settle_crash(state, host)
+        await _settle_crash(state, host.windows)
     if host.watcher is not None and not leg.is_over:
         await host.watcher.watch(state, context)
     started = loop.time()
@@ -215,15 +216,15 @@ async def _work(
         state.budgets.close()
 
 
-async def _settle_crash(state: RunState, host: Host) -> None:
+async def _settle_crash(state: RunState, windows: Windows) -> None:
     """An earlier leg broke off: what it used of its windows is told to them, once, after this leg has said that it
     goes on."""
     past = state.past
-    if host.windows is None or past is None or not past.events or past.journal.finished is not None:
+    if past is None or not past.events or past.journal.finished is not None:
         return
     if used := unsettled(past.events):
         await state.recorder.durable()
-        await host.windows.settle(past.journal.owner, used)
+        await windows.settle(past.journal.owner, used)
 
 
 def _announce(state: RunState, host: Host, path: str, value: Any, leg: Leg, shape: str) -> None:
@@ -331,8 +332,10 @@ async def _flow(state: RunState, context: Context) -> _End:
             await state.beside.drain()
             await state.flight.cut_off(only_beside=True)
         state.closed = state.closed or Stopped("the run is over")
-        await state.branches.cut_off()
-        await state.flight.drain()
+        if state.branches:
+            await state.branches.cut_off()
+        if state.flight:
+            await state.flight.drain()
     except asyncio.CancelledError:
         state.closed = Stopped("the run was cancelled")
         await state.branches.cut_off()

@@ -54,6 +54,9 @@ class Branches:
         self._tasks: dict[asyncio.Task[Any], int] = {}
         self._beside: dict[asyncio.Task[Any], int] = {}
 
+    def __len__(self) -> int:
+        return len(self._tasks) + len(self._beside)
+
     def here(self) -> _Branch:
         """The running task is a branch for the length of this block."""
         return _Branch(self._beside if is_beside.get() else self._tasks)

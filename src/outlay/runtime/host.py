@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, cast
 
@@ -12,7 +12,7 @@ from outlay.errors import ConfigError
 from outlay.policies.batching import Batching
 from outlay.policies.ledger import Ledger
 from outlay.policies.watchdog import Watchdog
-from outlay.protocols.stages import Stages
+from outlay.protocols.stages import UNSTAGED, Stages
 from outlay.protocols.store import Store
 from outlay.runtime import traffic
 from outlay.runtime.alerts import OnAlert
@@ -25,7 +25,6 @@ from outlay.runtime.recorder import Listener, Recorder
 from outlay.runtime.second_opinion import check_opinion
 from outlay.runtime.watching import Watcher
 from outlay.runtime.windows import Windows
-from outlay.stores.memory import MemoryStore
 from outlay.stores.opening import connected
 from outlay.values.budget import Budget
 from outlay.values.transcript import Transcript
@@ -51,7 +50,7 @@ class Host:
     deps: Any = None
     #: In loop time: what `seconds` of a budget of many runs leaves to all of them together.
     deadline: float | None = None
-    stages: Stages = field(default_factory=Stages)
+    stages: Stages = UNSTAGED
     #: Who writes the events down; a forecast folds them on the fly instead.
     recorder: Callable[..., Recorder] = Recorder
     #: The flow's address, recorded for `outlay resume`.
@@ -132,18 +131,16 @@ class hosting:
 
     async def __aenter__(self) -> Host:
         if self._address is not None:
-            self._own = await connected(self._address)
-            self._host = replace(self._host, store=self._own)
-        answers = AnswerCache(self._host.store or MemoryStore(), fresh=self._fresh)
-        batching = self._lane if isinstance(self._lane, Batching) else None
-        self._host.lane = BatchLane(self._host.store, batching, by_default=self._lane != "live")
-        self._host.stages = replace(traffic.stages(), cache=answers, lane=self._host.lane)
-        if self._host.store is not None:
-            self._host.windows = Windows(self._host.store)
+            self._own = self._host.store = await connected(self._address)
+        host, lane = self._host, self._lane
+        host.lane = BatchLane(host.store, None if isinstance(lane, str) else lane, by_default=lane != "live")
+        host.stages = traffic.stages(AnswerCache(host.store, fresh=self._fresh), host.lane)
+        if host.store is not None:
+            host.windows = Windows(host.store)
         if self._watchdog is not None:
-            check_opinion(self._host.directory, self._watchdog.opinion)
-            self._host.watcher = Watcher(self._watchdog, self._host.store)
-        return self._host
+            check_opinion(host.directory, self._watchdog.opinion)
+            host.watcher = Watcher(self._watchdog, host.store)
+        return host
 
     async def __aexit__(self, *_: object) -> None:
         if self._host.lane is not None:

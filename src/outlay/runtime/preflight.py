@@ -17,6 +17,8 @@ from outlay.protocols.node import Node
 from outlay.protocols.store import Store
 from outlay.runtime.budgets import unpriced
 from outlay.runtime.directory import Directory
+from outlay.runtime.replacements import check_replacements
+from outlay.runtime.walking import tool_nodes, walk
 from outlay.runtime.windows import check as check_window
 from outlay.values.budget import Budget
 
@@ -33,53 +35,43 @@ def check(
     *,
     by_batch: bool | None = None,
 ) -> None:
-    """Raises ConfigError for what cannot run: names, models, keys, stand-ins, settings, prices under a money budget,
-    a budget over many runs without a store to count in, a deadline that is shorter than a batch may take. `by_batch`:
-    so go the agents that say nothing else; None where nothing does, as in a forecast."""
+    """Raises ConfigError for what cannot run: names, models and what replaces them, keys, stand-ins, settings,
+    prices under a money budget, a budget over many runs without a store to count in, a deadline that is shorter than a
+    batch may take. `by_batch`: so go the agents that say nothing else; None where nothing does, as in a forecast."""
     if root not in _well_formed:
         for node in walk(root):
             _distinct_names(node)
         _well_formed.add(root)
+    check_replacements(root, directory)  # first: an agent that was to be replaced may have no key
     for budget in budgets:
         check_window(budget, store)
-    for node, limits in _with_budgets(root, tuple(budgets), set()):
+    for node, limits, strict in _with_budgets(root, tuple(budgets), _strict(budgets), set()):
         for budget in node.budgets:
             check_window(budget, store)
         if isinstance(node, Agent):
             batched = by_batch is not None and (node.lane == "batch" or (by_batch and node.lane != "live"))
-            _check_agent(node, directory, limits, batched=batched)
-
-
-def walk(root: Node[Any, Any]) -> Iterator[Node[Any, Any]]:
-    """Every node of a flow that is known before it runs, once, parents first."""
-    seen: set[int] = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        yield node
-        stack.extend(reversed([*node.children, *_tool_nodes(node)]))
-
-
-def _tool_nodes(node: Node[Any, Any]) -> list[Node[Any, Any]]:
-    if not isinstance(node, Agent):
-        return []
-    return [inner for tool in node.toolbox.values() if (inner := getattr(tool, "node", None)) is not None]
+            _check_agent(node, directory, limits, strict, batched=batched)
 
 
 def _with_budgets(
-    node: Node[Any, Any], above: tuple[Budget, ...], seen: set[tuple[int, bool]]
-) -> Iterator[tuple[Node[Any, Any], tuple[Budget, ...]]]:
-    limits = above + node.budgets
-    mark = (id(node), any(b.usd is not None and not b.allow_unpriced for b in limits))
+    node: Node[Any, Any], above: tuple[Budget, ...], strict: Budget | None, seen: set[tuple[int, bool]]
+) -> Iterator[tuple[Node[Any, Any], tuple[Budget, ...], Budget | None]]:
+    """Each node with all budgets that hold for it, and the first of them under which all prices must be known."""
+    limits, strict = above + node.budgets, strict or _strict(node.budgets)
+    mark = (id(node), strict is not None)
     if mark in seen:
         return
     seen.add(mark)
-    yield node, limits
-    for child in (*node.children, *_tool_nodes(node)):
-        yield from _with_budgets(child, limits, seen)
+    yield node, limits, strict
+    for child in (*node.children, *tool_nodes(node)):
+        yield from _with_budgets(child, limits, strict, seen)
+
+
+def _strict(budgets: Sequence[Budget]) -> Budget | None:
+    for budget in budgets:
+        if budget.usd is not None and not budget.allow_unpriced:
+            return budget
+    return None
 
 
 def _distinct_names(node: Node[Any, Any]) -> None:
@@ -100,7 +92,9 @@ def _same_function(one: Node[Any, Any], other: Node[Any, Any]) -> bool:
     return one.function is other.function and one.budget is other.budget and one.optional == other.optional
 
 
-def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budget], *, batched: bool) -> None:
+def _check_agent(
+    agent: Agent[Any], directory: Directory, limits: Sequence[Budget], strict: Budget | None, *, batched: bool
+) -> None:
     prelude = agent.fixed_prelude or agent.prelude_of(())
     own = agent.models
     for i, choice in enumerate((*own, *agent.fallback)):
@@ -114,7 +108,6 @@ def _check_agent(agent: Agent[Any], directory: Directory, limits: Sequence[Budge
             _suits[agent] = model
         if isinstance(agent.model, ModelCascade) and agent.model.reads_logprobs(i):
             _check_logprobs(agent, model)
-        strict = next((b for b in limits if b.usd is not None and not b.allow_unpriced), None)
         if strict is not None and directory.price(model) is None:
             raise unpriced(model.id, agent.name)
         if batched and i < len(own):

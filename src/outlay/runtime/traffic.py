@@ -12,12 +12,12 @@ from functools import cache
 from weakref import WeakKeyDictionary
 
 from outlay.policies.lane import LaneLimits
-from outlay.protocols.stages import Stages
+from outlay.protocols.stages import Answers, Lane, Stages
 from outlay.runtime.breakers import Breakers
 from outlay.runtime.permits import Permits
 from outlay.runtime.retries import RetryBudgets
 
-_stages: WeakKeyDictionary[asyncio.AbstractEventLoop, Stages] = WeakKeyDictionary()
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Breakers, Permits, RetryBudgets]] = WeakKeyDictionary()
 
 
 @cache
@@ -28,10 +28,11 @@ def _limits() -> Mapping[str, LaneLimits]:
     return find_limits()
 
 
-def stages() -> Stages:
-    """The stages of the running loop."""
+def stages(cache: Answers, lane: Lane) -> Stages:
+    """The stages of a host's runs: those that it brings, and those that all runs of the running loop share."""
     loop = asyncio.get_running_loop()
-    found = _stages.get(loop)
-    if found is None:
-        found = _stages[loop] = Stages(breaker=Breakers(), permits=Permits(loop, _limits()), retries=RetryBudgets())
-    return found
+    shared = _shared.get(loop)
+    if shared is None:
+        shared = _shared[loop] = Breakers(), Permits(loop, _limits()), RetryBudgets()
+    breakers, permits, retries = shared
+    return Stages(cache=cache, breaker=breakers, permits=permits, retries=retries, lane=lane)

@@ -52,7 +52,11 @@ class Transcript:
     @property
     def messages(self) -> tuple[Message, ...]:
         """Oldest first."""
-        found = [link.message for link in self.links() if link.message is not None]
+        found: list[Message] = []
+        link = self
+        while link.parent is not None and link.message is not None:
+            found.append(link.message)
+            link = link.parent
         found.reverse()
         return tuple(found)
 
