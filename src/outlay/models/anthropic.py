@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, cast
 
@@ -37,6 +37,7 @@ from outlay.values.caching import CachePlan, CacheTerms, Life
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall, ToolResult
 from outlay.values.label import TRUSTED
 from outlay.values.message import Message
+from outlay.values.once import once
 from outlay.values.price import Price
 from outlay.values.request import ContextEdit, ModelRequest, ModelResponse, Prelude, StopKind
 from outlay.values.settings import ModelSettings
@@ -108,7 +109,7 @@ class Anthropic:
     headers: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False, hash=False)
     timeouts: Timeouts = field(default=Timeouts(), kw_only=True)
 
-    @cached_property
+    @once
     def id(self) -> str:
         return f"anthropic:{self.name}"
 

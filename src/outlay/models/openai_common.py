@@ -193,11 +193,11 @@ def reported(
     )
 
 
-def broken(provider: str, what: str, headers: Mapping[str, str], *, billed: bool = True) -> BadResponse:
-    """The error for an answer that is no whole answer."""
+def broken(provider: str, what: str, headers: Mapping[str, str]) -> BadResponse:
+    """The error for an answer that is no whole answer, and may be billed as one."""
     return BadResponse(
         f"{provider} sent {what}",
         provider=provider,
         request_id=failures.request_id(headers),
-        may_be_billed=billed,
+        may_be_billed=True,
     )
