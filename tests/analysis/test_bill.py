@@ -384,6 +384,13 @@ def test_the_receipt_of_a_run_with_an_unknown_price():
     assert lines[6].endswith("  ≥ $2.0549")
 
 
+def test_a_receipt_of_which_no_price_is_known_has_no_total():
+    """Not `≥ $0.0000`."""
+    log = Log()
+    log.call("reply", cost=None)
+    assert str(Bill.of(log.events)).splitlines()[4].split()[-1] == "unpriced"
+
+
 def test_the_receipt_of_unknown_usage_shows_a_question_mark():
     log = Log()
     log.call("reply", tokens=(None, 0, 0, None), cost=None)

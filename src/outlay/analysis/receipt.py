@@ -97,8 +97,7 @@ def _table(bill: Bill) -> list[tuple[str, ...]]:
         (one_line(line.agent), one_line(_bare(line.model)), *_figures(line), _cost(line, cost))
         for line, cost in zip(groups, costs, strict=False)
     ]
-    total = costs[-1] if not whole.unpriced else f"≥ {costs[-1]}"
-    table = [_COLUMNS, *rows, ("total", "", *_figures(whole), total)]
+    table = [_COLUMNS, *rows, ("total", "", *_figures(whole), _cost(whole, costs[-1]))]
     kept = [i for i, name in enumerate(_COLUMNS) if name not in _SELDOM or any(row[i] != "0" for row in table[1:])]
     return [tuple(row[i] for i in kept) for row in table]
 

@@ -114,6 +114,11 @@ def command(
             show(Problem("interrupted", done, next="the same command goes on", code=INTERRUPTED))
             raise Quiet(INTERRUPTED) from None
         progress.end()
+        if found.stored:
+            click.echo(
+                f"stored results of {found.stored:,} of {progress.all:,} runs: nothing is run or spent for them",
+                err=True,
+            )
     if page is not None:
         _write(page, found)
     click.echo(json.dumps(document(found), ensure_ascii=False, indent=2) if as_json else report(found))

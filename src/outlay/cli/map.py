@@ -124,12 +124,18 @@ def command(
         setting = watched(prepare(flow, models, store, budget, deps), watchdog, webhook)
         takes = InputType(setting.root)
         if not source.exists():
-            raise Problem(f"cannot read {source}: no such file", "nothing has been run or paid")
+            raise Problem(
+                f"cannot read {source}: no such file",
+                "nothing has been run or paid",
+                next="--input FILE.jsonl or FILE.csv, one input a row",
+            )
         with AnswerFile(target, source) as answers:
             if answers.repaired:
                 click.echo(f"repaired {target}: a torn last line was cut off, its row runs again", err=True)
             survey = Survey.of(file, takes, answers.finished, skip=on_bad_row == "skip")
             _tell(survey, source, target, len(answers.finished.keys))
+            if survey.todo and file.whole and takes.hint is None:
+                click.echo(_whole(file), err=True)
             tally = Tally(setting.root)
             mapping = Mapping(setting, file, takes, survey, answers, tally)
             outcome = mapping.outcome
@@ -186,6 +192,12 @@ def _tell(survey: Survey, source: Path, target: Path, answered: int) -> None:
             f"note: {counted(strange, 'answer')} in {target} belong{'s' if strange == 1 else ''} to no row of {source}",
             err=True,
         )
+
+
+def _whole(file: RowFile) -> str:
+    """Of a flow that takes anything: a column that is called otherwise may have been meant."""
+    shown = ", ".join(one_line(name, 40) for name in file.whole[:12])
+    return f"note: {file.path} has no column input or text, so whole rows are the input (--field takes one of {shown})"
 
 
 def _receipt(outcome: Outcome, survey: Survey, tally: Tally, target: Path) -> str:

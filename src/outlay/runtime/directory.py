@@ -28,9 +28,10 @@ class Directory:
     __slots__ = ("_prices", "_resolved", "book", "replacements", "used_offline")
 
     def __init__(self, replacements: Replacements, book: PriceBook) -> None:
-        if isinstance(replacements, str) and replacements not in ("offline", "live"):
+        named = replacements is None or replacements in ("offline", "live")
+        if not (named or isinstance(replacements, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(
-                f"models={replacements!r} is not understood",
+                f"models={reprlib.repr(replacements)} is not understood",
                 hint='give "offline", "live", or a mapping of agent name, model or "*" to a model',
             )
         self.replacements = replacements
@@ -60,12 +61,16 @@ class Directory:
         replacements = self.replacements
         if replacements == "offline":
             return self._stand_in(agent, choice, offline)
+        if not isinstance(choice, str):
+            _check_model(agent, choice)
         if isinstance(replacements, Mapping):
             name = choice if isinstance(choice, str) else choice.id
             # what replaces an agent's model does not replace the spare one, unless nothing else is said
             for asked in (name, agent, "*") if spare else (agent, name, "*"):
                 if asked in replacements:
                     choice = replacements[asked]
+                    if not isinstance(choice, str):
+                        _check_model(agent, choice)
                     break
         if choice == "offline":
             return self._stand_in(agent, choice, offline)
@@ -97,6 +102,16 @@ class Directory:
     def price_at(self, model: Model, tier: str) -> Price | None:
         """The price under a provider's condition (batch, priority, …), None where that is not known."""
         return model.price(InTier(self.book, tier))
+
+
+def _check_model(agent: str, given: Any) -> None:
+    """Raises ConfigError for what is no model: a function, most likely, that was meant to stand in for one."""
+    if hasattr(given, "send"):  # a protocol's `isinstance` takes long
+        return
+    hint = 'give a model, or its name such as "anthropic:claude-haiku-4-5"'
+    if callable(given):
+        hint = "wrap it: ScriptedModel(function), of outlay.testing"
+    raise ConfigError(f"agent {agent!r}: {reprlib.repr(given)} is no model", hint=hint)
 
 
 @cache
