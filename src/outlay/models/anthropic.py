@@ -31,7 +31,7 @@ from outlay.models.places import place_of
 from outlay.models.sse import SseParser
 from outlay.models.surrogates import read_whole
 from outlay.models.token_counts import some_tokens, tokens
-from outlay.protocols.clock import wall_clock
+from outlay.protocols.clock import wall_now
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, HttpStream, Timeouts, Transport
 from outlay.values.caching import CachePlan, CacheTerms, Life
@@ -351,7 +351,7 @@ class Anthropic:
         )
 
     def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
-        error = failure("anthropic", status, headers, body, now=_now(), secret=self._key())
+        error = failure("anthropic", status, headers, body, now=wall_now(), secret=self._key())
         if isinstance(error, AuthFailed) and status == 401:
             error.hint = "check ANTHROPIC_API_KEY, or the key given as api_key="
         return error
@@ -945,7 +945,7 @@ def _response(
         model=model,
         request_id=request_id(headers),
         first_token=first_token,
-        limits_of=partial(rate_limits, headers, _now()),
+        limits_of=partial(rate_limits, headers, wall_now()),
         tier="" if usage is None else _tier(usage),
         raw_stop=reason,
     )
@@ -990,10 +990,6 @@ def _buckets(report: dict[str, Any]) -> Usage | None:
 
 def _tier(report: dict[str, Any]) -> str:
     return "fast" if report.get("speed") == "fast" else _str(report.get("service_tier"))
-
-
-def _now() -> float:
-    return wall_clock(asyncio.get_running_loop())()
 
 
 def _str(value: object) -> str:
