@@ -28,12 +28,7 @@ class Directory:
     __slots__ = ("_prices", "_resolved", "book", "replacements", "used_offline")
 
     def __init__(self, replacements: Replacements, book: PriceBook) -> None:
-        understood = (
-            replacements in ("offline", "live")
-            if isinstance(replacements, str)
-            else (replacements is None or isinstance(replacements, Mapping))
-        )
-        if not understood:
+        if not (replacements is None or isinstance(replacements, Mapping) or replacements in ("offline", "live")):
             raise ConfigError(
                 f"models={reprlib.repr(replacements)} is not understood",
                 hint='give "offline", "live", or a mapping of agent name, model or "*" to a model',
@@ -63,10 +58,10 @@ class Directory:
 
     def _find(self, agent: str, choice: str | Model, offline: Any, spare: bool) -> Model:
         replacements = self.replacements
-        if replacements == "offline":
-            return self._stand_in(agent, choice, offline)
         if not isinstance(choice, str):
             _check_model(agent, choice)
+        if replacements == "offline":
+            return self._stand_in(agent, choice, offline)
         if isinstance(replacements, Mapping):
             name = choice if isinstance(choice, str) else choice.id
             # what replaces an agent's model does not replace the spare one, unless nothing else is said
