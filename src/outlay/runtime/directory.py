@@ -105,7 +105,7 @@ class Directory:
 
 def _check_model(agent: str, given: Any) -> None:
     """Raises ConfigError for what is no model: a function, most likely, that was meant to stand in for one."""
-    if hasattr(given, "send"):  # a protocol's `isinstance` takes long
+    if hasattr(given, "check"):  # a protocol's `isinstance` takes long
         return
     hint = 'give a model, or its name such as "anthropic:claude-haiku-4-5"'
     if callable(given):
