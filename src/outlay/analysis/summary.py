@@ -9,6 +9,7 @@ from outlay.analysis.billlines import ZERO
 from outlay.analysis.percentiles import mean, percentile
 from outlay.analysis.text import one_line
 from outlay.analysis.trace import CallRow
+from outlay.values.counted import counted
 from outlay.values.percent import percent
 
 #: Below this, in US dollars, six decimals are shown instead of four, as in the tree above it.
@@ -18,7 +19,7 @@ _SMALL = Decimal("0.01")
 def summary(rows: Sequence[CallRow]) -> list[str]:
     """Attempts are counted, and each by its own time; the slowest agent is the one of the largest mean."""
     failures = sum(row.error_type is not None for row in rows)
-    counts = f"{len(rows):,} call{'' if len(rows) == 1 else 's'} · {failures:,} failed"
+    counts = f"{counted(len(rows), 'call')} · {failures:,} failed"
     seconds = [row.latency_ms / 1_000 for row in rows]
     average, late = mean(seconds), percentile(seconds, 95)
     if average is None or late is None:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NoReturn, cast
 from outlay.analysis.text import one_line
 from outlay.cli.inputs import kind_of
 from outlay.cli.problems import Problem
+from outlay.values.counted import counted
 
 #: A longer line is no row that anybody meant, and must not fill the memory.
 LONGEST_LINE = 32 * 2**20
@@ -126,7 +127,7 @@ class RowFile:
                 continue
             number += 1
             if len(cells) != len(header):
-                seen = f"{len(cells)} column{'' if len(cells) == 1 else 's'}, the header has {len(header)}"
+                seen = f"{counted(len(cells), 'column')}, the header has {len(header)}"
                 yield Row(number, line, number, problem=seen)
                 continue
             yield self._row(number, line, dict(zip(header, cells, strict=True)), field)

@@ -171,12 +171,6 @@ def _measured(
     marks: tuple[str, ...],
 ) -> Measured:
     bill = result.bill
-    buckets = [
-        tokens
-        for line in bill.lines
-        for tokens in (line.input_tokens, line.cache_read_tokens, line.cache_write_tokens, line.output_tokens)
-    ]
-    known = [tokens for tokens in buckets if tokens is not None]
     return Measured(
         case.id,
         result.run_id,
@@ -191,9 +185,9 @@ def _measured(
         bill.in_doubt,
         # Not the result's own: of a run that went on after a kill that is the last stretch alone.
         Journal.of(result.events).active,
-        sum(line.calls for line in bill.lines),
+        bill.calls,
         sum(line.retries for line in bill.lines),
-        sum(known) if len(known) == len(buckets) else None,
+        bill.tokens,
         bill.refused,
         len(result.skipped),
         marks,

@@ -28,7 +28,8 @@ class Directory:
     __slots__ = ("_prices", "_resolved", "book", "replacements", "used_offline")
 
     def __init__(self, replacements: Replacements, book: PriceBook) -> None:
-        if not (replacements is None or isinstance(replacements, Mapping) or replacements in ("offline", "live")):
+        named = replacements is None or replacements in ("offline", "live")
+        if not (named or isinstance(replacements, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(
                 f"models={reprlib.repr(replacements)} is not understood",
                 hint='give "offline", "live", or a mapping of agent name, model or "*" to a model',
