@@ -59,10 +59,10 @@ class Directory:
 
     def _find(self, agent: str, choice: str | Model, offline: Any, spare: bool) -> Model:
         replacements = self.replacements
-        if replacements == "offline":
-            return self._stand_in(agent, choice, offline)
         if not isinstance(choice, str):
             _check_model(agent, choice)
+        if replacements == "offline":
+            return self._stand_in(agent, choice, offline)
         if isinstance(replacements, Mapping):
             name = choice if isinstance(choice, str) else choice.id
             # what replaces an agent's model does not replace the spare one, unless nothing else is said
@@ -106,7 +106,7 @@ class Directory:
 
 def _check_model(agent: str, given: Any) -> None:
     """Raises ConfigError for what is no model: a function, most likely, that was meant to stand in for one."""
-    if hasattr(given, "send"):  # a protocol's `isinstance` takes long
+    if hasattr(given, "check"):  # a protocol's `isinstance` takes long
         return
     hint = 'give a model, or its name such as "anthropic:claude-haiku-4-5"'
     if callable(given):
