@@ -111,6 +111,32 @@ def test_a_full_disk(program: Call, folder: Path):
     assert "error: cannot write /dev/full: no space left on device\n" in said.err
 
 
+def test_a_full_store_stops_the_map_and_leaves_the_other_rows_for_the_next(folder: Path, program: Call):
+    """Rows are not to blame for a store that takes no more: none of them is answered with its error."""
+    import resource
+
+    write_rows(folder / "in.jsonl", 60)
+    command = ["map", "desk.py:echo", "--input", "in.jsonl", "--output", "out.jsonl"]
+    limit = 300_000  # bytes of any file; SQLite's log of 60 runs takes more
+    full = subprocess.run(
+        [*PROGRAM, *command],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    kept = lines_of(folder / "out.jsonl")
+    assert full.returncode == 1
+    assert full.stderr.splitlines()[-3].startswith("error: StoreFailed: cannot write to the store")
+    assert f"  kept: {len(kept)} answers in out.jsonl; run it again to go on" in full.stderr
+    assert 0 < len(kept) < 60
+    assert all(line["output"] is not None for line in kept)
+
+    rest = program(*command, "--json")
+    assert (rest.code, rest.json["done"], rest.json["ran"]) == (0, 60, 60 - len(kept))
+
+
 # ── in a terminal ─────────────────────────────────────────────────────────────────────────────────────────────
 
 CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -220,6 +220,28 @@ def test_a_deadline_keeps_what_is_done():
     assert isinstance(result.error, DeadlineExceeded)
     assert (result.output, result.stop_reason, clock.elapsed) == ([1, 2], "deadline", 10)
     assert [p.output for p in result.partial] == [1, 2]
+    assert [(p.path, p.reason) for p in result.skipped] == [("fanout/sleeper[1]", "not finished: deadline")]
+
+
+@pytest.mark.parametrize("merge", [None, len])
+def test_a_deadline_does_not_hide_what_failed_before_it(merge):
+    """Each item without a result stands in `.skipped` once, with its reason, whatever ended the rest."""
+
+    @node
+    async def work(ctx: RunContext, seconds: float) -> float:
+        if seconds == 0:
+            raise ValueError("no good")
+        await ctx.sleep(seconds)
+        return seconds
+
+    fan = FanOut(work, merge=merge)
+    result = run_sync(fan, [1, 0, 50], budget=Budget(seconds=10))
+    assert [(p.path, p.reason) for p in result.skipped] == [
+        ("fanout/work[1]", "the worker failed"),
+        ("fanout/work[2]", "not finished: deadline"),
+    ]
+    inner = run_sync(Pipeline(fan, name="around"), [1, 0, 50], budget=Budget(seconds=10))
+    assert [p.path for p in inner.skipped] == ["around/fanout/work[1]"]
 
 
 def test_a_fan_outs_own_budget_and_option():

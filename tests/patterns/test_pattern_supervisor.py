@@ -359,6 +359,27 @@ def test_at_the_budget_the_synthesizer_is_told_what_was_not_started():
     assert len(result.skipped) == 2
 
 
+def test_what_the_deadline_cut_off_is_named():
+    """What failed before it and what was under way or waiting stand in `.skipped`, each once."""
+
+    @node(name="echo")
+    async def work(ctx: RunContext, task: Task) -> str:
+        if task.task == "do bad":
+            raise LookupError("nothing there")
+        await ctx.sleep(1 if task.task == "do a" else 50)
+        return "done"
+
+    subtasks = [("a", "echo"), ("bad", "echo"), ("long", "echo"), ("last", "echo", "long")]
+    result = supervise(*subtasks, workers=[work], budget=Budget(seconds=10))
+    assert (result.stop_reason, result.output) == ("deadline", None)
+    assert [p.path for p in result.partial] == ["supervisor/planner", "supervisor/echo[a]"]
+    assert [(p.path, p.reason) for p in result.skipped] == [
+        ("supervisor/echo[bad]", "the worker failed"),
+        ("supervisor/echo[long]", "not finished: deadline"),
+        ("supervisor/echo[last]", "not finished: deadline"),
+    ]
+
+
 def test_a_planner_at_the_budget_is_a_stop():
     """There is nothing to put together."""
     result = run_sync(Supervisor(planner(plan(("a", "echo"))), [echo], gather_all), "goal", budget=Budget(calls=0))

@@ -39,13 +39,34 @@ def test_an_unknown_model_is_refused(model: str, text: str) -> None:
     assert text in str(refused(Pipeline(worker(), FanOut(Agent("late", model)))))
 
 
-@pytest.mark.parametrize("what", [None, 5, ScriptedModel, object()], ids=["none", "number", "class", "object"])
-def test_what_is_no_model_is_refused(what: Any) -> None:
-    """As an agent's model, and as what replaces it."""
-    for agent, models in ((Agent("a", what), None), (worker("a"), {"*": what})):
-        error = refused(agent, models=models)
-        assert "agent 'a'" in str(error)
-        assert 'write "anthropic:' in str(error)
+def a_function(request: Any) -> str:
+    return "x"
+
+
+@pytest.mark.parametrize(
+    ("models", "text"),
+    [
+        ({"a": a_function}, "wrap it: ScriptedModel(function)"),
+        ({"*": 7}, "agent 'a': 7 is no model"),
+        ({"*": ScriptedModel}, "it is a class: write ScriptedModel(…)"),
+        ({"a": Agent("b", "anthropic:claude-haiku-4-5")}, "is no model"),
+        ([ScriptedModel(["x"])], "is not understood"),
+        (ScriptedModel(["x"]), "is not understood"),
+        ("offlin", "models='offlin' is not understood"),
+    ],
+)
+def test_what_is_no_replacement_is_told_from_one(models: Any, text: str) -> None:
+    assert text in str(refused(Agent("a", "anthropic:claude-haiku-4-5"), models=models))
+
+
+def test_a_function_is_no_model_of_an_agent() -> None:
+    assert "wrap it: ScriptedModel(function)" in str(refused(Agent("a", a_function)))  # pyright: ignore[reportArgumentType]
+
+
+def test_functions_of_one_name_are_told_how_to_get_another() -> None:
+    """A lambda has no `replace`."""
+    two: Any = [lambda text: text, lambda text: text]  # pyright: ignore[reportUnknownLambdaType]
+    assert "next: rename one: @node(name='…')" in str(refused(FanOut(two)))
 
 
 def test_a_missing_key_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:

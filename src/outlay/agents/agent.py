@@ -19,7 +19,6 @@ from outlay.agents.content import as_parts, well_formed
 from outlay.agents.function import FunctionNode
 from outlay.agents.hedging import changes_the_world, check_hedge
 from outlay.agents.output import OutputCodec, codec_for
-from outlay.agents.signature import call
 from outlay.agents.stored_answers import check_stored_answers, reuse_of
 from outlay.agents.tool import Tool, as_tools
 from outlay.agents.tool_calls import ToolCalls
@@ -27,6 +26,7 @@ from outlay.errors import ConfigError, ContextTooLong, OutputInvalid, OutputTrun
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.protocols.signature import call
 from outlay.values.caching import CACHE_MODES, CacheMode
 from outlay.values.claim import attribute
 from outlay.values.content import Text, ToolResult

@@ -12,9 +12,13 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from html import escape
 from typing import TYPE_CHECKING
 
+from outlay.analysis.batches import problem_of
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheHealth
+from outlay.analysis.columns import SEPARATOR, broken, lines
 from outlay.analysis.text import one_line
+from outlay.protocols.prices import PriceBook, did_you_mean
+from outlay.values.counted import counted
 from outlay.values.percent import percent
 
 if TYPE_CHECKING:
@@ -26,8 +30,10 @@ _SMALL = Decimal("0.01")
 #: Of batches in which something went wrong, so many are told of.
 _MOST_BATCHES = 8
 _COLUMNS = ("agent", "model", "calls", "retries", "uncached", "cache rd", "cache wr", "output", "cost")
-#: Least widths, so that receipts of several runs stand alike under each other.
-_WIDTHS = (12, 18, 6, 8, 10, 10, 10, 9, 10)
+#: Which of them are left out where nobody has any.
+_SELDOM = frozenset(("retries", "cache rd", "cache wr"))
+#: In characters, where no terminal says how many it has.
+WIDTH = 100
 _OUTCOMES = {
     "completed": "completed in",
     "budget": "stopped by the budget after",
@@ -40,29 +46,24 @@ _OUTCOMES = {
 }
 
 
-def text(bill: Bill, saved: Decimal | None) -> str:
-    """Aligned lines of plain text, without colour codes or trailing spaces. `saved` by the prompt cache, in dollars."""
-    rows = [_COLUMNS, *_table(bill)]
-    widths = [max(least, *(len(row[i]) for row in rows)) for i, least in enumerate(_WIDTHS)]
-    table = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
-    return "\n".join([_head(bill.runs), "", *table, "", *_notes(bill, saved)]).rstrip()
+def text(bill: Bill, saved: Decimal | None, prices: PriceBook | None = None, *, width: int = WIDTH) -> str:
+    """Aligned lines of plain text, without colour codes or trailing spaces. `saved` by the prompt cache, in dollars.
+    `prices` are asked which model may have been meant by one that is unpriced. Names are cut where the table would be
+    wider than `width` characters, figures never."""
+    said = [*_notes(bill, saved), *([] if prices is None else _meant(bill, prices))]
+    notes = [line for parts in said for line in broken(parts, width)]
+    return "\n".join([_head(bill.runs), "", *lines(_table(bill), names=2, width=width), "", *notes]).rstrip()
 
 
 def html(bill: Bill, saved: Decimal | None) -> str:
     """The same as a table; every name in it is escaped."""
-    head, *rows = (_COLUMNS, *_table(bill))
+    head, *rows = _table(bill)
     cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(bill, saved))
+    notes = "".join(f"<p>{escape(SEPARATOR.join(parts))}</p>" for parts in _notes(bill, saved) if parts)
     return (
         f"<p>{escape(_head(bill.runs))}</p><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>{notes}"
     )
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Names to the left, figures to the right."""
-    names = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
-    return names + [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
 
 
 def _head(runs: Sequence[RunHead]) -> str:
@@ -85,17 +86,20 @@ def _head(runs: Sequence[RunHead]) -> str:
 
 
 def _table(bill: Bill) -> list[tuple[str, ...]]:
+    """The heading, a row for each agent and model, and their total. What nobody has (retries, tokens of a cache) is no
+    column; what nobody knows is one."""
     groups = list(grouped(bill.lines, "agent", "model").values())
     whole = BillLine("", "", "")
     for line in groups:
         whole += line
     costs = _costs([line.known_cost for line in groups], exact=not whole.unpriced)
     rows = [
-        (one_line(line.agent, 40), one_line(_bare(line.model), 40), *_figures(line), _cost(line, cost))
+        (one_line(line.agent), one_line(_bare(line.model)), *_figures(line), _cost(line, cost))
         for line, cost in zip(groups, costs, strict=False)
     ]
-    total = costs[-1] if not whole.unpriced else f"≥ {costs[-1]}"
-    return [*rows, ("total", "", *_figures(whole), total)]
+    table = [_COLUMNS, *rows, ("total", "", *_figures(whole), _cost(whole, costs[-1]))]
+    kept = [i for i, name in enumerate(_COLUMNS) if name not in _SELDOM or any(row[i] != "0" for row in table[1:])]
+    return [tuple(row[i] for i in kept) for row in table]
 
 
 def _figures(line: BillLine) -> tuple[str, ...]:
@@ -130,7 +134,8 @@ def _bare(model: str) -> str:
     return model.partition(":")[2] or model
 
 
-def _notes(bill: Bill, saved: Decimal | None) -> list[str]:
+def _notes(bill: Bill, saved: Decimal | None) -> list[list[str]]:
+    """Lines, each of what is said in it."""
     first: list[str] = []
     if saved:
         first.append(f"saved {_amount(saved)} by cache" if saved > 0 else f"cache cost {_amount(-saved)}")
@@ -144,15 +149,22 @@ def _notes(bill: Bill, saved: Decimal | None) -> list[str]:
     second: list[str] = []
     if bill.tools:
         failed = f", {bill.failed_tools:,} failed" if bill.failed_tools else ""
-        second.append(f"{_count(bill.tools, 'tool call')}{failed}")
+        second.append(f"{counted(bill.tools, 'tool call')}{failed}")
     if bill.checks:
-        refused = f" ({_count(bill.refused, 'output')} refused)" if bill.refused else ""
+        refused = f" ({counted(bill.refused, 'output')} refused)" if bill.refused else ""
         second.append(f"checked by: {', '.join(one_line(check, 40) for check in bill.checks)}{refused}")
     sick = [_sick(one) for one in bill.cache if _ails(one)]
-    problems = [problem for batch in bill.batches if (problem := batch.problem)]
+    problems = [problem for batch in bill.batches if (problem := problem_of(batch))]
     if len(problems) > _MOST_BATCHES:
         problems = [*problems[:_MOST_BATCHES], f"… and {len(problems) - _MOST_BATCHES:,} more batches"]
-    return [" · ".join(notes) for notes in (first, second) if notes] + sick + problems
+    return [first, second, *([one] for one in (*sick, *problems))]
+
+
+def _meant(bill: Bill, prices: PriceBook) -> list[list[str]]:
+    """Of models without a price, whose names are nearly those of others."""
+    models = [model for model, line in bill.by("model").items() if line.unpriced]
+    guesses = {model: did_you_mean(prices, model).strip() for model in models}
+    return [[f"no price is known for {one_line(model, 80)}: {guess}"] for model, guess in guesses.items() if guess]
 
 
 def _saved(savings: Savings) -> list[str]:
@@ -161,14 +173,14 @@ def _saved(savings: Savings) -> list[str]:
     if savings.answers:
         worth = "" if savings.by_answers is None else f", saved {_amount(savings.by_answers)}"
         similar = f" ({savings.similar_answers:,} to similar questions)" if savings.similar_answers else ""
-        said.append(f"{_count(savings.answers, 'stored answer')}{similar}{worth}")
+        said.append(f"{counted(savings.answers, 'stored answer')}{similar}{worth}")
     if savings.results:
-        said.append(f"{_count(savings.results, 'stored tool result')}, saved {savings.seconds_by_results:,.1f} s")
+        said.append(f"{counted(savings.results, 'stored tool result')}, saved {savings.seconds_by_results:,.1f} s")
     if savings.cascaded and savings.by_cascade:
         said.append(f"cascade {_about(savings.by_cascade)}")
     if savings.compactions:
         worth = "" if savings.by_compaction is None else f" {_about(savings.by_compaction)}"
-        said.append(f"{_count(savings.compactions, 'compaction')}{worth}")
+        said.append(f"{counted(savings.compactions, 'compaction')}{worth}")
     return said
 
 
@@ -178,8 +190,7 @@ def _about(saved: Decimal) -> str:
 
 def _by_batch(bill: Bill) -> str:
     """How much went by batch, and what that saved against asking at once with a prompt cache."""
-    calls = sum(line.calls for line in bill.lines)
-    part = "" if bill.batched >= calls else f" of {calls:,}"
+    part = "" if bill.batched >= bill.calls else f" of {bill.calls:,}"
     went = f"{bill.batched:,}{part} call{'' if bill.batched == 1 and not part else 's'}"
     if bill.saved_by_batch is None:
         return f"by batch: {went}"
@@ -212,8 +223,8 @@ def _amount(money: Decimal) -> str:
 
 def _doubt(bill: Bill) -> str:
     calls = ", ".join(
-        [f"{_count(bill.doubtful, 'call')} without an answer"] * bool(bill.doubtful)
-        + [f"{_count(bill.unreported, 'call')} answered without usage"] * bool(bill.unreported)
+        [f"{counted(bill.doubtful, 'call')} without an answer"] * bool(bill.doubtful)
+        + [f"{counted(bill.unreported, 'call')} answered without usage"] * bool(bill.unreported)
     )
     calls += ", outside the total"
     if bill.billed_twice:
@@ -233,7 +244,3 @@ def _cached_share(lines: Sequence[BillLine]) -> float | None:
         read += line.cache_read_tokens
         whole += line.input_tokens + line.cache_read_tokens + line.cache_write_tokens
     return read / whole if read else None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

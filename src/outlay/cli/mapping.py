@@ -24,8 +24,8 @@ from outlay.cli.progress import Progress, is_terminal
 from outlay.cli.rows import Row, RowFile
 from outlay.cli.setting import Setting
 from outlay.cli.tally import Tally
-from outlay.cli.words import count, jsonable, money
-from outlay.errors import BudgetExceeded
+from outlay.cli.words import jsonable, money
+from outlay.errors import BudgetExceeded, StoreFailed
 from outlay.errors import one_line as first_line
 from outlay.events import (
     AlertEvent,
@@ -40,6 +40,7 @@ from outlay.runtime.alerts import alert_text
 from outlay.runtime.host import LaneLike
 from outlay.runtime.many import run_many
 from outlay.runtime.result import Result
+from outlay.values.counted import counted
 
 #: Rows that ended so are answered; any other end leaves the row for the next time.
 ANSWERED = ("completed", "turn_limit", "watchdog", "error")
@@ -69,7 +70,7 @@ class Survey:
                 problem = _misfit(takes, row)
             if problem:
                 if not skip:
-                    before = f"{count(survey.rows, 'row')} before it {'is' if survey.rows == 1 else 'are'} fine"
+                    before = f"{counted(survey.rows, 'row')} before it {'is' if survey.rows == 1 else 'are'} fine"
                     raise Problem(
                         f"cannot read {file.path} line {row.line}: {problem}",
                         f"{before}; nothing has been run or paid" if survey.rows else "nothing has been run or paid",
@@ -123,6 +124,8 @@ class Outcome:
         self.costs: list[Decimal] = []
         self.stop_reason = "completed"
         self.stop: BudgetExceeded | None = None
+        #: The store takes no more: nothing may be paid for any longer.
+        self.lost: StoreFailed | None = None
         self.next_row: int | None = None
         self.seconds = 0.0
         self.interrupted = False
@@ -195,7 +198,7 @@ class Mapping:
         self._open: set[int] = set()
         self._unseen: int | None = None
         self._batches = BatchLines()
-        title = f"{setting.root.name} · {count(survey.rows, 'row')} · {setting.choice.says}"
+        title = f"{setting.root.name} · {counted(survey.rows, 'row')} · {setting.choice.says}"
         self.progress = Progress(
             title,
             tally,
@@ -244,6 +247,8 @@ class Mapping:
         if self._unseen is not None:
             self._open.add(self._unseen)
         outcome.next_row = min(self._open, default=None)
+        if outcome.lost is not None:
+            raise outcome.lost
         if name is not None and outcome.stop_reason == "completed":
             await name.close()
         return outcome
@@ -259,7 +264,7 @@ class Mapping:
         for row in self._file:
             if row.problem or row.number in self._survey.bad or row.key in finished:
                 continue
-            if self.outcome.stop_reason == "budget":
+            if self.outcome.stop_reason == "budget" or self.outcome.lost is not None:
                 self._unseen = row.number  # no more is started; this is where to go on
                 return
             self._open.add(row.number)
@@ -269,6 +274,8 @@ class Mapping:
         """Note what came of a row. Is it answered?"""
         outcome = self.outcome
         bill = outcome.add(result)
+        if isinstance(result.error, StoreFailed):
+            outcome.lost = outcome.lost or result.error
         if not self._is_answer(result):
             if isinstance(result.error, BudgetExceeded):
                 outcome.stop = outcome.stop or result.error
@@ -299,6 +306,8 @@ class Mapping:
         return True
 
     def _is_answer(self, result: Result[Any]) -> bool:
+        if isinstance(result.error, StoreFailed):  # the row is not to blame; an output that is there was paid for
+            return result.output is not None
         # Without --budget it is a limit of the flow's own that stopped the row: it would do so again.
         return result.stop_reason in ANSWERED or (result.stop_reason == "budget" and self.setting.budget is None)
 

@@ -5,26 +5,29 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from unicodedata import east_asian_width
 
 from outlay.analysis.percentiles import percentile
+from outlay.analysis.receipt import WIDTH
 from outlay.analysis.text import one_line, plain
 from outlay.cli.tally import RouteTally, Tally
 
 _MADE = re.compile("[0-9a-f]{12}")
 
 
-def count(number: int, noun: str) -> str:
-    """`1 row`, `1,460 rows`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def short(run: str) -> str:
     """A run's id as it is to be typed: one that we made is known by its beginning."""
     return run[:6] if _MADE.fullmatch(run) else one_line(run, 128)
+
+
+def room() -> int:
+    """Characters in a line of standard output: those of the terminal, where there is one."""
+    return shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout.isatty() else WIDTH
 
 
 def dollars(amount: Decimal, unknown: int = 0, *, places: int | None = None) -> str:

@@ -24,6 +24,7 @@ from outlay.protocols.store import Store
 from outlay.runtime.alerts import OnAlert
 from outlay.runtime.directory import Replacements
 from outlay.runtime.host import StoreLike
+from outlay.runtime.replacements import serving
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.runtime.shape import shape_of
@@ -89,6 +90,8 @@ class Experiment:
     judge: Agent[Critique] | None
     store: Store | None
     side: str
+    #: The runs of which what was measured before is taken.
+    stored: set[str] = field(default_factory=set[str], init=False)
 
     async def measure(self, case: Case) -> Measured:
         """Run the case, or go on with it, or take what is kept of it; then judge its output."""
@@ -96,6 +99,7 @@ class Experiment:
         kept = await self._kept(run_id)
         marks = (*(one.mark for one in self.evaluators), *([] if self.judge is None else [shape_of(self.judge)]))
         if kept is not None and (kept.marks == marks or not kept.answered):
+            self.stored.add(run_id)
             return kept
         result = await self._run(self.flow.node, self.flow.convert(case.input), run_id, self._limits())
         answered = result.output is not None or (result.stop_reason == "completed" and result.error is None)
@@ -122,7 +126,7 @@ class Experiment:
                 deps=terms.deps,
                 store=self.store,
                 run_id=run_id,  # chance hangs on it, so it is the same from one comparison to the next
-                models=terms.models,
+                models=serving(node, terms.models),
                 on_alert=terms.on_alert,
                 source=self.flow.source if node is self.flow.node else "",
             )
@@ -167,12 +171,6 @@ def _measured(
     marks: tuple[str, ...],
 ) -> Measured:
     bill = result.bill
-    buckets = [
-        tokens
-        for line in bill.lines
-        for tokens in (line.input_tokens, line.cache_read_tokens, line.cache_write_tokens, line.output_tokens)
-    ]
-    known = [tokens for tokens in buckets if tokens is not None]
     return Measured(
         case.id,
         result.run_id,
@@ -187,9 +185,9 @@ def _measured(
         bill.in_doubt,
         # Not the result's own: of a run that went on after a kill that is the last stretch alone.
         Journal.of(result.events).active,
-        sum(line.calls for line in bill.lines),
+        bill.calls,
         sum(line.retries for line in bill.lines),
-        sum(known) if len(known) == len(buckets) else None,
+        bill.tokens,
         bill.refused,
         len(result.skipped),
         marks,

@@ -28,6 +28,9 @@ from outlay.errors import (
     Refused,
     ServerError,
 )
+from outlay.models.fields import string
+from outlay.models.prices import GenaiPrices
+from outlay.protocols.prices import did_you_mean
 from outlay.values.request import RateLimitFacts
 
 #: Characters of a provider's message that we repeat.
@@ -100,6 +103,7 @@ _KEYS: Final = re.compile(
     r"|(?<=[Bb]earer )\S+"
 )
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_-]{0,128}")
+_MODEL: Final = re.compile(r"\bmodel:? [`'\"]?([\w.:-]{1,100})", re.IGNORECASE)
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
 _SECONDS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
@@ -129,6 +133,7 @@ def failure(
     # A gateway's time-out or broken connection says nothing of the work behind it; a provider's own 502 does.
     lost = status in (504, 524) or (status in (502, 520, 522) and not kind)
     what = clean(message, secret) or _describe(headers, body)
+    unknown = status == 404 or code == "model_not_found"
     return found(
         f"{provider} answered {status}: {what}",
         status=status,
@@ -137,7 +142,7 @@ def failure(
         retry_after=wait,
         retryable=retryable,
         may_be_billed=True if lost else None,
-        hint=_hint(found, status, spent),
+        hint=_unknown_model(provider, message) if unknown else _hint(found, status, spent),
     )
 
 
@@ -148,7 +153,6 @@ def reported(
     *,
     code: str = "",
     request_id: str = "",
-    retry_after: float | None = None,
     may_be_billed: bool = False,
     secret: str = "",
 ) -> ModelError:
@@ -165,7 +169,6 @@ def reported(
         f"{provider} reported {clean(word, secret)} in a 200: {clean(message, secret) or 'no message'}",
         provider=provider,
         request_id=request_id,
-        retry_after=retry_after,
         retryable=False if found is RateLimited and spent else None,
         may_be_billed=may_be_billed,
         hint=_hint(found, 0, spent),
@@ -298,17 +301,13 @@ def _report(body: bytes) -> tuple[str, str, str]:
     error: Any = top.get("error")
     if isinstance(error, dict):
         inner = cast("dict[str, Any]", error)
-        return _word(inner.get("type")), _word(inner.get("code")), _text(inner.get("message"))
+        return string(inner.get("type")), string(inner.get("code")), _text(inner.get("message"))
     if isinstance(error, str):
-        return _word(top.get("type")), _word(top.get("code")), error
+        return string(top.get("type")), string(top.get("code")), error
     for name in ("message", "detail"):
         if top.get(name):
-            return _word(top.get("type")), _word(top.get("code")), _text(top[name])
+            return string(top.get("type")), string(top.get("code")), _text(top[name])
     return "", "", ""
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _text(value: object) -> str:
@@ -322,7 +321,7 @@ def _body_request_id(body: bytes) -> str:
         found: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    return clean(_word(cast("dict[str, Any]", found).get("request_id")))[:128] if isinstance(found, dict) else ""
+    return clean(string(cast("dict[str, Any]", found).get("request_id")))[:128] if isinstance(found, dict) else ""
 
 
 def _describe(headers: Mapping[str, str], body: bytes) -> str:
@@ -334,6 +333,14 @@ def _describe(headers: Mapping[str, str], body: bytes) -> str:
     return f"{len(body):,} bytes that are no answer ({kind or 'no content type'})"
 
 
+def _unknown_model(provider: str, message: str) -> str:
+    """What to do about a name that the provider does not know: `model: claude-haiku-4-55` says the one, "The model
+    'gpt-5-minii' does not exist" the other."""
+    named = _MODEL.search(message[:MAX_MESSAGE])
+    guess = did_you_mean(GenaiPrices(), f"{provider}:{named[1].rstrip('.')}") if named else ""
+    return f"{guess}check the model's name and the base URL"
+
+
 def _hint(found: type[ModelError], status: int, spent: bool) -> str:
     if spent:
         return "the account is out of credit or over its own limit: raise it in the provider's console"
@@ -341,8 +348,6 @@ def _hint(found: type[ModelError], status: int, spent: bool) -> str:
         return "check the API key and what it may use"
     if found is ContextTooLong:
         return "shorten the input, compact the history, or use a model with a larger window"
-    if status == 404:
-        return "check the model's name and the base URL"
     if 300 <= status < 400:
         return "redirects are not followed: check the base URL"
     return ""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, ClassVar, Final, cast
 
 import msgspec
@@ -57,6 +56,7 @@ from outlay.values.caching import CacheTerms
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall, ToolResult
 from outlay.values.logprobs import LOGPROBS, logprobs_block, tokens_of
 from outlay.values.message import Message
+from outlay.values.once import once
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse, Prelude, StopKind
 from outlay.values.settings import ModelSettings
@@ -93,7 +93,7 @@ class OpenAI:
     headers: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
-    @cached_property
+    @once
     def id(self) -> str:
         return f"openai:{self.name}"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -56,6 +56,7 @@ from outlay.values.caching import CacheTerms
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall
 from outlay.values.logprobs import LOGPROBS, logprobs_block, tokens_of
 from outlay.values.message import Message
+from outlay.values.once import once
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse, Prelude, StopKind, ToolSpec
 from outlay.values.settings import ModelSettings
@@ -93,7 +94,7 @@ class OpenAIChat:
     timeouts: Timeouts = field(default_factory=Timeouts)
     structured: Structured = "json_schema"
 
-    @cached_property
+    @once
     def id(self) -> str:
         return f"openai-chat:{self.name}"
 

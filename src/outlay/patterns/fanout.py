@@ -13,12 +13,12 @@ from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
 from outlay.agents.function import as_node
 from outlay.agents.previews import MAX_RESULT_TOKENS, shown
-from outlay.agents.signature import call
 from outlay.errors import ConfigError, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Budgets, Common, Pattern, Step
 from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
+from outlay.protocols.signature import call
 from outlay.values.plan import ResultList, Results
 
 A = TypeVar("A")
@@ -57,6 +57,8 @@ class Outcomes:
 
     results: dict[int, Any] = field(default_factory=dict[int, Any])
     errors: dict[int, Exception] = field(default_factory=dict[int, Exception])
+    #: Jobs that a stop kept from a result, and that are told already.
+    stopped: set[int] = field(default_factory=set[int])
     stop: Stopped | None = None
 
     def gathered(self, jobs: Sequence[Job], by_name: bool) -> Any:
@@ -200,11 +202,12 @@ class FanOut(Pattern[In, Out]):
         if self.merge is not None:
             ctx.reserve_finish(self.merge)
         outcomes = Outcomes()
-        if self.merge is None:
-            ctx.if_stopped(lambda: outcomes.gathered(jobs, by_name=isinstance(self.worker, tuple)) or None)
-        await self._all(ctx, jobs, outcomes)
-        for i, error in sorted(outcomes.errors.items()):
-            ctx.skip(jobs[i].name, "the worker failed", error)
+        ctx.if_stopped(lambda: self._cut_off(ctx, jobs, outcomes))
+        try:
+            await self._all(ctx, jobs, outcomes)
+        finally:  # at a deadline, too
+            for i, error in sorted(outcomes.errors.items()):
+                ctx.skip(jobs[i].name, "the worker failed", error)
         found = outcomes.gathered(jobs, by_name=isinstance(self.worker, tuple))
         if outcomes.stop is not None and (self.merge is None or len(outcomes.results) < max(1, self.min_success)):
             raise outcomes.stop.with_best(found or None if self.merge is None else None, ctx.path)
@@ -215,6 +218,15 @@ class FanOut(Pattern[In, Out]):
         if isinstance(self.merge, Agent):
             found = await self._as_read(ctx, found)
         return await ctx.child(self.merge, found, origin=input, finishing=True)
+
+    def _cut_off(self, ctx: RunContext[Any], jobs: Sequence[Job], outcomes: Outcomes) -> Any:
+        """The deadline is here: the results so far, if they are the output. What has none is told."""
+        told = outcomes.results.keys() | outcomes.errors.keys() | outcomes.stopped
+        for i in sorted(set(range(len(jobs))) - told):
+            ctx.skip(jobs[i].name, "not finished: deadline")
+        if self.merge is not None:
+            return None
+        return outcomes.gathered(jobs, by_name=isinstance(self.worker, tuple)) or None
 
     async def _as_read(self, ctx: RunContext[Any], found: Any) -> Any:
         """The results as an agent is to read them: long ones by their beginning."""
@@ -249,6 +261,7 @@ class FanOut(Pattern[In, Out]):
         async def one(i: int, job: Job) -> None:
             async with gate:
                 if outcomes.stop is not None:
+                    outcomes.stopped.add(i)
                     ctx.skip(job.name, f"not started: {outcomes.stop.reason}")
                     return
                 try:
@@ -257,6 +270,7 @@ class FanOut(Pattern[In, Out]):
                     outcomes.errors[i] = limit
                 except Stopped as stop:  # what is in flight goes on: it is paid for
                     outcomes.stop = outcomes.stop or stop
+                    outcomes.stopped.add(i)
                     ctx.skip(job.name, one_line(stop), stop)
                 except NOT_A_FAILURE:
                     raise

@@ -34,6 +34,8 @@ class Work:
     first_error: Exception | None = None
     stop: Stopped | None = None
     rounds: int = 0
+    #: The subtasks of this round that are neither done nor given up.
+    open: dict[str, Subtask] = field(default_factory=dict[str, Subtask])
     #: Ids in the order in which plans named them: what finishes first must not change the synthesizer's prompt.
     ids: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -48,6 +50,7 @@ class Work:
         todo = [subtask for subtask in plan.subtasks if subtask.id not in self.results]
         self.ids.update((subtask.id, subtask.worker) for subtask in todo)
         self.failed.clear()
+        self.open = {subtask.id: subtask for subtask in todo}
         self.rounds += 1
         settled = {subtask.id: asyncio.Event() for subtask in todo}
 
@@ -57,16 +60,26 @@ class Work:
                     if needed in settled:
                         await settled[needed].wait()
                 await self._run(subtask)
+                del self.open[subtask.id]
             finally:
                 settled[subtask.id].set()
 
         await self.ctx.gather(*(one(subtask) for subtask in todo))
 
+    def cut_off(self) -> None:
+        """The deadline is here: the subtasks that have no result are told."""
+        for subtask in self.open.values():
+            self._not_done(subtask, self._place(subtask), "not finished: deadline")
+
+    def _key(self, subtask: Subtask) -> str:
+        return subtask.id if self.rounds == 1 else f"{subtask.id}.{self.rounds}"  # a new plan may use an id again
+
+    def _place(self, subtask: Subtask) -> str:
+        return f"{subtask.worker}[{self._key(subtask)}]"
+
     async def _run(self, subtask: Subtask) -> None:
         ctx = self.ctx
-        worker = self.workers[subtask.worker]
-        key = subtask.id if self.rounds == 1 else f"{subtask.id}.{self.rounds}"  # a new plan may use an id again
-        place = f"{worker.name}[{key}]"
+        worker, place = self.workers[subtask.worker], self._place(subtask)
         missing = [needed for needed in subtask.depends_on if needed not in self.results]
         if missing:
             self._not_done(subtask, place, f"needs {', '.join(missing)}, which has no result")
@@ -76,7 +89,7 @@ class Work:
             return
         task = Task(self.goal, subtask.task, self.view(subtask.depends_on))
         try:
-            result = await ctx.child(worker, task, key=key)
+            result = await ctx.child(worker, task, key=self._key(subtask))
         except TurnLimit as limit:  # one subtask's own limit says nothing of the others
             self._lost(subtask, place, limit)
         except Stopped as stop:

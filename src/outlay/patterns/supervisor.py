@@ -116,6 +116,7 @@ class Supervisor(Pattern[In, Out]):
     async def run(self, ctx: RunContext[Any], input: In) -> Out:
         ctx.reserve_finish(self.synthesizer)
         work = Work(ctx, input, self.by_name, self.max_result_tokens)
+        ctx.if_stopped(work.cut_off)
         instructions, contradictions = await self._rounds(ctx, input, work)
         facts: dict[str, Any] = {
             "subtasks": len(work.results) + len(work.failed),

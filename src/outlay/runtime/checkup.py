@@ -17,12 +17,14 @@ from outlay.policies.reuse import Turns, further_turns
 from outlay.protocols.caching import terms_of
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.protocols.prices import did_you_mean
 from outlay.runtime.directory import Directory, default_prices
 from outlay.runtime.loops import uncapped_loops
-from outlay.runtime.prefixes import CHARACTERS_PER_TOKEN, chain
+from outlay.runtime.prefixes import chain
 from outlay.runtime.preflight import check, walk
 from outlay.stores.memory import MemoryStore
 from outlay.values.caching import Mark
+from outlay.values.estimate import CHARACTERS_PER_TOKEN
 from outlay.values.request import ModelRequest
 from outlay.values.transcript import EMPTY
 
@@ -129,7 +131,7 @@ def _prices(agents: list[Agent[Any]], directory: Directory) -> Finding:
             "note",
             f"no price is known for {', '.join(unpriced)}",
             "a money budget refuses them, and the bill cannot have a total",
-            next="put the price into outlay.toml",
+            next=f"{did_you_mean(directory.book, *unpriced)}put the price into outlay.toml",
         )
     return Finding("prices", "ok", "every model has a price", f"genai-prices {version('genai-prices')}")
 

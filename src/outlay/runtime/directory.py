@@ -28,9 +28,10 @@ class Directory:
     __slots__ = ("_prices", "_resolved", "book", "replacements", "used_offline")
 
     def __init__(self, replacements: Replacements, book: PriceBook) -> None:
-        if isinstance(replacements, str) and replacements not in ("offline", "live"):
+        named = replacements is None or replacements in ("offline", "live")
+        if not (named or isinstance(replacements, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(
-                f"models={replacements!r} is not understood",
+                f"models={reprlib.repr(replacements)} is not understood",
                 hint='give "offline", "live", or a mapping of agent name, model or "*" to a model',
             )
         self.replacements = replacements
@@ -51,9 +52,15 @@ class Directory:
             found = self._resolved[key] = (self._find(agent, choice, offline, spare), choice, offline)
         return found[0]
 
+    def asked(self) -> set[str]:
+        """The agents whose models were looked for so far, and those models, as `models=` can name them."""
+        models = (choice if isinstance(choice, str) else choice.id for _, choice, _ in self._resolved.values())
+        return {*(agent for agent, *_ in self._resolved), *models}
+
     def _find(self, agent: str, choice: str | Model, offline: Any, spare: bool) -> Model:
         replacements = self.replacements
-        _check(agent, choice)
+        if not isinstance(choice, str):
+            _check_model(agent, choice)
         if replacements == "offline":
             return self._stand_in(agent, choice, offline)
         if isinstance(replacements, Mapping):
@@ -62,10 +69,11 @@ class Directory:
             for asked in (name, agent, "*") if spare else (agent, name, "*"):
                 if asked in replacements:
                     choice = replacements[asked]
+                    if not isinstance(choice, str):
+                        _check_model(agent, choice)
                     break
         if choice == "offline":
             return self._stand_in(agent, choice, offline)
-        _check(agent, choice)
         return resolve(choice) if isinstance(choice, str) else choice
 
     def _stand_in(self, agent: str, choice: str | Model, offline: Any) -> Model:
@@ -96,14 +104,16 @@ class Directory:
         return model.price(InTier(self.book, tier))
 
 
-def _check(agent: str, choice: Any) -> None:
-    """Raises ConfigError for what is neither a name nor a model: None, a number, a class, another library's client."""
-    if isinstance(choice, str) or (hasattr(choice, "send") and hasattr(choice, "id") and not isinstance(choice, type)):
+def _check_model(agent: str, given: Any) -> None:
+    """Raises ConfigError for what is no model: a function, most likely, that was meant to stand in for one."""
+    if hasattr(given, "check") and not isinstance(given, type):  # a protocol's `isinstance` takes long
         return
-    raise ConfigError(
-        f"agent {agent!r}: {reprlib.repr(choice)} is no model",
-        hint='write "anthropic:claude-haiku-4-5", or Anthropic("claude-haiku-4-5") of outlay.models',
-    )
+    hint = 'give a model, or its name such as "anthropic:claude-haiku-4-5"'
+    if isinstance(given, type):
+        hint = f"it is a class: write {given.__name__}(…)"
+    elif callable(given):
+        hint = "wrap it: ScriptedModel(function), of outlay.testing"
+    raise ConfigError(f"agent {agent!r}: {reprlib.repr(given)} is no model", hint=hint)
 
 
 @cache
