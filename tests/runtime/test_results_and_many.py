@@ -331,6 +331,16 @@ def test_an_attempt_that_failed_after_it_spoke_is_retracted() -> None:
     assert result.output == "whole"
 
 
+def test_an_answer_that_a_budget_cut_off_is_retracted() -> None:
+    """What was shown is no answer: the stop says so, and the listeners are told."""
+    agent = Agent("a", dear(["long " * 500]), max_output_tokens=1000, min_output_tokens=100)
+    events, result = at_once(streamed(agent, "x", budget=Budget(tokens=300)))
+    assert result.stop_reason == "budget"
+    said = [event for event in events if isinstance(event, TextDelta | Retracted)]
+    assert isinstance(said[0], TextDelta)
+    assert [event.reason for event in said if isinstance(event, Retracted)] == ["the budget cut the answer off"]
+
+
 def test_a_refused_output_is_retracted() -> None:
     """The checker's reason is the reason."""
     agent = Agent("a", ScriptedModel(["bad", "good"]), verify=[lambda text: "not that" if text == "bad" else None])

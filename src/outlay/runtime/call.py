@@ -634,6 +634,8 @@ class Call:
 
     def _cut_short(self, hold: Hold) -> Stopped:
         assert hold.clipped is not None
+        if self._streamed:
+            self._run.recorder.emit(Retracted, self._request.path, reason="the budget cut the answer off")
         stop = exhausted(hold.clipped, self._request.path)
         stop.message = (
             f"the budget left room for {hold.output_tokens} output tokens of {self._request.max_output_tokens}, "
