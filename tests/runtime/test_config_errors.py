@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from flows import at_once, echo, worker
 
-from outlay import Agent, Budget, RunContext, node, run, run_many, run_sync, stream
+from outlay import Agent, Budget, ModelSettings, RunContext, node, run, run_many, run_sync, stream
 from outlay.errors import ConfigError, JournalMismatch, ModelTimeout
-from outlay.events import RunFinished
+from outlay.events import CallStarted, RunFinished
 from outlay.patterns import FanOut, Pipeline, Router
 from outlay.testing import ScriptedModel, virtual_time
 
@@ -45,6 +45,25 @@ def test_a_missing_key_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> No
     error = refused(Agent("writer", "anthropic:claude-haiku-4-5"))
     assert "writer" in str(error)
     assert "ANTHROPIC_API_KEY" in str(error)
+
+
+def test_an_agent_met_in_the_middle_is_checked_before_its_first_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a node starts without naming it among its children cannot be known earlier; nothing is sent all the same."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    seen: list[Any] = []
+
+    async def start(ctx: RunContext, agent: Agent[str]) -> str:
+        return await ctx.run(agent, "x")
+
+    flow = node(name="flow")(start)
+    with pytest.raises(ConfigError, match=r"agent 'writer': .* needs a key, and ANTHROPIC_API_KEY is not set"):
+        at_once(run(flow, Agent("writer", "anthropic:claude-haiku-4-5"), on_event=seen.append))
+    assert not [event for event in seen if isinstance(event, CallStarted)]
+
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    seeded = Agent("seeded", "openai:gpt-5.4", settings=ModelSettings(seed=1))
+    with pytest.raises(ConfigError, match="agent 'seeded': the Responses API has no seed setting"):
+        at_once(run(flow, seeded))
 
 
 def test_offline_without_a_stand_in_names_the_agent() -> None:
