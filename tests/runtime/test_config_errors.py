@@ -268,6 +268,12 @@ def test_a_sum_that_is_no_budget_is_told_how_to_be_one() -> None:
     assert 'Budget(usd="0.50")' in error.hint
 
 
+@pytest.mark.parametrize("history", ["Hello", [{"role": "user", "content": "Hello"}]])
+def test_a_history_that_is_no_transcript_is_refused(history: Any) -> None:
+    """Before anything runs, with what to give instead."""
+    assert "transcript" in refused(worker(), history=history).hint
+
+
 def test_a_stand_in_that_is_a_text_is_told_how_to_be_a_function() -> None:
     error = refused(Agent("a", "anthropic:claude-haiku-4-5", offline="hello"), models="offline")
     assert "agent 'a': offline='hello' is a text" in str(error)
