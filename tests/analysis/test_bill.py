@@ -301,13 +301,14 @@ def test_what_the_cache_saved_is_told_at_list_prices():
 RECEIPT = """\
 run 7f3a · triage · completed in 41.2 s · 0 degraded
 
-agent         model                calls   retries    uncached    cache rd    cache wr     output        cost
-router        claude-haiku-4-5         1         1      73,120     408,800         280     14,614     $0.1874
-knowledge     claude-sonnet-4-6        1         0     151,020     292,140       1,204     88,030     $1.8675
-reply         claude-sonnet-4-6        1         0     190,450     260,330       1,104    142,880     $2.7969
-total                                  3         1     414,590     961,270       2,588    245,524     $4.8518
+agent      model              calls  retries  uncached  cache rd  cache wr   output     cost
+router     claude-haiku-4-5       1        1    73,120   408,800       280   14,614  $0.1874
+knowledge  claude-sonnet-4-6      1        0   151,020   292,140     1,204   88,030  $1.8675
+reply      claude-sonnet-4-6      1        0   190,450   260,330     1,104  142,880  $2.7969
+total                             3        1   414,590   961,270     2,588  245,524  $4.8518
 
-70 % of input read from cache · in doubt $0.0081: 1 call without an answer, outside the total · 1 possibly billed twice
+70 % of input read from cache
+in doubt $0.0081: 1 call without an answer, outside the total · 1 possibly billed twice
 2 tool calls, 1 failed · checked by: citations, length (1 output refused)"""
 
 
@@ -332,6 +333,41 @@ def test_the_receipt():
     assert str(Bill.of(triage())) == RECEIPT
 
 
+def test_what_nobody_has_is_no_column_and_what_nobody_knows_is_one():
+    """No retries and no cache here; of the other run's cache nobody knows."""
+    known, unknown = Log(), Log("other")
+    known.call("reply", tokens=(10, 0, 0, 20), cost="1")
+    assert str(Bill.of(known.events)).splitlines()[2].split() == [
+        "agent",
+        "model",
+        "calls",
+        "uncached",
+        "output",
+        "cost",
+    ]
+    unknown.call("reply", tokens=(10, None, 0, 20), cost=None)
+    head = str(Bill.of(known.events) + Bill.of(unknown.events)).splitlines()[2]
+    assert "cache rd" in head
+    assert "cache wr" not in head
+
+
+def test_the_receipt_fits_a_narrower_terminal():
+    """Long names give way, figures do not."""
+    log = Log()
+    for n in (1, 2):
+        log.call(f"billing-specialist-of-the-north-{n}", SONNET, tokens=(1_000_000, 2_000_000, 0, 300_000), cost="12.5")
+    bill = Bill.of(log.events)
+    assert bill.render(width=75).splitlines()[2:] == [
+        "agent         model          calls   uncached   cache rd   output      cost",
+        "billin…rth-1  claude…et-4-6      1  1,000,000  2,000,000  300,000  $12.5000",
+        "billin…rth-2  claude…et-4-6      1  1,000,000  2,000,000  300,000  $12.5000",
+        "total                            2  2,000,000  4,000,000  600,000  $25.0000",
+        "",
+        "67 % of input read from cache",
+    ]
+    assert max(map(len, str(bill).splitlines())) <= 100
+
+
 def test_the_receipt_of_a_run_with_an_unknown_price():
     lines = str(Bill.of(triage(priced=False))).splitlines()
     assert lines[5].endswith("  unpriced")
@@ -341,7 +377,7 @@ def test_the_receipt_of_a_run_with_an_unknown_price():
 def test_the_receipt_of_unknown_usage_shows_a_question_mark():
     log = Log()
     log.call("reply", tokens=(None, 0, 0, None), cost=None)
-    assert str(Bill.of(log.events)).splitlines()[3].split()[4:] == ["?", "0", "0", "?", "unknown"]
+    assert str(Bill.of(log.events)).splitlines()[3].split()[2:] == ["1", "?", "?", "unknown"]
 
 
 def test_small_costs_are_shown_with_six_decimals():
@@ -368,7 +404,7 @@ def test_the_head_says_how_it_ended(reason: str, said: str):
 
 def test_the_receipt_of_nothing():
     assert str(Bill()).splitlines()[0] == "no run"
-    assert str(Bill()).splitlines()[-1].split() == ["total", "0", "0", "0", "0", "0", "0", "$0.0000"]
+    assert str(Bill()).splitlines()[-1].split() == ["total", "0", "0", "0", "$0.0000"]
 
 
 def test_the_receipt_of_several_runs_counts_them():

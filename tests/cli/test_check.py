@@ -33,6 +33,7 @@ polish = Refine(coder, lambda draft: None, max_rounds=4, name="polish")
 flow = Pipeline(polish, short, gpt, name="desk", budget=Budget(usd=1))
 panel = Debate([short, gpt], Agent("judge", "anthropic:claude-haiku-4-5", output_type=Judgement, offline=answer), 4)
 mute = Agent("mute", "anthropic:claude-haiku-4-5")
+slip = Agent("slip", "openai:gpt-5-minii", offline=answer)
 '''
 
 
@@ -146,6 +147,13 @@ def test_a_model_without_a_price_is_noted(flow: str, call: Call):
     said = call("check", f"{flow}:own")
     assert "? no price is known for openai-chat:nobody-knows-it" in said.out
     assert "next: put the price into outlay.toml" in said.out
+
+
+def test_a_mistyped_model_is_asked_about(flow: str, call: Call):
+    said = call("check", f"{flow}:slip")
+    assert "? no price is known for openai:gpt-5-minii" in said.out
+    assert "next: did you mean openai:gpt-5-mini? put the price into outlay.toml" in said.out
+    assert "did you mean openai:gpt-5-mini? give it in outlay.toml" in call("forecast", f"{flow}:slip", "--n", "5").out
 
 
 def test_warnings_stand_with_their_reason_and_the_line_to_change(flow: str, call: Call):

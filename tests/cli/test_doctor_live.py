@@ -117,8 +117,14 @@ def test_a_model_that_does_not_exist_is_broken_and_the_others_are_asked(serve: S
 def test_a_model_of_unknown_price_is_said_to_be_one(serve: Serve, call: Call) -> None:
     serve()
     said = call("doctor", "--live", "--yes", "--model", "openai-chat:mine")
-    assert "openai-chat:mine  at a price that is not known" in said.err
+    assert "openai-chat:mine  at a price that is not known\n" in said.err
     assert "· unpriced" in said.out
+
+
+def test_of_a_mistyped_model_it_asks_which_one_was_meant(serve: Serve, call: Call) -> None:
+    serve()
+    said = call("doctor", "--live", "--yes", "--model", "openai:gpt-5-minii")
+    assert "at a price that is not known: did you mean openai:gpt-5-mini?" in said.err
 
 
 def test_without_a_key_there_is_nobody_to_ask(call: Call) -> None:

@@ -255,6 +255,25 @@ def test_a_budget_stop_is_raised_and_goes_on(desk: Path, call: Call):
     assert sorted(lines(desk / "calls.txt")) == list("abcdef")
 
 
+def test_a_completed_run_says_that_its_stored_result_is_given_for_nothing(desk: Path, call: Call):
+    """In one line beside the answer; `--json` is the same document."""
+    first = call("run", "mailroom.py:spend", "--input", '["a", "b"]', "--models", "offline", "--json")
+    before = lines(desk / "calls.txt")
+    assert "stored result" not in first.err
+    run = first.json["run_id"][:6]
+    for options in ((), ("--budget", "1.00"), ("--json",)):
+        again = call("resume", "last", *options)
+        assert again.code == 0
+        assert again.err.splitlines() == [
+            f"run {run} · mailroom.py:spend",
+            f"spend · stored result of run {run}: nothing is run or spent",
+        ]
+    assert {key: value for key, value in again.json.items() if key != "seconds"} == {
+        key: value for key, value in first.json.items() if key != "seconds"
+    }
+    assert lines(desk / "calls.txt") == before
+
+
 def test_a_paused_budget_is_raised_and_goes_on(desk: Path, call: Call):
     """It is the budget of a node, which --budget of the run does not reach."""
     said = call("run", "mailroom.py:many", "--input", '["a", "b", "c", "d", "e", "f"]', "--models", "offline")

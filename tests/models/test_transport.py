@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -237,6 +238,46 @@ async def test_connections_are_kept_and_cookies_are_not() -> None:
                 assert [chunk async for chunk in answer.chunks()] == [b"{}"]
     assert connections == 1
     assert cookies == [None] * 10
+
+
+@pytest.mark.parametrize(
+    "unasked",
+    [whole(b"another one's"), b"HTTP/1.1 408 Request Time-out\r\ncontent-length: 0\r\n\r\n"],
+    ids=["answer", "time-out"],
+)
+async def test_what_a_server_says_unasked_answers_nobody(unasked: bytes) -> None:
+    """A second answer that arrives on an idle connection is not the answer to the next request, which may be another
+    customer's: the connection is put away, and the request goes out on a new one."""
+    said = asyncio.Event()
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await request(reader)
+        writer.write(whole(b"mine"))
+        await said.wait()
+        writer.write(unasked)
+        await reader.read()
+
+    async with server(talk) as url, transport() as http:
+        await http.post(url, {}, b"{}")
+        said.set()
+        await asyncio.sleep(0.05)
+        assert (await http.post(url, {}, b"{}")).body == b"mine"
+    assert connections == 2
+
+
+async def test_a_server_that_greets_is_no_web_server() -> None:
+    """A base URL that leads to a mail server, say: an error, however early the greeting comes."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+        await reader.read()
+
+    async with server(talk) as url, transport() as http:
+        with pytest.raises(ModelError, match=r"is not HTTP|cannot connect"):
+            await http.post(url, {}, b"{}")
 
 
 async def test_redirects_are_not_followed() -> None:
@@ -510,7 +551,8 @@ async def test_a_header_with_a_line_break_is_a_config_error() -> None:
     assert "secret" not in str(caught.value)
 
 
-async def test_a_proxy_is_used_where_the_environment_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", [True, False], ids=["url", "host"])
+async def test_a_proxy_is_used_where_the_environment_names_one(monkeypatch: pytest.MonkeyPatch, scheme: bool) -> None:
     """HTTP_PROXY sends the call there, NO_PROXY keeps it away; `.netrc` is never read."""
     lines: list[bytes] = []
 
@@ -520,10 +562,32 @@ async def test_a_proxy_is_used_where_the_environment_names_one(monkeypatch: pyte
         writer.write(whole(b"{}"))
 
     async with server(talk) as url, transport() as http:
-        monkeypatch.setenv("http_proxy", url.removesuffix("/v1"))
+        address = url.removesuffix("/v1")
+        monkeypatch.setenv("http_proxy", address if scheme else address.removeprefix("http://"))
         monkeypatch.setenv("no_proxy", "")
         assert (await http.post("http://model.invalid/v1/messages", {}, b"{}")).status == 200
     assert lines == [b"POST http://model.invalid/v1/messages HTTP/1.1\r\n"]
+
+
+@pytest.mark.parametrize("named", ["socks5://u:pass1word@host:1080", "http://[::1", "http://"])
+async def test_a_proxy_that_is_none_is_a_config_error(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    """Named by its variable, and not shown: it may hold a password."""
+    monkeypatch.setenv("https_proxy", named)
+    monkeypatch.setenv("no_proxy", "")
+    async with transport() as http:
+        with pytest.raises(ConfigError, match="HTTPS_PROXY") as caught:
+            await http.post("https://model.invalid/v1", {}, b"{}")
+    assert "pass1word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["127.0.0.1:1", "proxy.invalid:3128"])
+async def test_a_proxy_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("http_proxy", f"http://{proxy}")
+    monkeypatch.setenv("no_proxy", "")
+    async with transport() as http:
+        with pytest.raises(ModelError, match=f"the proxy at {re.escape(proxy)}") as caught:
+            await http.post("http://model.invalid/v1", {}, b"{}")
+    assert (caught.value.may_be_billed, caught.value.hint) == (False, "check HTTPS_PROXY and NO_PROXY")
 
 
 async def test_a_model_over_real_sockets() -> None:

@@ -146,9 +146,10 @@ class Bill:
             saved += (read * (rates.input - rates.cache_read) - written * (rates.cache_write - rates.input)) / MILLION
         return saved
 
-    def render(self, prices: PriceBook | None = None) -> str:
-        """The receipt: aligned plain text without colour. With prices it says what the cache saved."""
-        return receipt.text(self, self.saved_by_cache(prices))
+    def render(self, prices: PriceBook | None = None, *, width: int = receipt.WIDTH) -> str:
+        """The receipt: aligned plain text without colour. With prices it says what the cache saved, and which model may
+        have been meant by a name that has no price. `width` in characters: long names are cut to it, figures never."""
+        return receipt.text(self, self.saved_by_cache(prices), prices, width=width)
 
     def __str__(self) -> str:
         return self.render()

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheHealth
+from outlay.analysis.columns import SEPARATOR, broken, lines
 from outlay.analysis.text import one_line
+from outlay.protocols.prices import PriceBook, did_you_mean
 from outlay.values.percent import percent
 
 if TYPE_CHECKING:
@@ -26,8 +28,10 @@ _SMALL = Decimal("0.01")
 #: Of batches in which something went wrong, so many are told of.
 _MOST_BATCHES = 8
 _COLUMNS = ("agent", "model", "calls", "retries", "uncached", "cache rd", "cache wr", "output", "cost")
-#: Least widths, so that receipts of several runs stand alike under each other.
-_WIDTHS = (12, 18, 6, 8, 10, 10, 10, 9, 10)
+#: Which of them are left out where nobody has any.
+_SELDOM = frozenset(("retries", "cache rd", "cache wr"))
+#: In characters, where no terminal says how many it has.
+WIDTH = 100
 _OUTCOMES = {
     "completed": "completed in",
     "budget": "stopped by the budget after",
@@ -40,29 +44,24 @@ _OUTCOMES = {
 }
 
 
-def text(bill: Bill, saved: Decimal | None) -> str:
-    """Aligned lines of plain text, without colour codes or trailing spaces. `saved` by the prompt cache, in dollars."""
-    rows = [_COLUMNS, *_table(bill)]
-    widths = [max(least, *(len(row[i]) for row in rows)) for i, least in enumerate(_WIDTHS)]
-    table = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
-    return "\n".join([_head(bill.runs), "", *table, "", *_notes(bill, saved)]).rstrip()
+def text(bill: Bill, saved: Decimal | None, prices: PriceBook | None = None, *, width: int = WIDTH) -> str:
+    """Aligned lines of plain text, without colour codes or trailing spaces. `saved` by the prompt cache, in dollars.
+    `prices` are asked which model may have been meant by one that is unpriced. Names are cut where the table would be
+    wider than `width` characters, figures never."""
+    said = [*_notes(bill, saved), *([] if prices is None else _meant(bill, prices))]
+    notes = [line for parts in said for line in broken(parts, width)]
+    return "\n".join([_head(bill.runs), "", *lines(_table(bill), names=2, width=width), "", *notes]).rstrip()
 
 
 def html(bill: Bill, saved: Decimal | None) -> str:
     """The same as a table; every name in it is escaped."""
-    head, *rows = (_COLUMNS, *_table(bill))
+    head, *rows = _table(bill)
     cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(bill, saved))
+    notes = "".join(f"<p>{escape(SEPARATOR.join(parts))}</p>" for parts in _notes(bill, saved) if parts)
     return (
         f"<p>{escape(_head(bill.runs))}</p><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>{notes}"
     )
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Names to the left, figures to the right."""
-    names = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
-    return names + [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
 
 
 def _head(runs: Sequence[RunHead]) -> str:
@@ -85,17 +84,21 @@ def _head(runs: Sequence[RunHead]) -> str:
 
 
 def _table(bill: Bill) -> list[tuple[str, ...]]:
+    """The heading, a row for each agent and model, and their total. What nobody has (retries, tokens of a cache) is no
+    column; what nobody knows is one."""
     groups = list(grouped(bill.lines, "agent", "model").values())
     whole = BillLine("", "", "")
     for line in groups:
         whole += line
     costs = _costs([line.known_cost for line in groups], exact=not whole.unpriced)
     rows = [
-        (one_line(line.agent, 40), one_line(_bare(line.model), 40), *_figures(line), _cost(line, cost))
+        (one_line(line.agent), one_line(_bare(line.model)), *_figures(line), _cost(line, cost))
         for line, cost in zip(groups, costs, strict=False)
     ]
     total = costs[-1] if not whole.unpriced else f"≥ {costs[-1]}"
-    return [*rows, ("total", "", *_figures(whole), total)]
+    table = [_COLUMNS, *rows, ("total", "", *_figures(whole), total)]
+    kept = [i for i, name in enumerate(_COLUMNS) if name not in _SELDOM or any(row[i] != "0" for row in table[1:])]
+    return [tuple(row[i] for i in kept) for row in table]
 
 
 def _figures(line: BillLine) -> tuple[str, ...]:
@@ -130,7 +133,8 @@ def _bare(model: str) -> str:
     return model.partition(":")[2] or model
 
 
-def _notes(bill: Bill, saved: Decimal | None) -> list[str]:
+def _notes(bill: Bill, saved: Decimal | None) -> list[list[str]]:
+    """Lines, each of what is said in it."""
     first: list[str] = []
     if saved:
         first.append(f"saved {_amount(saved)} by cache" if saved > 0 else f"cache cost {_amount(-saved)}")
@@ -152,7 +156,14 @@ def _notes(bill: Bill, saved: Decimal | None) -> list[str]:
     problems = [problem for batch in bill.batches if (problem := batch.problem)]
     if len(problems) > _MOST_BATCHES:
         problems = [*problems[:_MOST_BATCHES], f"… and {len(problems) - _MOST_BATCHES:,} more batches"]
-    return [" · ".join(notes) for notes in (first, second) if notes] + sick + problems
+    return [first, second, *([one] for one in (*sick, *problems))]
+
+
+def _meant(bill: Bill, prices: PriceBook) -> list[list[str]]:
+    """Of models without a price, whose names are nearly those of others."""
+    models = [model for model, line in bill.by("model").items() if line.unpriced]
+    guesses = {model: did_you_mean(prices, model).strip() for model in models}
+    return [[f"no price is known for {one_line(model, 80)}: {guess}"] for model, guess in guesses.items() if guess]
 
 
 def _saved(savings: Savings) -> list[str]:

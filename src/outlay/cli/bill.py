@@ -15,7 +15,7 @@ from outlay.analysis.cachehealth import CacheHealth
 from outlay.analysis.savings import Savings
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.stored import events_of, find, reading
-from outlay.cli.words import money
+from outlay.cli.words import money, room
 from outlay.protocols.store import Store
 from outlay.runtime.directory import default_prices
 
@@ -39,7 +39,11 @@ def command(runs: Sequence[str], store: str | None, as_json: bool) -> None:
         return fold.bill()
 
     bill = reading(store, read)
-    click.echo(json.dumps(_document(bill), ensure_ascii=False, indent=2) if as_json else bill.render(default_prices()))
+    click.echo(
+        json.dumps(_document(bill), ensure_ascii=False, indent=2)
+        if as_json
+        else bill.render(default_prices(), width=room())
+    )
 
 
 def _document(bill: Bill) -> dict[str, Any]:

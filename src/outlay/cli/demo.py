@@ -25,7 +25,7 @@ from outlay.cli.progress import Progress
 from outlay.cli.rows import RowFile
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
-from outlay.cli.words import cell, count, jsonable, money, routes, spread
+from outlay.cli.words import cell, count, jsonable, money, room, routes, spread
 from outlay.errors import BudgetExceeded
 from outlay.events import Event
 from outlay.runtime.directory import default_prices
@@ -74,7 +74,11 @@ def command(budget: Decimal, models: str | None, store: str | None, as_json: boo
     if as_json:
         click.echo(json.dumps(_document(outcome, replies), ensure_ascii=False, indent=2))
     else:
-        click.echo("\n".join([*_table(replies), "", *_handed_over(replies), outcome.bill.render(default_prices()), ""]))
+        click.echo(
+            "\n".join(
+                [*_table(replies), "", *_handed_over(replies), outcome.bill.render(default_prices(), width=room()), ""]
+            )
+        )
         click.echo("\n".join([*routes(tally), spread(outcome.costs, "message")]))
     if outcome.stop_reason != "completed":
         show(_stopped(outcome, len(replies), setting))

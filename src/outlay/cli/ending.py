@@ -15,7 +15,7 @@ from outlay.cli.items import item_line, ways_to_decide
 from outlay.cli.options import store_path
 from outlay.cli.problems import CODES, Problem, Quiet, as_problem, budget_stop, show
 from outlay.cli.setting import Setting
-from outlay.cli.words import jsonable, money, short, shown
+from outlay.cli.words import jsonable, money, room, short, shown
 from outlay.errors import ApprovalPending, BudgetExceeded, WatchdogStopped
 from outlay.errors import one_line as first_line
 from outlay.events.records import Decision, RunResumed, RunStarted
@@ -36,7 +36,7 @@ def report(setting: Setting, result: Result[Any], *, as_json: bool) -> NoReturn:
     else:
         if result.output is not None:
             click.echo(shown(result.output) + "\n")
-        click.echo(bill.render(default_prices()))
+        click.echo(bill.render(default_prices(), width=room()))
     for path, part in changes(result):
         click.echo(f"  changed since, so it ran again: {path}{f' ({one_line(part, _LINE)})' if part else ''}", err=True)
     if result.stop_reason != "completed":

@@ -62,7 +62,13 @@ def _agreed(each: Sequence[Probe], *, yes: bool, as_json: bool) -> bool:
 
 
 def _price(one: Probe) -> str:
-    return f"{one.model} " + ("at a price that is not known" if one.worst is None else f"at most ${one.worst:,.6f}")
+    if one.worst is not None:
+        return f"{one.model} at most ${one.worst:,.6f}"
+    from outlay.protocols.prices import did_you_mean
+    from outlay.runtime.directory import default_prices
+
+    guess = did_you_mean(default_prices(), one.model).rstrip()
+    return f"{one.model} at a price that is not known{f': {guess}' if guess else ''}"
 
 
 def _finding(one: Answered) -> Parts:

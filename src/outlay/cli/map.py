@@ -22,7 +22,7 @@ from outlay.cli.rows import RowFile
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
 from outlay.cli.watching import watch_options, watched
-from outlay.cli.words import count, money, routes, spread
+from outlay.cli.words import count, money, room, routes, spread
 from outlay.errors import BudgetExceeded, OutlayError
 from outlay.policies.batching import Batching, OnFailure
 from outlay.runtime.directory import default_prices
@@ -193,7 +193,7 @@ def _receipt(outcome: Outcome, survey: Survey, tally: Tally, target: Path) -> st
     troubles = [f"{n:,} {word}" for n, word in ((outcome.failed, "failed"), (outcome.degraded, "degraded")) if n]
     answered = f"answered {survey.answered + outcome.rows:,} of {survey.rows:,} in {target}"
     notes = [" · ".join(filter(None, [spread(outcome.costs, "row"), speed])), " · ".join([answered, *troubles])]
-    return "\n".join([outcome.bill.render(default_prices()), "", *routes(tally), *notes, *_why(outcome)])
+    return "\n".join([outcome.bill.render(default_prices(), width=room()), "", *routes(tally), *notes, *_why(outcome)])
 
 
 def _why(outcome: Outcome) -> list[str]:

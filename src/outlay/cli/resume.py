@@ -37,7 +37,8 @@ def command(
     store: str | None,
     as_json: bool,
 ) -> None:
-    """Go on with RUN (the beginning of its id, or `last`); what it has done is not paid again.
+    """Go on with RUN (the beginning of its id, or `last`); what it has done is not paid again. One that is completed
+    gives its stored result.
 
     The store knows the flow as `outlay run` was given it, the input, the limits, the lane and the watchdog. FLOW,
     --deps, --budget, --models and --watchdog say otherwise; without --budget the limits of before hold, and what was
@@ -57,7 +58,8 @@ def command(
         )
         setting = watched(setting, watchdog, webhook, known.last.watchdog)
         lane = "batch" if known.last.lane == "batch" else "live"
-        result = asyncio.run(go(setting, known.input(), limits=limits, run_id=known.id, lane=lane))
+        over = known.past.is_over
+        result = asyncio.run(go(setting, known.input(), limits=limits, run_id=known.id, lane=lane, over=over))
     report(setting, result, as_json=as_json)
 
 

@@ -78,11 +78,13 @@ async def go(
     start: Callable[..., Awaitable[Result[Any]]] = run,
     session: str | None = None,
     lane: LaneLike = "live",
+    over: bool = False,
 ) -> Result[Any]:
     """Run, or go on with `run_id`, showing how it comes along. `limits` stand for the budget of the setting, `start`
-    for `run`."""
+    for `run`. `over`: there is nothing to go on with, and its stored result is given."""
     tally = Tally(setting.root)
-    progress = Progress(f"{setting.root.name} · {setting.choice.says}", tally, rows=1, limit=setting.budget)
+    says = f"stored result of run {short(run_id or '')}: nothing is run or spent" if over else setting.choice.says
+    progress = Progress(f"{setting.root.name} · {says}", tally, rows=1, limit=setting.budget)
     id, batches = run_id or "", BatchLines()
 
     def on_event(event: Event) -> None:
@@ -102,7 +104,7 @@ async def go(
         deps = await setting.make_deps()
         try:
             async with progress:
-                if setting.choice.notice:
+                if setting.choice.notice and not over:
                     progress.say(f"  {setting.choice.notice}")
                 return await start(
                     setting.root,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from unicodedata import east_asian_width
 
 from outlay.analysis.percentiles import percentile
+from outlay.analysis.receipt import WIDTH
 from outlay.analysis.text import one_line, plain
 from outlay.cli.tally import RouteTally, Tally
 
@@ -25,6 +28,11 @@ def count(number: int, noun: str) -> str:
 def short(run: str) -> str:
     """A run's id as it is to be typed: one that we made is known by its beginning."""
     return run[:6] if _MADE.fullmatch(run) else one_line(run, 128)
+
+
+def room() -> int:
+    """Characters in a line of standard output: those of the terminal, where there is one."""
+    return shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout.isatty() else WIDTH
 
 
 def dollars(amount: Decimal, unknown: int = 0, *, places: int | None = None) -> str:

@@ -24,6 +24,7 @@ from outlay.protocols.node import Node
 from outlay.runtime import preflight
 from outlay.runtime.directory import Directory, default_prices
 from outlay.runtime.preflight import walk
+from outlay.runtime.replacements import check_keys, serving
 from outlay.stores.opening import open_store
 from outlay.values.budget import Budget
 from outlay.values.money import usd
@@ -60,8 +61,9 @@ async def compare(
         if isinstance(store, str | Path):
             store = await stack.enter_async_context(open_store(store))
         budgets = () if limit is None else (Budget(usd=limit),)
+        check_keys((first.node, second.node, *([judge] if judge else [])), terms.models)
         for node, limits in ((first.node, budgets), (second.node, budgets), *([(judge, ())] if judge else [])):
-            preflight.check(node, Directory(terms.models, default_prices()), limits, store)
+            preflight.check(node, Directory(serving(node, terms.models), default_prices()), limits, store)
         sides = [
             Experiment(flow, terms, limit, evaluators, judge, store, side)
             for flow, side in ((first, "a"), (second, "b"))

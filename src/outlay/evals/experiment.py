@@ -24,6 +24,7 @@ from outlay.protocols.store import Store
 from outlay.runtime.alerts import OnAlert
 from outlay.runtime.directory import Replacements
 from outlay.runtime.host import StoreLike
+from outlay.runtime.replacements import serving
 from outlay.runtime.result import Result
 from outlay.runtime.run import run
 from outlay.runtime.shape import shape_of
@@ -122,7 +123,7 @@ class Experiment:
                 deps=terms.deps,
                 store=self.store,
                 run_id=run_id,  # chance hangs on it, so it is the same from one comparison to the next
-                models=terms.models,
+                models=serving(node, terms.models),
                 on_alert=terms.on_alert,
                 source=self.flow.source if node is self.flow.node else "",
             )

@@ -9,6 +9,8 @@ from outlay.forecast.assumptions import LENGTH_OF_A_STAND_IN, Assumed
 from outlay.forecast.closed import NotApplicable
 from outlay.forecast.figures import HUNDRED, Range, Success
 from outlay.forecast.foresight import AgentShare, Forecast
+from outlay.protocols.prices import did_you_mean
+from outlay.runtime.directory import default_prices
 from outlay.values.percent import percent
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -78,7 +80,8 @@ def _who(found: Forecast) -> list[str]:
     if found.critical_path:
         lines.append(f"critical path {' → '.join(found.critical_path)}")
     if found.unpriced:
-        lines.append(f"no price is known for {', '.join(found.unpriced)}: give it in outlay.toml")
+        guess = did_you_mean(default_prices(), *found.unpriced)
+        lines.append(f"no price is known for {', '.join(found.unpriced)}: {guess}give it in outlay.toml")
     return lines
 
 

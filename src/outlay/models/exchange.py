@@ -8,6 +8,7 @@ has, and together they were half of what sending one cost (60 of 120 µs CPU).
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -20,6 +21,8 @@ from yarl import URL
 _APART: Final = 64 * 1024
 #: Requests that are kept ready: one for each address and set of headers.
 _MOST_READY: Final = 256
+#: Connections in a row that are put away unused before the server counts as one that cannot be connected to.
+_MOST_SPOILED: Final = 16
 #: What must not stand in a line of a head: it would begin another one.
 _BREAK: Final = re.compile(r"[\r\n\0]")
 
@@ -72,14 +75,20 @@ class Connections:
         key = (method, url, proxy, *headers.items())
         ready = self._ready.get(key) or self._prepare(key, method, url, proxy, headers)
         limit = self._timeouts.get(connect) or self._timeout(connect)
-        try:
-            connection = await self._connector.connect(ready.request, [], limit)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError from error
-        try:
+        for _ in range(_MOST_SPOILED):
+            try:
+                connection = await self._connector.connect(ready.request, [], limit)
+            except TimeoutError as error:
+                raise aiohttp.ConnectionTimeoutError from error
             protocol, transport = connection.protocol, connection.transport
             assert protocol is not None
-            assert transport is not None
+            if transport is not None and not protocol.should_close:
+                break
+            # Lost at once, or the server said something while it was idle: that would be taken for this answer.
+            connection.close()
+        else:
+            raise aiohttp.ClientConnectorError(ready.request.connection_key, OSError(errno.EPROTO, "speaks unasked"))
+        try:
             protocol.set_response_params(read_until_eof=True)
             head = ready.head or ready.write()
             if body is None:

@@ -28,6 +28,8 @@ from outlay.errors import (
     Refused,
     ServerError,
 )
+from outlay.models.prices import GenaiPrices
+from outlay.protocols.prices import did_you_mean
 from outlay.values.request import RateLimitFacts
 
 #: Characters of a provider's message that we repeat.
@@ -100,6 +102,7 @@ _KEYS: Final = re.compile(
     r"|(?<=[Bb]earer )\S+"
 )
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_-]{0,128}")
+_MODEL: Final = re.compile(r"\bmodel:? [`'\"]?([\w.:-]{1,100})", re.IGNORECASE)
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
 _SECONDS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
@@ -129,6 +132,7 @@ def failure(
     # A gateway's time-out or broken connection says nothing of the work behind it; a provider's own 502 does.
     lost = status in (504, 524) or (status in (502, 520, 522) and not kind)
     what = clean(message, secret) or _describe(headers, body)
+    unknown = status == 404 or code == "model_not_found"
     return found(
         f"{provider} answered {status}: {what}",
         status=status,
@@ -137,7 +141,7 @@ def failure(
         retry_after=wait,
         retryable=retryable,
         may_be_billed=True if lost else None,
-        hint=_hint(found, status, spent),
+        hint=_unknown_model(provider, message) if unknown else _hint(found, status, spent),
     )
 
 
@@ -334,6 +338,14 @@ def _describe(headers: Mapping[str, str], body: bytes) -> str:
     return f"{len(body):,} bytes that are no answer ({kind or 'no content type'})"
 
 
+def _unknown_model(provider: str, message: str) -> str:
+    """What to do about a name that the provider does not know: `model: claude-haiku-4-55` says the one, "The model
+    'gpt-5-minii' does not exist" the other."""
+    named = _MODEL.search(message[:MAX_MESSAGE])
+    guess = did_you_mean(GenaiPrices(), f"{provider}:{named[1].rstrip('.')}") if named else ""
+    return f"{guess}check the model's name and the base URL"
+
+
 def _hint(found: type[ModelError], status: int, spent: bool) -> str:
     if spent:
         return "the account is out of credit or over its own limit: raise it in the provider's console"
@@ -341,8 +353,6 @@ def _hint(found: type[ModelError], status: int, spent: bool) -> str:
         return "check the API key and what it may use"
     if found is ContextTooLong:
         return "shorten the input, compact the history, or use a model with a larger window"
-    if status == 404:
-        return "check the model's name and the base URL"
     if 300 <= status < 400:
         return "redirects are not followed: check the base URL"
     return ""

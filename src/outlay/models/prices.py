@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from outlay.errors import ConfigError
-from outlay.protocols.prices import PriceBook
+from outlay.protocols.prices import PriceBook, names_of
 from outlay.values.price import Price, Rates
 
 if TYPE_CHECKING:
@@ -61,6 +61,12 @@ class GenaiPrices:
             self._found[key] = (now.date(), price)
         return price
 
+    def names(self, provider: str) -> Iterable[str]:
+        """The models of `provider` that stand in the list, dated and aliased names left out. Not all have a price."""
+        from genai_prices.data_snapshot import get_snapshot
+
+        return [info.id for seller in get_snapshot().providers if seller.id == provider for info in seller.models]
+
 
 class PriceTable:
     """Prices by `provider:model`, or `provider:model@tier` for batch, flex, priority and fast.
@@ -90,6 +96,11 @@ class PriceTable:
         key = f"{provider}:{model}"
         return key in self._prices or any(f"{key}@{tier}" in self._prices for tier in TIERS)
 
+    def names(self, provider: str) -> Iterable[str]:
+        """The models of `provider` that a price was given for."""
+        keys = (key.partition(":") for key in self._prices)
+        return [model for seller, _, model in keys if seller == provider and model.rpartition("@")[2] not in TIERS]
+
 
 class Overridden:
     """`book` with `table` over it.
@@ -106,6 +117,10 @@ class Overridden:
         if self.table.knows(provider, model):
             return self.table.find(provider, model, tier)
         return self.book.find(provider, model, tier)
+
+    def names(self, provider: str) -> Iterable[str]:
+        """Your own first."""
+        return [*self.table.names(provider), *names_of(self.book, provider)]
 
 
 class InTier:

@@ -141,11 +141,29 @@ class HttpTransport:
             )
         proxy: str | None = None
         if not urllib.request.proxy_bypass(target.host):
-            proxy = urllib.request.getproxies().get(target.scheme)
+            proxy = _proxy(urllib.request.getproxies().get(target.scheme), target.scheme)
         if len(self._targets) >= 1024:
             self._targets.clear()
         self._targets[url] = target, proxy
         return target, proxy
+
+
+def _proxy(given: str | None, scheme: str) -> str | None:
+    """The proxy that the environment names for a scheme, also written as curl takes it, `host:port`."""
+    if not given:
+        return None
+    from yarl import URL
+
+    address = given if "://" in given else f"http://{given.removeprefix('//')}"
+    try:
+        usable = bool((url := URL(address)).host) and url.scheme in ("http", "https")
+    except ValueError:
+        usable = False
+    if not usable:  # unnamed: it may hold a password
+        raise ConfigError(
+            f"{scheme.upper()}_PROXY names no http proxy", hint="write it as http://host:port; SOCKS is not spoken"
+        )
+    return address
 
 
 class HttpBody:
@@ -266,6 +284,13 @@ def _failure(error: Exception, target: URL, timeouts: Timeouts) -> OutlayError |
                 f"the certificate of {where} does not verify",
                 may_be_billed=False,
                 hint="check the base URL; behind a company proxy, install its root certificate",
+            )
+        case aiohttp.ClientConnectorError() if (error.host, error.port) != (target.raw_host, target.port):
+            return ModelError(
+                f"cannot connect to the proxy at {error.host}:{error.port}: {_reason(error.os_error)}",
+                retryable=True,
+                may_be_billed=False,
+                hint="check HTTPS_PROXY and NO_PROXY",
             )
         case aiohttp.ClientConnectorError():
             full = error.errno in (errno.EMFILE, errno.ENFILE)

@@ -13,6 +13,8 @@ from outlay.events.records import CallStarted
 from outlay.policies.ledger import Account, Alert, Answer, Ask, Hold, Ledger, Refusal, Ticket, Unpriced
 from outlay.policies.window import NOTHING, Amount, Short, end_of, need_of, short_of
 from outlay.protocols.node import Node
+from outlay.protocols.prices import did_you_mean
+from outlay.runtime.directory import default_prices
 from outlay.runtime.windows import Window, Windows
 from outlay.values.budget import Budget
 from outlay.values.money import ZERO, show_limit, show_usd
@@ -319,12 +321,13 @@ def _own(chain: Chain) -> Chain:
 
 
 def unpriced(model: str, scope: str, path: str = "") -> UnpricedModel:
+    guess = did_you_mean(default_prices(), model)
     return UnpricedModel(
         f"the price of {model} is not known, so the money budget of {scope} cannot hold",
         model=model,
         path=path,
-        hint=f'give its price in outlay.toml: [prices."{model}"] input = "1.00", output = "5.00" (US dollars per '
-        "million tokens), or allow it with Budget(…, allow_unpriced=True)",
+        hint=f'{guess}give its price in outlay.toml: [prices."{model}"] input = "1.00", output = "5.00" '
+        "(US dollars per million tokens), or allow it with Budget(…, allow_unpriced=True)",
     )
 
 

@@ -17,6 +17,7 @@ from outlay.policies.reuse import Turns, further_turns
 from outlay.protocols.caching import terms_of
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.protocols.prices import did_you_mean
 from outlay.runtime.directory import Directory, default_prices
 from outlay.runtime.loops import uncapped_loops
 from outlay.runtime.prefixes import CHARACTERS_PER_TOKEN, chain
@@ -129,7 +130,7 @@ def _prices(agents: list[Agent[Any]], directory: Directory) -> Finding:
             "note",
             f"no price is known for {', '.join(unpriced)}",
             "a money budget refuses them, and the bill cannot have a total",
-            next="put the price into outlay.toml",
+            next=f"{did_you_mean(directory.book, *unpriced)}put the price into outlay.toml",
         )
     return Finding("prices", "ok", "every model has a price", f"genai-prices {version('genai-prices')}")
 

@@ -63,6 +63,11 @@ class Directory:
             found = self._resolved[key] = (model, choice, offline)
         return found[0]
 
+    def asked(self) -> set[str]:
+        """The agents whose models were looked for so far, and those models, as `models=` can name them."""
+        models = (choice if isinstance(choice, str) else choice.id for _, choice, _ in self._resolved.values())
+        return {*(agent for agent, *_ in self._resolved), *models}
+
     def _find(self, agent: str, choice: str | Model, offline: Any, spare: bool) -> Model:
         replacements = self.replacements
         if replacements == "offline":

@@ -17,6 +17,8 @@ from outlay.protocols.node import Node
 from outlay.protocols.store import Store
 from outlay.runtime.budgets import unpriced
 from outlay.runtime.directory import Directory
+from outlay.runtime.replacements import check_replacements
+from outlay.runtime.walking import tool_nodes, walk
 from outlay.runtime.windows import check as check_window
 from outlay.values.budget import Budget
 
@@ -33,13 +35,14 @@ def check(
     *,
     by_batch: bool | None = None,
 ) -> None:
-    """Raises ConfigError for what cannot run: names, models, keys, stand-ins, settings, prices under a money budget,
-    a budget over many runs without a store to count in, a deadline that is shorter than a batch may take. `by_batch`:
-    so go the agents that say nothing else; None where nothing does, as in a forecast."""
+    """Raises ConfigError for what cannot run: names, models and what replaces them, keys, stand-ins, settings,
+    prices under a money budget, a budget over many runs without a store to count in, a deadline that is shorter than a
+    batch may take. `by_batch`: so go the agents that say nothing else; None where nothing does, as in a forecast."""
     if root not in _well_formed:
         for node in walk(root):
             _distinct_names(node)
         _well_formed.add(root)
+    check_replacements(root, directory)  # first: an agent that was to be replaced may have no key
     for budget in budgets:
         check_window(budget, store)
     for node, limits, strict in _with_budgets(root, tuple(budgets), _strict(budgets), set()):
@@ -48,25 +51,6 @@ def check(
         if isinstance(node, Agent):
             batched = by_batch is not None and (node.lane == "batch" or (by_batch and node.lane != "live"))
             _check_agent(node, directory, limits, strict, batched=batched)
-
-
-def walk(root: Node[Any, Any]) -> Iterator[Node[Any, Any]]:
-    """Every node of a flow that is known before it runs, once, parents first."""
-    seen: set[int] = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        yield node
-        stack.extend(reversed([*node.children, *_tool_nodes(node)]))
-
-
-def _tool_nodes(node: Node[Any, Any]) -> list[Node[Any, Any]]:
-    if not isinstance(node, Agent):
-        return []
-    return [inner for tool in node.toolbox.values() if (inner := getattr(tool, "node", None)) is not None]
 
 
 def _with_budgets(
@@ -79,7 +63,7 @@ def _with_budgets(
         return
     seen.add(mark)
     yield node, limits, strict
-    for child in (*node.children, *_tool_nodes(node)):
+    for child in (*node.children, *tool_nodes(node)):
         yield from _with_budgets(child, limits, strict, seen)
 
 

@@ -80,13 +80,10 @@ class Transcript:
     def pieces(self, dialect: str, encode: Callable[[Message], bytes]) -> list[bytes]:
         """What `wire` joins, for a body that joins it with the rest: a long conversation is copied once."""
         found: list[bytes] = []
-        link = self
-        while link.parent is not None and link.message is not None:
-            if piece := link.message.wire(dialect, encode):
+        for message in self.messages:
+            if piece := message.wire(dialect, encode):
                 found += (piece, b",")
-            link = link.parent
-        found.reverse()  # it ends with the first message, and begins with a comma of none
-        return found[1:]
+        return found[:-1]
 
     def total(self, what: str, measure: Callable[[Message], int]) -> int:
         """The sum of `measure` over all messages, remembered by each link that was asked: a turn adds what is new.
