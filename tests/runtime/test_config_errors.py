@@ -268,6 +268,27 @@ def test_a_sum_that_is_no_budget_is_told_how_to_be_one() -> None:
     assert 'Budget(usd="0.50")' in error.hint
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"models": {"worker": 3}}, {"store": 3}, {"on_event": "print"}, {"on_ask": 3}],
+    ids=str,
+)
+def test_options_of_the_wrong_kind_are_refused(options: Any) -> None:
+    """By name, before anything runs."""
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        at_once(run(worker("worker"), "x", **options))
+
+
+def test_a_plain_function_of_three_inputs_is_no_node() -> None:
+    """Where a node may stand, with what to write instead."""
+
+    async def add(a: int, b: int, c: int) -> int:
+        return a + b + c
+
+    with pytest.raises(ConfigError, match="'add' is no node: it takes 3 inputs"):
+        Pipeline(worker(), add)
+
+
 @pytest.mark.parametrize("history", ["Hello", [{"role": "user", "content": "Hello"}]])
 def test_a_history_that_is_no_transcript_is_refused(history: Any) -> None:
     """Before anything runs, with what to give instead."""

@@ -4,6 +4,7 @@ ask the model, run the tools it calls, check its output, feed back what was wron
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -108,6 +109,10 @@ class Agent(Node[Any, Out]):
             value = getattr(self, limit)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ConfigError(f"agent {self.name!r}: {limit} must be at least {least}, not {value!r}")
+        for limit in ("min_output_tokens", "max_input_tokens"):
+            value = getattr(self, limit)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise ConfigError(f"agent {self.name!r}: {limit} must be at least 1 or None, not {value!r}")
         object.__setattr__(self, "tools", as_tools(self.tools))
         several = isinstance(self.fallback, list | tuple)
         object.__setattr__(self, "fallback", tuple(self.fallback) if several else (self.fallback,))
@@ -132,6 +137,12 @@ class Agent(Node[Any, Out]):
             from outlay.agents.compaction import checked
 
             checked(self.name, self.compaction)
+        for choice in (*self.models, *self.fallback):
+            if not isinstance(choice, str) and not hasattr(choice, "send"):  # a Model, without looking at all of it
+                raise ConfigError(
+                    f"agent {self.name!r}: {reprlib.repr(choice)} is no model",
+                    hint='write "anthropic:NAME", "openai:NAME" or "openai-chat:NAME", or give a Model',
+                )
         if self.lane not in ("", "live", "batch"):
             raise ConfigError(
                 f"agent {self.name!r}: lane={self.lane!r} is not understood",

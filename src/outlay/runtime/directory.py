@@ -81,7 +81,11 @@ class Directory:
                     break
         if choice == "offline":
             return self._stand_in(agent, choice, offline)
-        return resolve(choice) if isinstance(choice, str) else choice
+        if isinstance(choice, str):
+            return resolve(choice)
+        if not hasattr(choice, "send"):
+            raise ConfigError(f"models= gives agent {agent!r} {reprlib.repr(choice)}, which is no model")
+        return choice
 
     def _stand_in(self, agent: str, choice: str | Model, offline: Any) -> Model:
         if isinstance(choice, ScriptedModel):

@@ -107,6 +107,11 @@ class hosting:
         directory = Directory(options.get("models"), default_prices())
         store, on_event = options.get("store"), options.get("on_event")
         self._address = store if isinstance(store, str | Path) else None
+        if self._address is None and store is not None and not hasattr(store, "append"):
+            raise ConfigError(f"not a store: {store!r}", hint="give a path, postgresql://…, or one from open_store")
+        for name, listener in (("on_event", on_event), ("on_ask", options.get("on_ask"))):
+            if listener is not None and not callable(listener):
+                raise ConfigError(f"{name}={listener!r} is no function")
         self._own: Store | None = None
         self._fresh = options.get("fresh", False)
         self._watchdog = options.get("watchdog")
