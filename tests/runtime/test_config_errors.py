@@ -108,6 +108,13 @@ def test_siblings_need_names_of_their_own() -> None:
     assert "rename one" in str(error)
 
 
+def test_two_lambdas_are_told_how_to_have_names() -> None:
+    """A lambda has no name of its own and nothing to call `replace` on; `node` gives it one."""
+    first, second = (lambda x: x + "a"), (lambda x: x + "b")
+    assert refused(Pipeline(first, second)).hint == "name one: node(name='…')(function)"
+    assert at_once(run(Pipeline(first, node(name="second")(second)), "x")).unwrap() == "xab"
+
+
 def test_one_node_in_two_places_is_no_duplicate() -> None:
     """The same object is the same node, and so is the same plain function."""
     same = worker("same")
