@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from flows import at_once, cents, dear, echo, of_kind, paths, worker
 
 from outlay import Agent, Budget, RunContext, Usage, node, run, run_many, run_sync, tool
-from outlay.errors import BudgetExceeded, DeadlineExceeded, UnpricedModel
+from outlay.errors import BudgetExceeded, ContextTooLong, DeadlineExceeded, UnpricedModel
 from outlay.events import BudgetAlert, CallFinished, CallStarted, Decision, NodeFinished, Overrun
 from outlay.patterns import FanOut, Pipeline, Supervisor
 from outlay.testing import Reply, ScriptedModel, virtual_time
@@ -442,6 +443,21 @@ def test_an_input_over_its_limit_is_refused_before_it_is_paid_for() -> None:
     result = at_once(run(agent, "short"))
     assert "the largest parts: instructions 1 2,500 bytes, message 1 (user)" in str(result.error)
     assert model.calls == []
+
+
+def test_the_largest_parts_are_named_for_what_they_are() -> None:
+    """A tool's result by its tool, the schema by the argument that it comes from."""
+
+    def look(query: str) -> str:
+        """Looks."""
+        return "found " * 1000
+
+    answers = ScriptedModel([Reply(tool_calls=[("look", {"query": "x"})]), "unread"])
+    agent = Agent("a", answers, tools=[look], max_input_tokens=1000, output_type=Literal["yes " * 300, "no"])
+    result = at_once(run(agent, "short"))
+    assert isinstance(result.error, ContextTooLong)
+    parts = result.error.message.partition("the largest parts: ")[2]
+    assert re.fullmatch(r"message 3 \(results of look\) 6,\d+ bytes, the schema of output_type 1,\d+ bytes, .*", parts)
 
 
 # ── the finishing reserve ─────────────────────────────────────────────────────────────────────────────────
