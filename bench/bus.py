@@ -9,7 +9,7 @@ import subprocess
 import sysconfig
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,7 +95,7 @@ async def _timed(work: Coroutine[object, object, None]) -> float:
 
 
 @contextmanager
-def _nats(folder: Path) -> Iterator[str]:
+def _nats(folder: Path) -> Generator[str]:
     """A server of our own, by its address."""
     found = shutil.which("nats-server", path=sysconfig.get_path("scripts")) or shutil.which("nats-server")
     if found is None:

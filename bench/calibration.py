@@ -111,7 +111,8 @@ def _held(case: Flow, runs_of_it: int) -> list[Figure]:
         track = held_against(spread.p5, spread.p95, actual)
         within = 100 * track.within.share
         # 90 % of smooth ones; where few inputs make few different runs, up to what their own P5 to P95 hold
-        own = 100 * held_against(*(percentile(actual, p) or 0.0 for p in (5, 95)), actual).within.share
+        own_p5, own_p95 = percentile(actual, 5) or 0.0, percentile(actual, 95) or 0.0
+        own = 100 * held_against(own_p5, own_p95, actual).within.share
         off = max(90 - within, within - max(90, own), 0)
         about = f"{within:.1f} % within, {own:.1f} % of their own; {100 * track.under_p95.share:.1f} % under P95"
         what = f"{case.name}: {name} within P5 to P95, off by"

@@ -114,6 +114,7 @@ async def _many_calls(n: int, **options: Any) -> int:
 
     @node(children=[agent])
     async def desk(ctx: RunContext, question: str) -> str:
+        answer = ""
         for _ in range(n):
             answer = await ctx.run(agent, question)
         return answer

@@ -7,7 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -90,7 +90,7 @@ def hold(bench: str, sizes: Mapping[str, int], *, rounds: int, latency_ms: int =
 
 
 @contextmanager
-def serve() -> Iterator[int]:
+def serve() -> Generator[int]:
     """The server, by its port."""
     with _child("bench.server") as server:
         assert server.stdout is not None
@@ -98,7 +98,7 @@ def serve() -> Iterator[int]:
 
 
 @contextmanager
-def _worker(bench: str, who: str, url: str) -> Iterator[subprocess.Popen[str]]:
+def _worker(bench: str, who: str, url: str) -> Generator[subprocess.Popen[str]]:
     with _child("bench.worker", bench, who, url) as worker:
         yield worker
 
@@ -114,7 +114,7 @@ def _turn(worker: subprocess.Popen[str], who: str, n: int) -> Turn:
 
 
 @contextmanager
-def _child(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def _child(module: str, *arguments: str) -> Generator[subprocess.Popen[str]]:
     """A child that ends when its stdin does."""
     env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and k != "OUTLAY_STORE"}
     child = subprocess.Popen(

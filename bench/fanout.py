@@ -86,7 +86,7 @@ async def _fan_out(n: int, **options: Any) -> int:
     flow = FanOut(Agent("reply", f"anthropic:{MODEL}", instructions=INSTRUCTIONS), min_success=0)
     result = await run(flow, [f"Question {i}" for i in range(n)], budget=Budget(usd=1000), **options)
     assert result.stop_reason == "completed", result.error
-    return n - len(result.output)
+    return n - len(result.unwrap())
 
 
 async def outlay(_: str) -> AsyncIterator[Round]:

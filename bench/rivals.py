@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ def ask(text: str) -> Messages:
 
 
 @asynccontextmanager
-async def bare_aiohttp(url: str) -> AsyncIterator[Callable[[bytes], Awaitable[Any]]]:
+async def bare_aiohttp(url: str) -> AsyncGenerator[Callable[[bytes], Awaitable[Any]]]:
     """Send a ready body, read the answer as JSON."""
     import aiohttp
     import orjson
@@ -38,13 +38,14 @@ async def bare_aiohttp(url: str) -> AsyncIterator[Callable[[bytes], Awaitable[An
 
 
 @asynccontextmanager
-async def anthropic_sdk(url: str) -> AsyncIterator[Callable[[Messages], Awaitable[Any]]]:
+async def anthropic_sdk(url: str) -> AsyncGenerator[Callable[[Messages], Awaitable[Any]]]:
     import anthropic
 
     async with anthropic.AsyncAnthropic(base_url=url, api_key="bench", max_retries=0) as client:
 
         async def call(messages: Messages) -> Any:
-            return await client.messages.create(**body(messages))
+            create: Any = client.messages.create  # which of its overloads a dict picks is known only when it runs
+            return await create(**body(messages))
 
         yield call
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def measure(quick: bool) -> Sequence[Figure]:
 
 
 @contextmanager
-def _empty(who: str) -> Iterator[str]:
+def _empty(who: str) -> Generator[str]:
     """The address of a new store."""
     if who == "sqlite":
         with tempfile.TemporaryDirectory() as folder:

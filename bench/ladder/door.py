@@ -8,7 +8,7 @@ connections.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 from urllib.parse import urlsplit
@@ -85,7 +85,7 @@ class Door:
     @asynccontextmanager
     async def stream(
         self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts | None = None
-    ) -> AsyncIterator[Body]:
+    ) -> AsyncGenerator[Body]:
         try:
             wire, made = await self._made(url, body)
         except Problem as problem:

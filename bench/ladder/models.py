@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -14,7 +14,7 @@ from outlay.patterns import Cascade
 STRONG, CHEAP = "claude-sonnet-4-6", "claude-haiku-4-5"
 
 
-def _around(seconds: float) -> Any:
+def _around(seconds: float) -> Callable[[Random], float]:
     """Log-normal with this median; one in twenty takes more than twice as long."""
     return lambda random: seconds * Random(random.random()).lognormvariate(0.0, 0.45)
 

@@ -71,7 +71,7 @@ class Tickets:
 
     def _gate(self, setting: Setting) -> Any:
         if not setting.cascade:
-            return lambda output: None  # a student declines by itself
+            return _passes  # a student declines by itself
         scores = [self._cheap[example.text][1] for example in self._fresh]
         right = [float(self._cheap[example.text][0] == self._truth[example.text]) for example in self._fresh]
         calibration = calibrate(scores, right, target=0.03)
@@ -89,7 +89,8 @@ class Tickets:
         known: Any = np.asarray(embed([example.text for example in self._known]))
         labels = np.array([self._truth[example.text] for example in self._known])
         found: dict[str, tuple[str, float]] = {}
-        for text, vector in zip(asked, np.asarray(embed(asked)), strict=True):
+        vectors: Any = np.asarray(embed(asked))
+        for text, vector in zip(asked, vectors, strict=True):
             similarity: Any = np.einsum("ij,j->i", known, vector)
             best = int(similarity.argmax())
             other = float(similarity[labels != labels[best]].max())
@@ -107,7 +108,8 @@ class Tickets:
 
     @cached_property
     def _type(self) -> Any:
-        return create_model("Ticket", label=(Literal[tuple(self._labels)], ...), confidence=(float, ...))
+        label: Any = Literal[tuple(self._labels)]  # out of data: no checker can know it
+        return create_model("Ticket", label=(label, ...), confidence=(float, ...))
 
     @cached_property
     def _instructions(self) -> str:
@@ -117,6 +119,10 @@ class Tickets:
                 found.append(example.text)
         intents = "\n".join(f"{label}: for example {' | '.join(texts)}" for label, texts in examples.items())
         return f"Sort a customer's message into one of these intents, and say how sure you are.\n{intents}"
+
+
+def _passes(output: Any) -> None:
+    """A gate that lets everything through."""
 
 
 @dataclass(frozen=True, slots=True)

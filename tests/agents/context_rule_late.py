@@ -26,6 +26,10 @@ def with_deps(ctx: RunContext[Deps], text: str) -> str:
     return f"{ctx.path}:{text}"
 
 
+def quoted(ctx: "RunContext[Deps]", text: str) -> str:  # noqa: UP037
+    return f"{ctx.path}:{text}"
+
+
 def aliased(ctx: Ctx, text: str) -> str:
     return f"{ctx.path}:{text}"
 

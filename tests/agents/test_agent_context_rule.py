@@ -102,6 +102,7 @@ WANTS = {
     "wrapped": wrapped(plain),
     "late": late.plain,
     "late with deps": late.with_deps,
+    "late quoted": late.quoted,
     "late aliased": late.aliased,
     "late aliased with deps": late.aliased_with_deps,
     "late dotted": late.dotted,

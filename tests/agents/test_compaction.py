@@ -13,12 +13,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from misshapen import misshapen
 from outlay import Agent, Budget, Compaction, run, run_sync, stream, tool
 from outlay.agents.checkpoint import asks_for_summary, extract, found_in
 from outlay.errors import ConfigError, ContextTooLong, Overloaded
 from outlay.events import Decision
 from outlay.models.scripted import estimate_input
-from outlay.policies.shortening import misshapen
 from outlay.testing import Reply, ScriptedModel, virtual_time
 from outlay.values.label import Integrity
 

@@ -122,11 +122,19 @@ def test_lines_sum_to_the_totals_exactly(calls: list[list[Event]]):
 
 
 @given(calls())
+def test_its_tokens_are_those_of_all_answers_or_unknown(calls: list[list[Event]]):
+    answers = [event for event in in_turn(calls) if isinstance(event, CallFinished)]
+    buckets = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+    known = all(getattr(event, bucket) is not None for event in answers for bucket in buckets)
+    assert Bill.of(in_turn(calls)).tokens == (sum(event.known_tokens for event in answers) if known else None)
+
+
+@given(calls())
 def test_retries_are_never_counted_as_calls(calls: list[list[Event]]):
     """One call each, however many attempts it took and whichever model answered; the rest are retries."""
     bill = Bill.of(in_turn(calls))
     attempts = sum(isinstance(event, CallStarted) for event in in_turn(calls))
-    assert sum(line.calls for line in bill.lines) == len(calls)
+    assert bill.calls == len(calls)
     assert sum(line.retries for line in bill.lines) == attempts - len(calls)
     assert all(line.calls >= 0 and line.retries >= 0 for line in bill.lines)
 
@@ -194,6 +202,8 @@ def test_unknown_usage_is_none_and_not_zero():
     bill = Bill.of(log.events)
     assert bill.by("agent")["reply"].output_tokens is None
     assert bill.by("agent")["router"].output_tokens == 5
+    assert bill.by("agent")["router"].tokens == 15
+    assert bill.tokens is None
 
 
 def test_a_fallback_counts_as_a_call_of_the_model_that_answered():
@@ -372,6 +382,13 @@ def test_the_receipt_of_a_run_with_an_unknown_price():
     lines = str(Bill.of(triage(priced=False))).splitlines()
     assert lines[5].endswith("  unpriced")
     assert lines[6].endswith("  ≥ $2.0549")
+
+
+def test_a_receipt_of_which_no_price_is_known_has_no_total():
+    """Not `≥ $0.0000`."""
+    log = Log()
+    log.call("reply", cost=None)
+    assert str(Bill.of(log.events)).splitlines()[4].split()[-1] == "unpriced"
 
 
 def test_the_receipt_of_unknown_usage_shows_a_question_mark():

@@ -7,7 +7,6 @@ from decimal import Decimal
 from events_of import HAIKU, Log
 
 from outlay.analysis.bill import Bill
-from outlay.analysis.cachehealth import cache_health
 from outlay.events import CacheAlert, Decision
 
 
@@ -29,7 +28,7 @@ def test_what_each_agent_read_wrote_and_missed() -> None:
     ):
         decided(log, "clerk", key, expect)
         log.call("clerk", key=key, tokens=tokens, saved=Decimal(saved))
-    (clerk,) = cache_health(log.events)
+    (clerk,) = Bill.of(log.events).cache
     assert (clerk.calls, clerk.input_tokens, clerk.read, clerk.written) == (4, 3640, 1800, 1800)
     assert (clerk.expected, clerk.missed, clerk.unread) == (3, 1, 900)
     assert clerk.saved == Decimal("0.00117")
@@ -41,13 +40,13 @@ def test_a_growing_conversation_reads_what_it_wrote_but_for_the_last_turn() -> N
     log = Log()
     for key, read, written in (("a", 0, 1000), ("b", 1000, 200), ("c", 1200, 300)):
         log.call("coder", key=key, tokens=(0, read, written, 5), saved=Decimal(0))
-    assert cache_health(log.events)[0].unread == 300
+    assert Bill.of(log.events).cache[0].unread == 300
 
 
 def test_an_unknown_price_makes_the_savings_unknown_and_not_zero() -> None:
     log = Log()
     log.call("clerk", tokens=(10, 900, 0, 5))
-    assert cache_health(log.events)[0].saved is None
+    assert Bill.of(log.events).cache[0].saved is None
 
 
 def test_reasons_changes_and_alerts_are_kept_once_each_and_shown() -> None:

@@ -15,9 +15,11 @@ from pydantic import BaseModel
 
 from outlay import checkers
 from outlay.checkers import extras
-from outlay.checkers.checker import LONGEST, takes_context
+from outlay.checkers.checker import LONGEST
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
+from outlay.protocols.context import RunContext as Ctx
+from outlay.protocols.signature import takes_context
 from outlay.values.content import ToolResult
 
 
@@ -477,6 +479,13 @@ def test_all_of_hands_the_context_to_those_that_ask():
     assert check(in_run(), "no") == "say please\nuse a tool"
     assert check(in_run(gave("x")), "please") is None
     assert not takes_context(checkers.all_of(polite))
+
+
+def test_all_of_knows_the_context_by_any_name():
+    def sourced(run: Ctx, output: str) -> str | None:
+        return None if run.tool_results else "use a tool"
+
+    assert checkers.all_of(sourced)(in_run(), "no") == "use a tool"
 
 
 def test_all_of_runs_slow_checkers_only_on_what_the_others_pass(suite):

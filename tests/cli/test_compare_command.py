@@ -194,5 +194,7 @@ def test_one_that_is_ended_goes_on_where_it_was(program, cases, folder, end):
     # Only the call that was under way when it ended may have been asked a second time.
     assert len(set(lines)) == 12
     assert len(lines) <= 13
-    assert program(*SLOW).json["a"]["cost"] == found["a"]["cost"]
+    again = program(*SLOW)
+    assert again.json["a"]["cost"] == found["a"]["cost"]
+    assert "\nstored results of 12 of 12 runs: nothing is run or spent for them\n" in again.err
     assert len(asked.read_text().splitlines()) == len(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,8 @@ def test_no_attribute_lists_the_nodes(call: Call):
     said = call("run", "desk.py", "--input", "x")
     assert said.code == 2
     assert "error: FLOW 'desk.py' names no attribute: write desk.py:NAME\n  it has: echo (agent)" in said.err
+    assert "\n  next: FLOW desk.py:" in said.err
+    assert "\n  next: FLOW desk.py:" in call("run", "desk.py:zzz", "--input", "x").err
 
 
 def test_what_is_no_node_is_named_for_what_it_is(call: Call):
@@ -66,6 +69,13 @@ def test_a_file_that_does_not_import_shows_its_line(source: str, error: str, lin
     assert said.err.startswith(f"error: cannot import bad.py: {error}")
     assert f"\n  bad.py {line}" in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_module_that_is_not_installed_is_missed_by_the_python_that_runs_this(call: Call, folder: Path):
+    """Often it is there, in another environment."""
+    (folder / "bad.py").write_text("import nobody_has_it.at_all")
+    said = call("run", "bad.py:flow", "--input", "x")
+    assert said.err.endswith(f"\n  next: install nobody_has_it for {sys.executable}, which runs this\n")
 
 
 def test_debug_shows_the_traceback(call: Call, folder: Path):

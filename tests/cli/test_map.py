@@ -200,6 +200,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("in.jsonl", b"\n \n", "in.jsonl has no rows"),
     ("in.csv", b"id,text\n", "in.csv has no rows"),
     ("in.jsonl", GOOD + b'{"text": "b" "c"}\n', "cannot read in.jsonl line 2: not JSON (Expecting ',' at column 14)"),
+    ("in.jsonl", GOOD + b'{"text": "b"\r\n{}\n', "cannot read in.jsonl line 2: not JSON (Expecting ',' at column 13)"),
     ("in.jsonl", GOOD + b'{"text": "b', "cannot read in.jsonl line 2: not JSON (Unterminated string at column 10)"),
     ("in.jsonl", GOOD + b'{"text": NaN}\n', "cannot read in.jsonl line 2: not JSON (NaN is no JSON value)"),
     ("in.jsonl", GOOD + b'{"text": "\xff"}\n', "cannot read in.jsonl line 2: not UTF-8 text (byte 11)"),
@@ -278,6 +279,19 @@ def test_rows_without_a_text_for_a_flow_that_takes_text(map: Map, folder: Path):
     assert "\n  next: --field message" in said.err
 
 
+def test_whole_rows_are_said_to_be_the_input_where_a_column_may_have_been_meant(map: Map, folder: Path, out: Path):
+    """Only of a flow that takes anything, and once: not where it says which object it wants."""
+    (folder / "in.csv").write_text("id,message\n1,hello\n")
+    note = "note: in.csv has no column input or text, so whole rows are the input (--field takes one of id, message)\n"
+    assert note in map("echo", source="in.csv").err
+    assert "note:" not in map("echo", source="in.csv").err  # nothing to do
+    out.unlink()
+    assert "note:" not in map("echo", "--field", "message", source="in.csv").err
+    (folder / "in.csv").write_text("id,text,message\n1,hello,x\n")
+    out.unlink()
+    assert "note:" not in map("echo", source="in.csv").err
+
+
 def test_a_field_that_is_not_there(map: Map, rows: Path):
     said = map("word", "--field", "message")
     assert said.code == 2
@@ -287,8 +301,10 @@ def test_a_field_that_is_not_there(map: Map, rows: Path):
 def test_a_missing_input(map: Map):
     said = map("word")
     assert (said.code, said.err) == (
-        2, "error: cannot read in.jsonl: no such file\n  nothing has been run or paid\n",
-    )  # fmt: skip
+        2,
+        "error: cannot read in.jsonl: no such file\n  nothing has been run or paid\n"
+        "  next: --input FILE.jsonl or FILE.csv, one input a row\n",
+    )
 
 
 # ── the output file ───────────────────────────────────────────────────────────────────────────────────────────

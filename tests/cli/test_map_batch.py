@@ -185,3 +185,12 @@ def test_the_bill_of_a_row_says_the_lane(call: Call, rows: Path) -> None:
     assert (line["batched"], line["saved_by_batch"]) == (1, line["cost"])
     assert document["saved_by_batch"] == line["cost"]
     assert " · by batch" in call("trace", "last").out
+
+
+def test_the_bill_of_the_rows_together_says_what_became_of_their_batch(call: Call, rows: Path, folder: Path) -> None:
+    call(*MAP, "--models", "offline")
+    runs = [line["run_id"] for line in lines_of(folder / "out.jsonl")]
+    (batch,) = call("bill", *runs, "--json").json["batches"]
+    assert (batch["requests"], batch["answered"], batch["missing"], batch["listed"]) == (12, 12, 0, [])
+    assert batch["seconds"] >= 0
+    assert not batch.keys() & {"run", "seq", "time", "path"}  # whichever row wrote it down

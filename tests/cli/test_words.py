@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from outlay.cli.words import cell, count, dollars, jsonable, spread
+from outlay.cli.words import cell, dollars, jsonable, spread
+from outlay.values.counted import counted
 from outlay.values.money import show_limit
 
 
@@ -35,7 +36,7 @@ def test_a_limit_reads_as_it_was_written(limit: str, shown: str):
 
 
 def test_counts():
-    assert (count(1, "row"), count(1460, "row")) == ("1 row", "1,460 rows")
+    assert (counted(1, "row"), counted(1460, "row")) == ("1 row", "1,460 rows")
 
 
 def test_the_spread_of_nothing_is_not_shown():

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from misshapen import misshapen
 from outlay import Agent, Budget, Compaction, run
 from outlay.agents.checkpoint import asks_for_summary, extract
 from outlay.agents.survivors import Survivor
@@ -13,7 +14,6 @@ from outlay.errors import ConfigError
 from outlay.evals.canaries import Canary, canaries_in, probe
 from outlay.evals.coding_sessions import CodingSession
 from outlay.evals.compactions import on_run, on_sessions, would_be
-from outlay.policies.shortening import misshapen
 from outlay.stores.memory import MemoryStore
 from outlay.testing import Reply, ScriptedModel
 from outlay.values.content import Text, ToolCall, ToolResult

@@ -186,6 +186,7 @@ async def test_a_comparison_that_is_done_costs_nothing_again(tmp_path):
     again = await counted(tmp_path / "s.db", calls)
     assert len(calls) == asked == 16
     assert (again.a.cases, again.b.cases) == (first.a.cases, first.b.cases)
+    assert (first.stored, again.stored) == (0, len(CASES) * 2)
 
 
 async def test_another_checker_judges_the_stored_outputs(tmp_path):

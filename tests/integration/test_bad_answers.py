@@ -58,8 +58,8 @@ def bomb() -> bytes:
 
 
 @asynccontextmanager
-async def server(answer: bytes) -> AsyncGenerator[tuple[str, list[str]]]:
-    """Says this to everybody, and keeps the first line of what it was asked."""
+async def server(answer: bytes, closes: bool = False) -> AsyncGenerator[tuple[str, list[str]]]:
+    """Says this to everybody, and keeps the first line of what it was asked; `closes`: and then hangs up."""
     asked: list[str] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,6 +70,8 @@ async def server(answer: bytes) -> AsyncGenerator[tuple[str, list[str]]]:
                 await reader.readexactly(int(length.split(":")[1]))
                 writer.write(answer)
                 await writer.drain()
+                if closes:
+                    break
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -81,11 +83,11 @@ async def server(answer: bytes) -> AsyncGenerator[tuple[str, list[str]]]:
 
 
 async def sent(
-    adapter: Any, name: str, answer: bytes, *, streamed: bool = False
+    adapter: Any, name: str, answer: bytes, *, streamed: bool = False, closes: bool = False
 ) -> tuple[ModelResponse | ModelError, list[str]]:
     """One attempt: what it gave, or failed with; and what the server was asked."""
     http = HttpTransport()
-    async with server(answer) as (url, asked):
+    async with server(answer, closes) as (url, asked):
         model = adapter(name, api_key=KEY, base_url=url if adapter is Anthropic else f"{url}/v1")
         request = ModelRequest("a", "a", Prelude(), EMPTY.append(user("Hi")), 50)
         try:

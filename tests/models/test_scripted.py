@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from outlay.errors import ConfigError, Overloaded
 from outlay.models.prices import PriceTable
-from outlay.models.scripted import Offline, ScriptedModel, estimate_tokens
+from outlay.models.scripted import Offline, ScriptedModel, tokens_in
 from outlay.sim import VirtualClock, VirtualLoop
 from outlay.testing import Reply
 from outlay.values.message import user
@@ -186,7 +186,7 @@ def test_a_reply_may_say_why_it_stopped():
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 1), ("a", 1), ("abcd", 1), ("abcde", 2), ("x" * 400, 100)])
 def test_tokens_are_a_quarter_of_the_characters(text, tokens):
-    assert estimate_tokens(text) == tokens
+    assert tokens_in(len(text)) == tokens
 
 
 def test_usage_is_estimated_from_all_text():

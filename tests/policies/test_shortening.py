@@ -7,7 +7,8 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlay.policies.shortening import cleared, cut_of, misshapen, replaced
+from misshapen import misshapen
+from outlay.policies.shortening import cleared, cut_of, replaced
 from outlay.values.content import Text, ToolCall, ToolResult
 from outlay.values.label import TRUSTED, untrusted
 from outlay.values.message import Message, user

@@ -39,6 +39,35 @@ def test_an_unknown_model_is_refused(model: str, text: str) -> None:
     assert text in str(refused(Pipeline(worker(), FanOut(Agent("late", model)))))
 
 
+def a_function(request: Any) -> str:
+    return "x"
+
+
+@pytest.mark.parametrize(
+    ("models", "text"),
+    [
+        ({"a": a_function}, "wrap it: ScriptedModel(function)"),
+        ({"*": 7}, "agent 'a': 7 is no model"),
+        ({"a": Agent("b", "anthropic:claude-haiku-4-5")}, "is no model"),
+        ([ScriptedModel(["x"])], "is not understood"),
+        (ScriptedModel(["x"]), "is not understood"),
+        ("offlin", "models='offlin' is not understood"),
+    ],
+)
+def test_what_is_no_replacement_is_told_from_one(models: Any, text: str) -> None:
+    assert text in str(refused(Agent("a", "anthropic:claude-haiku-4-5"), models=models))
+
+
+def test_a_function_is_no_model_of_an_agent() -> None:
+    assert "wrap it: ScriptedModel(function)" in str(refused(Agent("a", a_function)))  # pyright: ignore[reportArgumentType]
+
+
+def test_functions_of_one_name_are_told_how_to_get_another() -> None:
+    """A lambda has no `replace`."""
+    two: Any = [lambda text: text, lambda text: text]  # pyright: ignore[reportUnknownLambdaType]
+    assert "next: rename one: @node(name='…')" in str(refused(FanOut(two)))
+
+
 def test_a_missing_key_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which agent and which environment variable: nothing to look up."""
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
@@ -106,13 +135,6 @@ def test_siblings_need_names_of_their_own() -> None:
     error = refused(Router(worker("w"), {"a": worker("same"), "b": worker("same")}, default=worker("d")))
     assert "two children named 'same'" in str(error)
     assert "rename one" in str(error)
-
-
-def test_two_lambdas_are_told_how_to_have_names() -> None:
-    """A lambda has no name of its own and nothing to call `replace` on; `node` gives it one."""
-    first, second = (lambda x: x + "a"), (lambda x: x + "b")
-    assert refused(Pipeline(first, second)).hint == "name one: node(name='…')(function)"
-    assert at_once(run(Pipeline(first, node(name="second")(second)), "x")).unwrap() == "xab"
 
 
 def test_one_node_in_two_places_is_no_duplicate() -> None:
@@ -277,7 +299,7 @@ def test_a_sum_that_is_no_budget_is_told_how_to_be_one() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"models": {"worker": 3}}, {"store": 3}, {"on_event": "print"}, {"on_ask": 3}],
+    [{"store": 3}, {"on_event": "print"}, {"on_ask": 3}],
     ids=str,
 )
 def test_options_of_the_wrong_kind_are_refused(options: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from outlay import sqlite
 from outlay.errors import ConfigError, OutlayError, StoreFailed
 from outlay.stores import database, open_store, store_at
 from outlay.stores.sqlite import SqliteStore
@@ -174,7 +175,7 @@ async def test_all_waiters_of_a_failed_commit_are_told(path: Path):
 async def test_a_file_that_is_held_for_too_long_is_an_error_with_a_next_step(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     store = store_at(path)
     with held(path):
         store.append([row("a", 0)])

@@ -4,7 +4,6 @@ ask the model, run the tools it calls, check its output, feed back what was wron
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,7 +19,6 @@ from outlay.agents.content import as_parts, well_formed
 from outlay.agents.function import FunctionNode
 from outlay.agents.hedging import changes_the_world, check_hedge
 from outlay.agents.output import OutputCodec, codec_for
-from outlay.agents.signature import call
 from outlay.agents.stored_answers import check_stored_answers, reuse_of
 from outlay.agents.tool import Tool, as_tools
 from outlay.agents.tool_calls import ToolCalls
@@ -28,6 +26,7 @@ from outlay.errors import ConfigError, ContextTooLong, OutputInvalid, OutputTrun
 from outlay.protocols.context import RunContext
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
+from outlay.protocols.signature import call
 from outlay.values.caching import CACHE_MODES, CacheMode
 from outlay.values.claim import attribute
 from outlay.values.content import Text, ToolResult
@@ -137,12 +136,6 @@ class Agent(Node[Any, Out]):
             from outlay.agents.compaction import checked
 
             checked(self.name, self.compaction)
-        for choice in (*self.models, *self.fallback):
-            if not isinstance(choice, str) and not hasattr(choice, "send"):  # a Model, without looking at all of it
-                raise ConfigError(
-                    f"agent {self.name!r}: {reprlib.repr(choice)} is no model",
-                    hint='write "anthropic:NAME", "openai:NAME" or "openai-chat:NAME", or give a Model',
-                )
         if self.lane not in ("", "live", "batch"):
             raise ConfigError(
                 f"agent {self.name!r}: lane={self.lane!r} is not understood",

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from outlay.agents.signature import parameters_of, required_of, takes_context
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node, parameter_type
+from outlay.protocols.signature import parameters_of, required_of, takes_context
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -11,10 +11,10 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
 
-from outlay.agents.signature import call
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
+from outlay.protocols.signature import call
 
 SPACE = "stored-results"
 #: Of JSON, in bytes; a space takes 1 MiB.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from outlay.agents.keeping import Kept, check_kept, scope_of, seconds_of
-from outlay.agents.signature import takes_context
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.protocols.effects import ToolEffect
+from outlay.protocols.signature import takes_context
 
 if TYPE_CHECKING:
     from outlay.agents.tool import Tool

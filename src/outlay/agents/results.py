@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
 from outlay.agents.content import as_text
-from outlay.agents.signature import globals_of
+from outlay.protocols.signature import globals_of
 
 Encode: TypeAlias = Callable[[Any], bytes | None]
 Decode: TypeAlias = Callable[[bytes], Any]

@@ -17,10 +17,10 @@ from outlay.agents import jsontext
 from outlay.agents.kept_results import check_results_kept
 from outlay.agents.node_input import NodeInput, input_of
 from outlay.agents.previews import MAX_RESULT_TOKENS
-from outlay.agents.signature import call, globals_of, parameters_of, takes_context
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
+from outlay.protocols.signature import call, globals_of, parameters_of, takes_context
 from outlay.values.request import ToolSpec
 from outlay.values.server import Breaker, Server
 

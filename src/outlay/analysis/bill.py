@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.analysis import receipt
-from outlay.analysis.batches import BatchOutcome, distinct
+from outlay.analysis.batches import distinct
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheFold, CacheHealth, merged
 from outlay.analysis.savings import Savings, SavingsFold, total
@@ -57,7 +57,7 @@ class Bill:
     #: What the prompt cache did for each agent.
     cache: tuple[CacheHealth, ...] = ()
     #: The batches that ended, each in the bill of one run.
-    batches: tuple[BatchOutcome, ...] = ()
+    batches: tuple[BatchEnded, ...] = ()
     unreported: int = 0
     #: What else the cost ladder saved.
     savings: Savings = field(default_factory=Savings)
@@ -104,6 +104,17 @@ class Bill:
     def total(self) -> Decimal | None:
         """What it cost; None if a call is unpriced or its usage unknown."""
         return None if any(line.unpriced for line in self.lines) else self.at_least
+
+    @property
+    def calls(self) -> int:
+        """Logical model calls, however often each was tried."""
+        return sum(line.calls for line in self.lines)
+
+    @property
+    def tokens(self) -> int | None:
+        """Read and written, None if a call's usage is unknown."""
+        known = [line.tokens for line in self.lines if line.tokens is not None]
+        return sum(known) if len(known) == len(self.lines) else None
 
     def by(self, name: str) -> dict[str, BillLine]:
         """Lines added up by `agent`, `model`, `path` or `purpose`, in order of first use."""
@@ -204,7 +215,7 @@ class BillFold:
         self._tools = 0
         self._failed_tools = 0
         self._cache = CacheFold()
-        self._batches: list[BatchOutcome] = []
+        self._batches: list[BatchEnded] = []
         self._savings = SavingsFold()
 
     def add(self, event: Event) -> None:
@@ -236,7 +247,7 @@ class BillFold:
             self._checks.update(event.checks)
             self._refused += bool(event.problem)
         elif isinstance(event, BatchEnded):
-            self._batches.append(BatchOutcome.of(event))
+            self._batches.append(event)
         elif isinstance(event, RunStarted):
             self._head(event, flow=event.flow, outcome="", seconds=None, degraded=False)
         elif isinstance(event, RunResumed):

@@ -54,6 +54,13 @@ class BillLine:
         """US dollars, None if any of its calls is unpriced or its usage unknown."""
         return None if self.unpriced else self.known_cost
 
+    @property
+    def tokens(self) -> int | None:
+        """Read and written, None if a call's usage is unknown."""
+        buckets = (self.input_tokens, self.cache_read_tokens, self.cache_write_tokens, self.output_tokens)
+        known = [tokens for tokens in buckets if tokens is not None]
+        return sum(known) if len(known) == len(buckets) else None
+
     def __add__(self, other: BillLine) -> BillLine:
         """Both together; a name in which they differ becomes empty."""
         return BillLine(

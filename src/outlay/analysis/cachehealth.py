@@ -143,14 +143,6 @@ def _is_worth_telling(one: CacheHealth) -> bool:
 _EMPTY = CacheHealth("", "")
 
 
-def cache_health(events: Iterable[Event]) -> tuple[CacheHealth, ...]:
-    """The health in these events, of one run or of several."""
-    fold = CacheFold()
-    for event in events:
-        fold.add(event)
-    return fold.health()
-
-
 def merged(parts: Iterable[CacheHealth]) -> tuple[CacheHealth, ...]:
     """One for each agent and model."""
     found: dict[tuple[str, str], CacheHealth] = {}

@@ -116,10 +116,7 @@ class HealthFold:
                 for one in self._of(event):
                     one.calls += 1
                     one.seconds.append(event.seconds)
-                    one.input_tokens += sum(
-                        tokens or 0
-                        for tokens in (event.input_tokens, event.cache_read_tokens, event.cache_write_tokens)
-                    )
+                    one.input_tokens += event.known_input_tokens
                     one.read_tokens += event.cache_read_tokens or 0
             case CallFailed():
                 for one in self._of(event):

@@ -250,8 +250,7 @@ class _Fold:
             if intent is not None:
                 self._doubt(intent)
             return
-        buckets = (event.input_tokens, event.cache_read_tokens, event.cache_write_tokens, event.output_tokens)
-        spent.tokens += sum(tokens or 0 for tokens in buckets)
+        spent.tokens += event.known_tokens
         if event.cost is None:
             spent.unpriced = True
         else:

@@ -12,11 +12,13 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from html import escape
 from typing import TYPE_CHECKING
 
+from outlay.analysis.batches import problem_of
 from outlay.analysis.billlines import ZERO, BillLine, RunHead, grouped
 from outlay.analysis.cachehealth import CacheHealth
 from outlay.analysis.columns import SEPARATOR, broken, lines
 from outlay.analysis.text import one_line
 from outlay.protocols.prices import PriceBook, did_you_mean
+from outlay.values.counted import counted
 from outlay.values.percent import percent
 
 if TYPE_CHECKING:
@@ -95,8 +97,7 @@ def _table(bill: Bill) -> list[tuple[str, ...]]:
         (one_line(line.agent), one_line(_bare(line.model)), *_figures(line), _cost(line, cost))
         for line, cost in zip(groups, costs, strict=False)
     ]
-    total = costs[-1] if not whole.unpriced else f"≥ {costs[-1]}"
-    table = [_COLUMNS, *rows, ("total", "", *_figures(whole), total)]
+    table = [_COLUMNS, *rows, ("total", "", *_figures(whole), _cost(whole, costs[-1]))]
     kept = [i for i, name in enumerate(_COLUMNS) if name not in _SELDOM or any(row[i] != "0" for row in table[1:])]
     return [tuple(row[i] for i in kept) for row in table]
 
@@ -148,12 +149,12 @@ def _notes(bill: Bill, saved: Decimal | None) -> list[list[str]]:
     second: list[str] = []
     if bill.tools:
         failed = f", {bill.failed_tools:,} failed" if bill.failed_tools else ""
-        second.append(f"{_count(bill.tools, 'tool call')}{failed}")
+        second.append(f"{counted(bill.tools, 'tool call')}{failed}")
     if bill.checks:
-        refused = f" ({_count(bill.refused, 'output')} refused)" if bill.refused else ""
+        refused = f" ({counted(bill.refused, 'output')} refused)" if bill.refused else ""
         second.append(f"checked by: {', '.join(one_line(check, 40) for check in bill.checks)}{refused}")
     sick = [_sick(one) for one in bill.cache if _ails(one)]
-    problems = [problem for batch in bill.batches if (problem := batch.problem)]
+    problems = [problem for batch in bill.batches if (problem := problem_of(batch))]
     if len(problems) > _MOST_BATCHES:
         problems = [*problems[:_MOST_BATCHES], f"… and {len(problems) - _MOST_BATCHES:,} more batches"]
     return [first, second, *([one] for one in (*sick, *problems))]
@@ -172,14 +173,14 @@ def _saved(savings: Savings) -> list[str]:
     if savings.answers:
         worth = "" if savings.by_answers is None else f", saved {_amount(savings.by_answers)}"
         similar = f" ({savings.similar_answers:,} to similar questions)" if savings.similar_answers else ""
-        said.append(f"{_count(savings.answers, 'stored answer')}{similar}{worth}")
+        said.append(f"{counted(savings.answers, 'stored answer')}{similar}{worth}")
     if savings.results:
-        said.append(f"{_count(savings.results, 'stored tool result')}, saved {savings.seconds_by_results:,.1f} s")
+        said.append(f"{counted(savings.results, 'stored tool result')}, saved {savings.seconds_by_results:,.1f} s")
     if savings.cascaded and savings.by_cascade:
         said.append(f"cascade {_about(savings.by_cascade)}")
     if savings.compactions:
         worth = "" if savings.by_compaction is None else f" {_about(savings.by_compaction)}"
-        said.append(f"{_count(savings.compactions, 'compaction')}{worth}")
+        said.append(f"{counted(savings.compactions, 'compaction')}{worth}")
     return said
 
 
@@ -189,8 +190,7 @@ def _about(saved: Decimal) -> str:
 
 def _by_batch(bill: Bill) -> str:
     """How much went by batch, and what that saved against asking at once with a prompt cache."""
-    calls = sum(line.calls for line in bill.lines)
-    part = "" if bill.batched >= calls else f" of {calls:,}"
+    part = "" if bill.batched >= bill.calls else f" of {bill.calls:,}"
     went = f"{bill.batched:,}{part} call{'' if bill.batched == 1 and not part else 's'}"
     if bill.saved_by_batch is None:
         return f"by batch: {went}"
@@ -223,8 +223,8 @@ def _amount(money: Decimal) -> str:
 
 def _doubt(bill: Bill) -> str:
     calls = ", ".join(
-        [f"{_count(bill.doubtful, 'call')} without an answer"] * bool(bill.doubtful)
-        + [f"{_count(bill.unreported, 'call')} answered without usage"] * bool(bill.unreported)
+        [f"{counted(bill.doubtful, 'call')} without an answer"] * bool(bill.doubtful)
+        + [f"{counted(bill.unreported, 'call')} answered without usage"] * bool(bill.unreported)
     )
     calls += ", outside the total"
     if bill.billed_twice:
@@ -244,7 +244,3 @@ def _cached_share(lines: Sequence[BillLine]) -> float | None:
         read += line.cache_read_tokens
         whole += line.input_tokens + line.cache_read_tokens + line.cache_write_tokens
     return read / whole if read else None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

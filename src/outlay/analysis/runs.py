@@ -72,7 +72,7 @@ def _summary(run: str, fold: BillFold, begin: _Begin) -> RunSummary:
         head.seconds if head else None,
         bill.total,
         bill.at_least,
-        sum(line.calls for line in bill.lines),
+        bill.calls,
         head.degraded if head else False,
         begin.lane,
         begin.owner,

@@ -9,13 +9,17 @@ from outlay.analysis.billlines import ZERO
 from outlay.analysis.percentiles import mean, percentile
 from outlay.analysis.text import one_line
 from outlay.analysis.trace import CallRow
+from outlay.values.counted import counted
 from outlay.values.percent import percent
+
+#: Below this, in US dollars, six decimals are shown instead of four, as in the tree above it.
+_SMALL = Decimal("0.01")
 
 
 def summary(rows: Sequence[CallRow]) -> list[str]:
     """Attempts are counted, and each by its own time; the slowest agent is the one of the largest mean."""
     failures = sum(row.error_type is not None for row in rows)
-    counts = f"{len(rows):,} call{'' if len(rows) == 1 else 's'} · {failures:,} failed"
+    counts = f"{counted(len(rows), 'call')} · {failures:,} failed"
     seconds = [row.latency_ms / 1_000 for row in rows]
     average, late = mean(seconds), percentile(seconds, 95)
     if average is None or late is None:
@@ -35,5 +39,7 @@ def summary(rows: Sequence[CallRow]) -> list[str]:
     if total := sum(costs.values(), ZERO):
         known = "" if all(row.cost is not None for row in rows) else ", of what is known"
         share = f"{percent(costs[dearest] / total)}"
-        lines[1] += f" · dearest agent {one_line(dearest, 40)} (${costs[dearest]:,.4f}, {share} of the cost{known})"
+        places = 4 if costs[dearest] >= _SMALL else 6
+        amount = f"${costs[dearest]:,.{places}f}"
+        lines[1] += f" · dearest agent {one_line(dearest, 40)} ({amount}, {share} of the cost{known})"
     return lines

@@ -73,12 +73,6 @@ def task(events: Sequence[Event]) -> Task | None:
         fold.add(event)
     bill = fold.bill()
     head = bill.runs[0]
-    buckets = [
-        tokens
-        for line in bill.lines
-        for tokens in (line.input_tokens, line.cache_read_tokens, line.cache_write_tokens, line.output_tokens)
-    ]
-    known = [tokens for tokens in buckets if tokens is not None]
     return Task(
         start.run,
         start.flow,
@@ -89,8 +83,8 @@ def task(events: Sequence[Event]) -> Task | None:
         bill.total,
         bill.at_least,
         bill.in_doubt,
-        sum(known) if len(known) == len(buckets) else None,
-        sum(line.calls for line in bill.lines),
+        bill.tokens,
+        bill.calls,
         checks_passed(events),
         bill.cache,
         _escalations(events),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from outlay.analysis.batches import BatchOutcome
+from outlay.analysis.batches import problem_of
 from outlay.analysis.billlines import ZERO
 from outlay.analysis.summary import summary
 from outlay.analysis.text import one_line
@@ -116,7 +116,7 @@ class TreeFold:
             words = f"{did} · {one_line(event.opinion, WIDTH)}" if event.opinion else did
             self._root(event.run).below.append(_Leaf(f"! watchdog: {words}", bad=True))
         elif isinstance(event, BatchEnded):
-            if problem := BatchOutcome.of(event).problem:
+            if problem := problem_of(event):
                 listed = [one_line(text, 160) for text in event.listed]
                 self._node(event.run, event.path).below += [_Leaf(f"! {text}", bad=True) for text in (problem, *listed)]
         elif isinstance(event, Decision) and event.about == "lane":

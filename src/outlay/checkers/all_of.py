@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from outlay.checkers.checker import Checker, ContextChecker, named, named_with_context, takes_context
+from outlay.checkers.checker import Checker, ContextChecker, named, named_with_context
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
+from outlay.protocols.signature import takes_context
 
 
 def all_of(*checkers: Callable[..., str | None]) -> Checker | ContextChecker:

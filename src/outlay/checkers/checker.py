@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from collections.abc import Callable
@@ -49,14 +48,6 @@ def named_with_context(name: str, function: Callable[[Any, Any], str | None]) ->
     checker = cast("ContextChecker", function)
     checker.name, checker.blocking = name, False
     return checker
-
-
-def takes_context(function: Callable[..., Any]) -> bool:
-    """Whether the first parameter is annotated `RunContext`, as a type or as text."""
-    parameters = list(inspect.signature(function).parameters.values())
-    annotation = parameters[0].annotation if parameters else None
-    text = annotation if isinstance(annotation, str) else str(getattr(annotation, "__name__", annotation))
-    return re.fullmatch(r"(\w+\.)*RunContext(\[.*\])?", text.strip("'\"")) is not None
 
 
 def text_of(output: Any) -> str:

@@ -22,8 +22,8 @@ from outlay.cli.options import debug_option, json_option, store_option, store_pa
 from outlay.cli.problems import Problem
 from outlay.cli.setting import results_only_on_stdout
 from outlay.cli.stored import reading
-from outlay.cli.words import count
 from outlay.errors import ConfigError
+from outlay.values.counted import counted
 
 _ENOUGH = "q"
 
@@ -112,7 +112,7 @@ def _flow(flow: str | None) -> tuple[str | None, list[str]]:
         root = load_flow(flow)
         found = warnings_of(Survey(root))
     ids = ", ".join(dict.fromkeys(one.id for one in found))
-    return root.name, [f"outlay check {flow} has {count(len(found), 'warning')}: {ids}"] if found else []
+    return root.name, [f"outlay check {flow} has {counted(len(found), 'warning')}: {ids}"] if found else []
 
 
 def _evidence(store: str | None, flow: str | None) -> Evidence:
@@ -189,7 +189,7 @@ def _document(advice: Advice, situation: Situation, notes: Sequence[str]) -> dic
 def _lines(advice: Advice, situation: Situation, notes: Sequence[str]) -> list[str]:
     told, stored = len(situation.answers) - len(situation.sources), len(situation.sources)
     from_store = f" · {stored} from the store" if stored else ""
-    lines = [f"advice · {count(told, 'answer')} of yours{from_store}", "", one_line(advice.text, 200)]
+    lines = [f"advice · {counted(told, 'answer')} of yours{from_store}", "", one_line(advice.text, 200)]
     for one in advice.answers:
         lines += ["", *_answer(one)]
     if notes:

@@ -14,7 +14,6 @@ from typing import Any, Self, cast
 
 from outlay.cli.problems import Problem
 
-FIELDS = ("id", "input", "output", "stop_reason", "degraded", "cost", "run_id")
 _START = b'{"id":'
 
 
@@ -28,7 +27,7 @@ class Finished:
 
 
 class AnswerFile:
-    """Opens (or makes) the file, repairs a torn last line, and appends lines of `FIELDS`.
+    """Opens (or makes) the file, repairs a torn last line, and appends lines.
 
     Raises Problem where the file is something else, cannot be written, or another map writes to it.
     """

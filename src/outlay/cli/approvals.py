@@ -11,10 +11,11 @@ from outlay.analysis.text import one_line
 from outlay.cli.items import ID, details, document, due, span, state_of, ways_to_decide, what
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.stored import reading
-from outlay.cli.words import cell, count, dollars, short
+from outlay.cli.words import cell, dollars, short
 from outlay.protocols.store import Store
 from outlay.runtime.inbox import Inbox
 from outlay.runtime.pending import Pending
+from outlay.values.counted import counted
 
 _COLUMNS = ("id", "run", "what", "arguments", "spent", "waiting", "deadline")
 
@@ -44,7 +45,7 @@ def command(everything: bool, store: str | None, as_json: bool) -> None:
         _table([_row(item, now) for item in waiting])
     ready = list(dict.fromkeys(item.run_id for item in found if state_of(item, now) in ("decided", "expired")))
     waits = sum(state_of(item, now) == "waiting" for item in found)
-    click.echo(("\n" if waiting else "") + (f"{count(waits, 'item')} to decide" if waits else "nothing to decide"))
+    click.echo(("\n" if waiting else "") + (f"{counted(waits, 'item')} to decide" if waits else "nothing to decide"))
     if not waits and not ready:
         return
     for item in [item for item in found if state_of(item, now) == "waiting"][:1]:

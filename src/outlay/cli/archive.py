@@ -12,8 +12,8 @@ import click
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.problems import Problem
 from outlay.cli.stored import find, named_store, reading
-from outlay.cli.words import count
 from outlay.protocols.store import Store
+from outlay.values.counted import counted
 
 
 @click.command("export")
@@ -70,8 +70,8 @@ def export(
         facts = {"run_id": done.run, "runs": done.runs, "events": done.events, "contents": done.contents}
         click.echo(json.dumps({**facts, "bytes": size, "output": str(output)}, ensure_ascii=False, indent=2))
         return
-    stands_on = f" · with {count(len(done.runs) - 1, 'run')} it is a fork of" if len(done.runs) > 1 else ""
-    what = f"{count(done.events, 'event')} · {count(done.contents, 'content')}{stands_on}"
+    stands_on = f" · with {counted(len(done.runs) - 1, 'run')} it is a fork of" if len(done.runs) > 1 else ""
+    what = f"{counted(done.events, 'event')} · {counted(done.contents, 'content')}{stands_on}"
     click.echo(f"wrote {output} · run {done.run} · {what} · {size / 2**20:,.1f} MiB")
 
 
@@ -105,6 +105,6 @@ def import_(context: click.Context, file: Path, max_size: int, store: str | None
         facts = {"run_id": done.run, "runs": done.runs, "events": done.events, "new_events": done.new}
         click.echo(json.dumps({**facts, "contents": done.contents}, indent=2))
         return
-    new = f"{count(done.new, 'event')} new" if done.new else "nothing new: it was here already"
-    click.echo(f"run {done.run} · {count(done.events, 'event')} · {count(done.contents, 'content')} · {new}")
+    new = f"{counted(done.new, 'event')} new" if done.new else "nothing new: it was here already"
+    click.echo(f"run {done.run} · {counted(done.events, 'event')} · {counted(done.contents, 'content')} · {new}")
     click.echo(f"outlay bill {done.run} shows what it cost")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from outlay.analysis.batches import BatchOutcome
+from outlay.analysis.batches import problem_of
 from outlay.analysis.text import one_line
-from outlay.cli.words import count
 from outlay.events import BatchEnded, Decision, Event
+from outlay.values.counted import counted
 
 
 class BatchLines:
@@ -17,7 +17,7 @@ class BatchLines:
     def line(self, event: Event) -> str:
         """The line for this event, empty where it says nothing new."""
         if isinstance(event, BatchEnded):
-            problem = BatchOutcome.of(event).problem
+            problem = problem_of(event)
             took = f"{event.seconds / 60:,.0f} min" if event.seconds >= 120 else f"{event.seconds:,.0f} s"
             return problem or f"batch {one_line(event.batch, 60)}: all {event.requests:,} answered after {took}"
         if not isinstance(event, Decision) or event.about != "batch":
@@ -26,7 +26,7 @@ class BatchLines:
         if batch in self._told:
             return ""
         self._told.add(batch)
-        calls = count(int(event.data.get("requests", 0)), "call")
+        calls = counted(int(event.data.get("requests", 0)), "call")
         if not batch:
             return f"a batch of {calls} was being sent when an earlier map broke off: looking for it at the provider"
         if event.data.get("found"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from outlay.analysis.savings import Savings
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.stored import events_of, find, reading
 from outlay.cli.words import money, room
+from outlay.events import BatchEnded, Event
 from outlay.protocols.store import Store
 from outlay.runtime.directory import default_prices
 
@@ -68,7 +68,7 @@ def _document(bill: Bill) -> dict[str, Any]:
         "saved_by_batch": money(bill.saved_by_batch),
         **_savings(bill.savings),
         "cache": [_health(one) for one in bill.cache],
-        "batches": [asdict(one) for one in bill.batches],
+        "batches": [_batch(one) for one in bill.batches],
         "lines": [_line(line) for line in bill.lines],
     }
 
@@ -103,6 +103,11 @@ def _health(one: CacheHealth) -> dict[str, Any]:
         "why_not": one.why_not,
         "alerts": one.alerts,
     }
+
+
+def _batch(one: BatchEnded) -> dict[str, Any]:
+    """All that its end says, without what every event says of its place in the run."""
+    return {name: getattr(one, name) for name in one.__struct_fields__ if name not in Event.__struct_fields__}
 
 
 def _line(line: BillLine) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import click
 
 from outlay.cli.options import debug_option, json_option, store_option, store_path
 from outlay.cli.problems import Problem, Quiet
+from outlay.values.counted import counted
 
 if TYPE_CHECKING:
     from outlay.advice import Advisory, Checked, Evidence
@@ -133,7 +134,7 @@ def _document(
 def _lines(found: Checkup, warned: Sequence[Advisory]) -> list[str]:
     from outlay.analysis.text import one_line
 
-    lines = [f"{one_line(found.flow)} · {_count(found.agents, 'agent')} · {_count(found.tools, 'tool')}"]
+    lines = [f"{one_line(found.flow)} · {counted(found.agents, 'agent')} · {counted(found.tools, 'tool')}"]
     width = max((len(f.text) for f in found.findings if f.detail), default=0)
     for finding in found.findings:
         text = f"{one_line(finding.text, 200):{min(width, 48)}}  {one_line(finding.detail, 200)}".rstrip()
@@ -169,7 +170,7 @@ def _outlook(one: CacheOutlook) -> str:
     if one.breakpoints == ("automatic",):
         where = "the provider caches by itself"
     else:
-        where = f"{_count(len(one.breakpoints), 'breakpoint')} after {', '.join(one.breakpoints)}"
+        where = f"{counted(len(one.breakpoints), 'breakpoint')} after {', '.join(one.breakpoints)}"
     words = [where, f"about {one.tokens:,} tokens"]
     if one.pays_from:
         words.append(f"pays from the {_ordinal(math.ceil(one.pays_from))} read")
@@ -179,7 +180,3 @@ def _outlook(one: CacheOutlook) -> str:
 
 def _ordinal(number: int) -> str:
     return {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -23,9 +23,9 @@ from outlay.cli.problems import INTERRUPTED, Problem, Quiet, show
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.evals import Comparison, Dataset, Flow, Measured, Terms, compare, document, memo, report, verdict_on
 from outlay.evals.judging import check_judge
-from outlay.evals.wording import counted
 from outlay.events import BudgetAlert
 from outlay.runtime.alerts import alert_text
+from outlay.values.counted import counted
 from outlay.values.money import show_limit, usd
 
 
@@ -114,6 +114,11 @@ def command(
             show(Problem("interrupted", done, next="the same command goes on", code=INTERRUPTED))
             raise Quiet(INTERRUPTED) from None
         progress.end()
+        if found.stored:
+            click.echo(
+                f"stored results of {found.stored:,} of {progress.all:,} runs: nothing is run or spent for them",
+                err=True,
+            )
     if page is not None:
         _write(page, found)
     click.echo(json.dumps(document(found), ensure_ascii=False, indent=2) if as_json else report(found))

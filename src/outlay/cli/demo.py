@@ -25,12 +25,13 @@ from outlay.cli.progress import Progress
 from outlay.cli.rows import RowFile
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
-from outlay.cli.words import cell, count, jsonable, money, room, routes, spread
+from outlay.cli.words import cell, jsonable, money, room, routes, spread
 from outlay.errors import BudgetExceeded
 from outlay.events import Event
 from outlay.runtime.directory import default_prices
 from outlay.runtime.many import run_many
 from outlay.stores.opening import open_store
+from outlay.values.counted import counted
 from outlay.values.money import show_limit
 
 BUDGET = "0.50"
@@ -99,7 +100,7 @@ def example() -> Path:
 async def _run(setting: Setting, messages: Path, tally: Tally) -> tuple[Outcome, list[Reply]]:
     rows = list(RowFile(messages))
     outcome, replies = Outcome(), list[Reply]()
-    title = f"triage · {count(len(rows), 'message')} · {setting.choice.says}"
+    title = f"triage · {counted(len(rows), 'message')} · {setting.choice.says}"
     progress = Progress(title, tally, rows=len(rows), limit=setting.budget)
 
     def on_event(event: Event) -> None:
@@ -187,7 +188,7 @@ def _what_next(folder: Path, setting: Setting) -> list[str]:
 
 def _stopped(outcome: Outcome, answered: int, setting: Setting) -> Problem:
     spent = outcome.bill.at_least
-    kept = f"{count(answered, 'message')} answered; everything paid for is in {setting.place}"
+    kept = f"{counted(answered, 'message')} answered; everything paid for is in {setting.place}"
     if outcome.interrupted:
         return Problem(f"interrupted at ${spent:,.4f}", kept, code=INTERRUPTED)
     limit = show_limit(setting.budget or Decimal(0))

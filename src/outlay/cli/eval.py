@@ -180,13 +180,14 @@ def _range(seeds: str) -> range:
 
 def _lines(found: Sequence[Shortened], by: str) -> list[str]:
     from outlay.analysis.text import one_line
-    from outlay.cli.words import count, dollars
+    from outlay.cli.words import dollars
+    from outlay.values.counted import counted
 
     times, refused = sum(one.times for one in found), sum(one.refused for one in found)
     before, after = sum(one.characters_before for one in found), sum(one.characters_after for one in found)
-    head = [count(len(found), "conversation"), f"shortened {times:,} times", by]
+    head = [counted(len(found), "conversation"), f"shortened {times:,} times", by]
     if refused:
-        head.append(f"{count(refused, 'summary').replace('summarys', 'summaries')} refused")
+        head.append(f"{counted(refused, 'summary').replace('summarys', 'summaries')} refused")
     rows = [("field", "must survive", "before", "after"), *_rows(found)]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -196,7 +197,7 @@ def _lines(found: Sequence[Shortened], by: str) -> list[str]:
         lines.append(f"the summaries cost {dollars(sum(costs, Decimal(0)))}")
     lost = [(one, probe) for one in found for probe in one.lost]
     lines.append(
-        f"lost {count(len(lost), 'answer')} that had to survive" if lost else "every must-survive field is there"
+        f"lost {counted(len(lost), 'answer')} that had to survive" if lost else "every must-survive field is there"
     )
     for one, probe in lost[:_SHOWN]:
         lines.append(f"✗ {one_line(one.what, 60)}: {one_line(probe.canary.question, 60)}")

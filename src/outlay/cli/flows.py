@@ -71,14 +71,20 @@ def _load(spec: str, what: str) -> tuple[Any, ModuleType, str]:
         target, name = spec.rstrip(":"), ""
     module = _import_file(Path(target), what) if _is_path(target) else _import_module(target, what)
     if not name:
-        raise Problem(f"{what} {spec!r} names no attribute: write {target}:NAME", *_nodes_of(module))
+        raise Problem(
+            f"{what} {spec!r} names no attribute: write {target}:NAME",
+            *_nodes_of(module),
+            next=_likeliest(target, module, what),
+        )
     try:
         return getattr(module, name), module, name
     except AttributeError:
         nodes = [known for known, value in vars(module).items() if isinstance(value, Node)]
         close = difflib.get_close_matches(name, nodes, n=1)
         raise NotThere(
-            f"{target} has no {name!r}", *_nodes_of(module), next=f"did you mean {target}:{close[0]}?" if close else ""
+            f"{target} has no {name!r}",
+            *_nodes_of(module),
+            next=f"did you mean {target}:{close[0]}?" if close else _likeliest(target, module, what),
         ) from None
 
 
@@ -150,6 +156,8 @@ def _broken(error: BaseException, what: str, folder: Path) -> BaseException:
         message = error.message if isinstance(error, ConfigError) else str(error)
         text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     hint = error.hint if isinstance(error, ConfigError) else ""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        hint = f"install {error.name.partition('.')[0]} for {sys.executable}, which runs this"
     return DoesNotImport(f"cannot import {shown}: {text}", *line_of(error, folder), next=hint)
 
 
@@ -179,6 +187,12 @@ def _nodes_of(module: ModuleType) -> list[str]:
     if not names:
         return ["it has no agents or patterns at its top level"]
     return [f"it has: {', '.join(names[:12])}{', …' if names[12:] else ''}"]
+
+
+def _likeliest(target: str, module: ModuleType, what: str) -> str:
+    """What to write for a FLOW. One comes after its parts, so it is the last node of a file."""
+    nodes = [name for name, value in vars(module).items() if isinstance(value, Node)]
+    return f"{what} {target}:{nodes[-1]}" if what == "FLOW" and nodes else ""
 
 
 def _article(noun: str) -> str:

@@ -16,9 +16,9 @@ from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.problems import Problem
 from outlay.cli.prune import age
 from outlay.cli.stored import reading
-from outlay.cli.words import count
 from outlay.events import decode
 from outlay.protocols.store import Store
+from outlay.values.counted import counted
 
 _HEADS = ("calls", "failed", "retries", "P50", "P95", "breaker", "cache", "top", "errors")
 
@@ -65,7 +65,7 @@ def rendered(found: Health) -> str:
     """A table for each kind; what models and users named is stripped of controls."""
     ends = sorted(found.runs.items(), key=lambda item: (item[0] != "completed", -item[1]))
     said = [f"{number:,} {one_line(end, 20).replace('_', ' ') or 'not ended'}" for end, number in ends]
-    lines = [" · ".join([count(found.runs.total(), "run"), *said])]
+    lines = [" · ".join([counted(found.runs.total(), "run"), *said])]
     if found.watchdog:
         lines.append("watchdog: " + " · ".join(f"{rule.replace('_', ' ')} {n:,}" for rule, n in found.watchdog.items()))
     groups = (("agent", found.agents), ("tool", found.tools), ("provider", _with_models(found)))
@@ -80,7 +80,7 @@ def rendered(found: Health) -> str:
 
 def _cascade(one: Escalation) -> list[str]:
     """How often each tier was asked and settled it, and what a turn cost and took with every tier that it paid for."""
-    lines = [f"cascade {one_line(one.path, 44)} · {count(one.turns, 'turn')}"]
+    lines = [f"cascade {one_line(one.path, 44)} · {counted(one.turns, 'turn')}"]
     for i, tier in enumerate(one.tiers):
         ends = [("passed", tier.passed), ("refused", tier.refused), ("failed", tier.failed)]
         said = [f"{number:,} {end}" for end, number in ends if number]

@@ -12,11 +12,12 @@ from typing import Any, Union, cast, get_args, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.function import FunctionNode
-from outlay.agents.signature import parameters_of
 from outlay.analysis.text import one_line
 from outlay.cli.problems import Problem
 from outlay.patterns import FanOut, Pipeline, Refine, Router
 from outlay.protocols.node import Node
+from outlay.protocols.signature import parameters_of
+from outlay.values.hints import hints_of
 
 
 class InputType:
@@ -139,10 +140,7 @@ def _parameter(function: Callable[..., Any]) -> Any:
     parameters = parameters_of(function)
     if not parameters:
         return None
-    try:
-        hint = typing.get_type_hints(function).get(parameters[-1].name)
-    except Exception:  # hints only a type checker can read
-        return None
+    hint = hints_of(function, extras=False).get(parameters[-1].name)
     return None if hint is Any or hint is object or isinstance(hint, typing.TypeVar) else hint
 
 

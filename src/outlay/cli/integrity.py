@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from outlay.cli.words import count
 from outlay.protocols.store import Store
 from outlay.runtime.integrity import Health, examine
+from outlay.values.counted import counted
 
 #: Name, state, text, and what to do next: the parts of a finding.
 Parts: TypeAlias = tuple[str, Literal["ok", "note", "broken"], str, str]
@@ -26,7 +26,7 @@ def _parts(health: Health) -> Iterator[Parts]:
     yield "contents", "ok", f"{health.contents:,} · {_size(health.content_bytes)}", ""
     yield "documents", "ok", f"{health.documents:,} · {_size(health.document_bytes)}", ""
     standing = [
-        count(health.runs, "run"),
+        counted(health.runs, "run"),
         f"{health.going:,} going",
         f"{health.waiting:,} waiting for a human",
         f"{health.pruned:,} without contents",
@@ -34,11 +34,11 @@ def _parts(health: Health) -> Iterator[Parts]:
     yield "runs", "ok", " · ".join(standing), ""
     if health.broken_off:
         named = ", ".join(health.broken_off[:_NAMED]) + (" …" if len(health.broken_off) > _NAMED else "")
-        text = f"{count(len(health.broken_off), 'run')} broke off: {named}"
+        text = f"{counted(len(health.broken_off), 'run')} broke off: {named}"
         yield "broken off", "note", text, "run each again under its run_id to go on, or leave it to `outlay runs prune`"
     if health.owners:
         gone = f", {health.dead:,} of them gone" if health.dead else ""
-        yield "owners", "ok", f"{count(health.owners, 'lease')} of processes{gone}", ""
+        yield "owners", "ok", f"{counted(health.owners, 'lease')} of processes{gone}", ""
     for i, trouble in enumerate(health.troubles):
         last = i == len(health.troubles) - 1
         yield "damage", "broken", f"{trouble.where}: {trouble.what}", _NEXT if last else ""

@@ -22,7 +22,7 @@ from outlay.cli.rows import RowFile
 from outlay.cli.setting import Setting, prepare, results_only_on_stdout
 from outlay.cli.tally import Tally
 from outlay.cli.watching import watch_options, watched
-from outlay.cli.words import count, money, room, routes, spread
+from outlay.cli.words import money, room, routes, spread
 from outlay.errors import BudgetExceeded, OutlayError
 from outlay.policies.batching import Batching, OnFailure
 from outlay.runtime.directory import default_prices
@@ -30,6 +30,7 @@ from outlay.runtime.host import LaneLike
 from outlay.runtime.many import AT_ONCE, AT_ONCE_BY_BATCH
 from outlay.stores.addresses import shown
 from outlay.stores.opening import open_store
+from outlay.values.counted import counted
 from outlay.values.money import show_limit
 
 #: So many reasons for rows with less or no answer are named, each in so many characters.
@@ -123,12 +124,18 @@ def command(
         setting = watched(prepare(flow, models, store, budget, deps), watchdog, webhook)
         takes = InputType(setting.root)
         if not source.exists():
-            raise Problem(f"cannot read {source}: no such file", "nothing has been run or paid")
+            raise Problem(
+                f"cannot read {source}: no such file",
+                "nothing has been run or paid",
+                next="--input FILE.jsonl or FILE.csv, one input a row",
+            )
         with AnswerFile(target, source) as answers:
             if answers.repaired:
                 click.echo(f"repaired {target}: a torn last line was cut off, its row runs again", err=True)
             survey = Survey.of(file, takes, answers.finished, skip=on_bad_row == "skip")
             _tell(survey, source, target, len(answers.finished.keys))
+            if survey.todo and file.whole and takes.hint is None:
+                click.echo(_whole(file), err=True)
             tally = Tally(setting.root)
             mapping = Mapping(setting, file, takes, survey, answers, tally)
             outcome = mapping.outcome
@@ -156,7 +163,7 @@ def command(
         }
         click.echo(json.dumps(document))
     elif not survey.todo:
-        click.echo(f"nothing to do: {count(survey.answered, 'answer')} for {count(survey.rows, 'row')} in {target}")
+        click.echo(f"nothing to do: {counted(survey.answered, 'answer')} for {counted(survey.rows, 'row')} in {target}")
     else:
         click.echo(_receipt(outcome, survey, tally, target))
     if outcome.stop_reason != "completed":
@@ -177,19 +184,25 @@ def _tell(survey: Survey, source: Path, target: Path, answered: int) -> None:
     """What is worth knowing before it starts."""
     if survey.bad:
         lines = "\n".join(f"    {line}" for line in survey.listed())
-        click.echo(f"skipping {count(len(survey.bad), 'bad row')} of {source}:\n{lines}", err=True)
+        click.echo(f"skipping {counted(len(survey.bad), 'bad row')} of {source}:\n{lines}", err=True)
     if survey.answered and survey.todo:
-        click.echo(f"going on: {survey.answered:,} of {count(survey.rows, 'row')} are answered in {target}", err=True)
+        click.echo(f"going on: {survey.answered:,} of {counted(survey.rows, 'row')} are answered in {target}", err=True)
     if strange := answered - survey.answered:
         click.echo(
-            f"note: {count(strange, 'answer')} in {target} belong{'s' if strange == 1 else ''} to no row of {source}",
+            f"note: {counted(strange, 'answer')} in {target} belong{'s' if strange == 1 else ''} to no row of {source}",
             err=True,
         )
 
 
+def _whole(file: RowFile) -> str:
+    """Of a flow that takes anything: a column that is called otherwise may have been meant."""
+    shown = ", ".join(one_line(name, 40) for name in file.whole[:12])
+    return f"note: {file.path} has no column input or text, so whole rows are the input (--field takes one of {shown})"
+
+
 def _receipt(outcome: Outcome, survey: Survey, tally: Tally, target: Path) -> str:
     rate = f" ({outcome.rows / outcome.seconds:,.0f} rows/s)" if outcome.seconds > 0 and outcome.rows else ""
-    speed = f"{count(outcome.rows, 'row')} in {outcome.seconds:,.1f} s{rate}"
+    speed = f"{counted(outcome.rows, 'row')} in {outcome.seconds:,.1f} s{rate}"
     troubles = [f"{n:,} {word}" for n, word in ((outcome.failed, "failed"), (outcome.degraded, "degraded")) if n]
     answered = f"answered {survey.answered + outcome.rows:,} of {survey.rows:,} in {target}"
     notes = [" · ".join(filter(None, [spread(outcome.costs, "row"), speed])), " · ".join([answered, *troubles])]
@@ -199,14 +212,14 @@ def _receipt(outcome: Outcome, survey: Survey, tally: Tally, target: Path) -> st
 def _why(outcome: Outcome) -> list[str]:
     """What rows do without, or failed of: the most frequent reasons."""
     reasons = outcome.why.most_common()
-    lines = [f"  {one_line(text, _LINE)} ({count(number, 'row')})" for text, number in reasons[:_NAMED]]
-    return lines + ([f"  and for {count(len(reasons) - _NAMED, 'other reason')}"] if reasons[_NAMED:] else [])
+    lines = [f"  {one_line(text, _LINE)} ({counted(number, 'row')})" for text, number in reasons[:_NAMED]]
+    return lines + ([f"  and for {counted(len(reasons) - _NAMED, 'other reason')}"] if reasons[_NAMED:] else [])
 
 
 def _keep(error: OutlayError, outcome: Outcome, target: Path) -> None:
     """Say what there is already, where an error ends a map half-way."""
     if outcome.rows:
-        error.message += f"\nkept: {count(outcome.rows, 'answer')} in {target}; run it again to go on"
+        error.message += f"\nkept: {counted(outcome.rows, 'answer')} in {target}; run it again to go on"
 
 
 class _Again:
@@ -250,12 +263,12 @@ class _Again:
 def _stopped(setting: Setting, outcome: Outcome, survey: Survey, target: Path, again: _Again) -> Problem:
     """Why it stopped early, what is kept, and how to go on."""
     spent = outcome.bill.at_least
-    answers = count(survey.answered + outcome.rows, "answer")
+    answers = counted(survey.answered + outcome.rows, "answer")
     kept = f"kept: {answers} in {target}, everything paid for is in {setting.place}"
     row = "" if outcome.next_row is None else f" · row {outcome.next_row:,} of {survey.rows:,}"
     place = f"map {setting.root.name}{row}"
     if outcome.interrupted:
-        going = (f"{count(outcome.out, 'call')} in batches: they go on at the provider, and nothing is sent twice",)
+        going = (f"{counted(outcome.out, 'call')} in batches: they go on at the provider, and nothing is sent twice",)
         facts = (place, kept, *(going if outcome.out else ()))
         return Problem(
             f"interrupted at ${spent:,.4f}", *facts, next=again.line(outcome, setting.budget), code=INTERRUPTED
@@ -274,7 +287,7 @@ def _stopped(setting: Setting, outcome: Outcome, survey: Survey, target: Path, a
     reasons = {"approval": "rows wait for a human", "deadline": "rows ran out of their time"}
     left = survey.todo - outcome.rows
     return Problem(
-        f"{count(left, 'row')} without an answer: {reasons.get(outcome.stop_reason, outcome.stop_reason)}",
+        f"{counted(left, 'row')} without an answer: {reasons.get(outcome.stop_reason, outcome.stop_reason)}",
         place,
         kept,
         next=again.line(outcome, setting.budget),

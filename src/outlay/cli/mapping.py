@@ -24,7 +24,7 @@ from outlay.cli.progress import Progress, is_terminal
 from outlay.cli.rows import Row, RowFile
 from outlay.cli.setting import Setting
 from outlay.cli.tally import Tally
-from outlay.cli.words import count, jsonable, money
+from outlay.cli.words import jsonable, money
 from outlay.errors import BudgetExceeded, StoreFailed
 from outlay.errors import one_line as first_line
 from outlay.events import (
@@ -40,6 +40,7 @@ from outlay.runtime.alerts import alert_text
 from outlay.runtime.host import LaneLike
 from outlay.runtime.many import run_many
 from outlay.runtime.result import Result
+from outlay.values.counted import counted
 
 #: Rows that ended so are answered; any other end leaves the row for the next time.
 ANSWERED = ("completed", "turn_limit", "watchdog", "error")
@@ -69,7 +70,7 @@ class Survey:
                 problem = _misfit(takes, row)
             if problem:
                 if not skip:
-                    before = f"{count(survey.rows, 'row')} before it {'is' if survey.rows == 1 else 'are'} fine"
+                    before = f"{counted(survey.rows, 'row')} before it {'is' if survey.rows == 1 else 'are'} fine"
                     raise Problem(
                         f"cannot read {file.path} line {row.line}: {problem}",
                         f"{before}; nothing has been run or paid" if survey.rows else "nothing has been run or paid",
@@ -197,7 +198,7 @@ class Mapping:
         self._open: set[int] = set()
         self._unseen: int | None = None
         self._batches = BatchLines()
-        title = f"{setting.root.name} · {count(survey.rows, 'row')} · {setting.choice.says}"
+        title = f"{setting.root.name} · {counted(survey.rows, 'row')} · {setting.choice.says}"
         self.progress = Progress(
             title,
             tally,

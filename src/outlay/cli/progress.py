@@ -16,7 +16,8 @@ import click
 
 from outlay.analysis.text import one_line, plain
 from outlay.cli.tally import AgentTally, Tally
-from outlay.cli.words import count, dollars, reasons
+from outlay.cli.words import dollars, reasons
+from outlay.values.counted import counted
 from outlay.values.money import show_limit
 
 #: Frames a second of the panel, and seconds between plain lines.
@@ -108,7 +109,7 @@ class Progress:
     def line(self) -> str:
         """The whole state on one line."""
         running = sum(agent.running for agent in self.tally.agents.values())
-        words = [f"  {self.before + self.done:,} of {count(self.rows, 'row')}", self._spent()]
+        words = [f"  {self.before + self.done:,} of {counted(self.rows, 'row')}", self._spent()]
         if running:
             words.append(f"{running:,} running")
         words += self._troubles()

@@ -18,8 +18,8 @@ from outlay.analysis.text import one_line
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.problems import Problem
 from outlay.cli.stored import named_store, reading
-from outlay.cli.words import count
 from outlay.protocols.store import Store
+from outlay.values.counted import counted
 
 _AGE = re.compile(r"(\d{1,6}(?:\.\d+)?)([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -89,7 +89,7 @@ def command(
     facts = {"dry_run": False, "contents": done.contents, "freed_bytes": done.freed}
     _say(done.runs, chosen, as_json, facts, _verb(keep_events).replace("delete", "deleted"))
     if not as_json:
-        click.echo(f"{count(done.contents, 'content')} deleted{_freed(done.freed)}")
+        click.echo(f"{counted(done.contents, 'content')} deleted{_freed(done.freed)}")
 
 
 def _verb(keep_events: bool) -> str:
@@ -114,9 +114,9 @@ def _say(runs: Sequence[Life], chosen: Plan, as_json: bool, facts: dict[str, Any
     if len(runs) > _SHOWN:
         click.echo(f"… and {len(runs) - _SHOWN:,} more")
     size = sum(run.size for run in runs)
-    click.echo(f"{verb} {count(len(runs), 'run')}" + (f" · {size / 2**20:,.1f} MiB of events" if size else ""))
+    click.echo(f"{verb} {counted(len(runs), 'run')}" + (f" · {size / 2**20:,.1f} MiB of events" if size else ""))
     for reason, number in Counter(chosen.kept.values()).most_common():
-        click.echo(f"kept {count(number, 'run')}: {reason}" + (f" ({_NEXT[reason]})" if reason in _NEXT else ""))
+        click.echo(f"kept {counted(number, 'run')}: {reason}" + (f" ({_NEXT[reason]})" if reason in _NEXT else ""))
 
 
 def _document(run: Life) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NoReturn, cast
 from outlay.analysis.text import one_line
 from outlay.cli.inputs import kind_of
 from outlay.cli.problems import Problem
+from outlay.values.counted import counted
 
 #: A longer line is no row that anybody meant, and must not fill the memory.
 LONGEST_LINE = 32 * 2**20
@@ -47,6 +48,9 @@ class RowFile:
     def __init__(self, path: Path, field: str | None = None) -> None:
         self.path = path
         self._given = field
+        #: The columns of a file whose rows are each an input as they stand; empty where one column is, or before it is
+        #: read.
+        self.whole: Sequence[str] = ()
         self._kind = path.suffix.lower()
         if self._kind not in (*_SEPARATORS, *_JSONL):
             raise Problem(
@@ -123,7 +127,7 @@ class RowFile:
                 continue
             number += 1
             if len(cells) != len(header):
-                seen = f"{len(cells)} column{'' if len(cells) == 1 else 's'}, the header has {len(header)}"
+                seen = f"{counted(len(cells), 'column')}, the header has {len(header)}"
                 yield Row(number, line, number, problem=seen)
                 continue
             yield self._row(number, line, dict(zip(header, cells, strict=True)), field)
@@ -155,7 +159,9 @@ class RowFile:
     def _field(self, columns: list[str]) -> str:
         """The column that is the input; empty for the whole row."""
         if self._given is None:
-            return next((name for name in _COLUMNS if name in columns), "")
+            found = next((name for name in _COLUMNS if name in columns), "")
+            self.whole = () if found else columns
+            return found
         if self._given not in columns:
             shown = ", ".join(one_line(name, 40) for name in columns[:12])
             raise Problem(
@@ -185,7 +191,7 @@ class RowFile:
 def _parsed(data: bytes) -> tuple[Any, str]:
     """The JSON value in a line, or what is wrong with the line."""
     try:
-        return json.loads(data.decode(), parse_constant=_no_constant), ""
+        return json.loads(data.decode().rstrip("\r\n"), parse_constant=_no_constant), ""
     except UnicodeDecodeError as error:
         return None, f"not UTF-8 text (byte {error.start + 1:,})"
     except json.JSONDecodeError as error:

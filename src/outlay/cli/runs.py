@@ -17,12 +17,13 @@ from outlay.cli.archive import export, import_
 from outlay.cli.options import debug_option, json_option, store_option
 from outlay.cli.prune import command as prune
 from outlay.cli.stored import reading
-from outlay.cli.words import count, money, short
+from outlay.cli.words import money, short
 from outlay.events import decode
 from outlay.protocols.store import Store
 from outlay.runtime.inbox import Inbox
 from outlay.runtime.ownership import ownership_in
 from outlay.runtime.pending import Pending
+from outlay.values.counted import counted
 
 _SIGNS = {"completed": "✓", "error": "✗", "broken off": "✗", "waiting": "?", "answered": "?", "running": "…"}
 
@@ -84,7 +85,7 @@ def command(context: click.Context, limit: int, store: str | None, as_json: bool
         figures = [cell.rjust(width) for cell, width in zip(row[4:], widths[4:], strict=True)]
         click.echo("  ".join(names + figures).rstrip())
     rest = f", the newest {len(shown):,} shown" if len(shown) < number else ""
-    click.echo(f"\n{count(number, 'run')}{rest}")
+    click.echo(f"\n{counted(number, 'run')}{rest}")
     for state, run in {run.state: run for run in shown if run.next}.items():  # the newest of each kind
         click.echo(f"  next: {run.next}        {one_line(run.summary.flow, 30)} ({state})")
 

@@ -20,11 +20,6 @@ from outlay.cli.tally import RouteTally, Tally
 _MADE = re.compile("[0-9a-f]{12}")
 
 
-def count(number: int, noun: str) -> str:
-    """`1 row`, `1,460 rows`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def short(run: str) -> str:
     """A run's id as it is to be typed: one that we made is known by its beginning."""
     return run[:6] if _MADE.fullmatch(run) else one_line(run, 128)

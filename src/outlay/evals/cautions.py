@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from outlay.evals.comparison import Comparison
 from outlay.evals.mcnemar import least_cases
-from outlay.evals.wording import counted, dollars
+from outlay.evals.wording import dollars
+from outlay.values.counted import counted
 from outlay.values.money import show_limit
 
 _OFTEN = 0.1

@@ -80,7 +80,8 @@ async def compare(
         terms.seed,
         () if judge is None else tuple(flow.name for flow in (first, second) if kinship(judge, (flow.node,))),
     )
-    return Comparison(_side(first, found[0], limit), _side(second, found[1], limit), setup)
+    stored = sum(len(side.stored) for side in sides)
+    return Comparison(_side(first, found[0], limit), _side(second, found[1], limit), setup, stored)
 
 
 def compare_sync(

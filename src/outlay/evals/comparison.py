@@ -32,11 +32,13 @@ class Setup:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """B against A, case by case. Differences are B minus A; where a side's figure is unknown so is the difference."""
+    """B against A, case by case. Differences are B minus A; where a side's figure is unknown so is the difference.
+    `stored` runs were measured by an earlier comparison, and nothing was spent on them now."""
 
     a: Side
     b: Side
     setup: Setup
+    stored: int = 0
 
     @cached_property
     def pairs(self) -> list[tuple[bool, bool]]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from decimal import InvalidOperation
 from typing import Any, cast
 
-from outlay.checkers.checker import takes_context
 from outlay.errors import ConfigError
 from outlay.evals.dataset import Case
 from outlay.evals.measured import Checked
 from outlay.evals.named import Binding, Check, binding
+from outlay.protocols.signature import takes_context
 from outlay.runtime.threads import in_thread
 
 _LONGEST = 500

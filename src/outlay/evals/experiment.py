@@ -90,6 +90,8 @@ class Experiment:
     judge: Agent[Critique] | None
     store: Store | None
     side: str
+    #: The runs of which what was measured before is taken.
+    stored: set[str] = field(default_factory=set[str], init=False)
 
     async def measure(self, case: Case) -> Measured:
         """Run the case, or go on with it, or take what is kept of it; then judge its output."""
@@ -97,6 +99,7 @@ class Experiment:
         kept = await self._kept(run_id)
         marks = (*(one.mark for one in self.evaluators), *([] if self.judge is None else [shape_of(self.judge)]))
         if kept is not None and (kept.marks == marks or not kept.answered):
+            self.stored.add(run_id)
             return kept
         result = await self._run(self.flow.node, self.flow.convert(case.input), run_id, self._limits())
         answered = result.output is not None or (result.stop_reason == "completed" and result.error is None)
@@ -168,12 +171,6 @@ def _measured(
     marks: tuple[str, ...],
 ) -> Measured:
     bill = result.bill
-    buckets = [
-        tokens
-        for line in bill.lines
-        for tokens in (line.input_tokens, line.cache_read_tokens, line.cache_write_tokens, line.output_tokens)
-    ]
-    known = [tokens for tokens in buckets if tokens is not None]
     return Measured(
         case.id,
         result.run_id,
@@ -188,9 +185,9 @@ def _measured(
         bill.in_doubt,
         # Not the result's own: of a run that went on after a kill that is the last stretch alone.
         Journal.of(result.events).active,
-        sum(line.calls for line in bill.lines),
+        bill.calls,
         sum(line.retries for line in bill.lines),
-        sum(known) if len(known) == len(buckets) else None,
+        bill.tokens,
         bill.refused,
         len(result.skipped),
         marks,

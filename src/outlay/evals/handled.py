@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from outlay.evals.comparison import Comparison
 from outlay.evals.side import Side
-from outlay.evals.wording import counted, dollars, times
+from outlay.evals.wording import dollars, times
+from outlay.values.counted import counted
 from outlay.values.money import show_limit
 
 #: Where each mode stands with what notices it, what happens, and the test that shows it.

@@ -16,7 +16,7 @@ from outlay.evals.comparison import Comparison
 from outlay.evals.handled import PAGE, handled
 from outlay.evals.tables import failures, figures
 from outlay.evals.verdict import flips, verdict_on
-from outlay.evals.wording import counted
+from outlay.values.counted import counted
 from outlay.values.money import show_limit
 
 #: Nothing is loaded and nothing runs, whatever the words of others come to.

@@ -12,7 +12,6 @@ from outlay.evals.side import Side
 from outlay.evals.wording import (
     UNKNOWN,
     chance,
-    counted,
     dollars,
     number,
     percent,
@@ -22,6 +21,7 @@ from outlay.evals.wording import (
     times,
     within,
 )
+from outlay.values.counted import counted
 from outlay.values.money import show_limit
 
 #: Instead of an interval of so few cases that none could tell.

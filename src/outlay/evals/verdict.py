@@ -9,7 +9,8 @@ from typing import Literal
 from outlay.evals.comparison import Comparison
 from outlay.evals.mcnemar import LEVEL, least_cases, needed
 from outlay.evals.side import Side
-from outlay.evals.wording import chance, counted, dollars, percent, points, points_within, seconds, times, within
+from outlay.evals.wording import chance, dollars, percent, points, points_within, seconds, times, within
+from outlay.values.counted import counted
 from outlay.values.money import show_limit
 
 Kind = Literal["set-up", "not measured", "too few", "better", "depends", "worth it", "no difference"]

@@ -69,8 +69,3 @@ def _signed(share: float) -> str:
 
 def sign(amount: float, signed: bool) -> str:
     return "−" if amount < 0 else "+" if signed and amount > 0 else ""
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 case`, `12 cases`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

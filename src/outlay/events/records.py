@@ -171,6 +171,16 @@ class CallFinished(Event, frozen=True, kw_only=True, tag="call_finished"):
     lane: str = ""
     lane_saved: Decimal | None = None
 
+    @property
+    def known_tokens(self) -> int:
+        """All tokens, read and written, as far as the provider reported them."""
+        return self.known_input_tokens + (self.output_tokens or 0)
+
+    @property
+    def known_input_tokens(self) -> int:
+        """All that was read, from a cache or not, as far as the provider reported it."""
+        return (self.input_tokens or 0) + (self.cache_read_tokens or 0) + (self.cache_write_tokens or 0)
+
 
 class CallFailed(Event, frozen=True, kw_only=True, tag="call_failed"):
     """One attempt without an answer. `maybe_billed`: it reached the provider and may be on its invoice.

@@ -17,13 +17,13 @@ from outlay.forecast.reliability import Step
 from outlay.policies.retry import RetryPolicy
 from outlay.protocols.caching import terms_of
 from outlay.protocols.model import Model
+from outlay.values.estimate import CHARACTERS_PER_TOKEN
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, Prelude
 from outlay.values.transcript import EMPTY
 
 RETRY = RetryPolicy()
 _BUSY = Overloaded("busy")
-CHARACTERS_PER_TOKEN = 4
 #: Tokens of a tool call, name and arguments.
 TOOL_CALL_TOKENS = 40
 #: What stands around the problem when a refused answer is fed back.

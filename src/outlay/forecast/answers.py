@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast, get_origin
 
 from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
-from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, TOOL_CALL_TOKENS
+from outlay.forecast.agent_form import TOOL_CALL_TOKENS
 from outlay.forecast.assumptions import Belief, Beliefs, has_stand_in
 from outlay.forecast.distributions import weighted
 from outlay.forecast.fits import Kind
@@ -29,6 +29,7 @@ from outlay.sim.schema import satisfy
 from outlay.values.content import Text, ToolCall
 from outlay.values.critique import Critique
 from outlay.values.debate import Judgement
+from outlay.values.estimate import CHARACTERS_PER_TOKEN
 from outlay.values.message import Message
 from outlay.values.plan import Plan, Subtask
 from outlay.values.request import ModelRequest, StopKind

@@ -13,9 +13,10 @@ from typing import Any
 
 from outlay.agents.agent import Agent
 from outlay.agents.cascade import ModelCascade
-from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, CORRECTION_CHARACTERS, Conversation, expect_agent
+from outlay.forecast.agent_form import CORRECTION_CHARACTERS, Conversation, expect_agent
 from outlay.forecast.assumptions import Belief
 from outlay.forecast.expected import Expected
+from outlay.values.estimate import CHARACTERS_PER_TOKEN
 from outlay.values.price import Price
 
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN
+from outlay.values.estimate import estimated_tokens
 
 #: Less in common may well be chance.
 LEAST_CHARACTERS = 200
@@ -44,7 +44,7 @@ def repeated(what: str, texts: Sequence[tuple[str, Iterable[str]]]) -> tuple[Rep
         if len(agents) > 1:
             characters[tuple(agents)] += (len(piece) + 1) * min(counts[agent][piece] for agent in agents)
     return tuple(
-        Repeated(what, tuple(texts[agent][0] for agent in agents), -(-size // CHARACTERS_PER_TOKEN))
+        Repeated(what, tuple(texts[agent][0] for agent in agents), estimated_tokens(size))
         for agents, size in characters.items()
         if size >= LEAST_CHARACTERS
     )

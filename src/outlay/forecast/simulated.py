@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from outlay.agents.agent import Agent
 from outlay.agents.cascade import ModelCascade
 from outlay.errors import ConfigError, Overloaded
-from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, TOOL_CALL_TOKENS, cached_prefix
+from outlay.forecast.agent_form import TOOL_CALL_TOKENS, cached_prefix
 from outlay.forecast.answers import Answers, Said, answers_of, parts_in
 from outlay.forecast.assumptions import TOOL_TOKENS, Belief, Beliefs, has_stand_in
 from outlay.forecast.distributions import Distribution
@@ -29,6 +29,7 @@ from outlay.protocols.transport import Transport
 from outlay.runtime.directory import Directory, default_prices
 from outlay.runtime.pending import Pending
 from outlay.runtime.preflight import walk
+from outlay.values.estimate import CHARACTERS_PER_TOKEN
 from outlay.values.logprobs import logprobs_block
 from outlay.values.message import Message
 from outlay.values.price import Price

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from outlay.agents.agent import Agent
-from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN
 from outlay.forecast.repeated import Repeated, repeated
 from outlay.protocols.node import Node
 from outlay.runtime.preflight import walk
+from outlay.values.estimate import estimated_tokens
 from outlay.values.request import ToolSpec
 
 
@@ -71,4 +71,4 @@ def _tool_text(tool: ToolSpec) -> str:
 
 
 def _tokens(characters: int) -> int:
-    return -(-characters // CHARACTERS_PER_TOKEN)
+    return estimated_tokens(characters)

@@ -11,7 +11,7 @@ from outlay.agents.agent import Agent
 from outlay.agents.cascade import ModelCascade
 from outlay.agents.content import as_text
 from outlay.agents.function import FunctionNode, as_node
-from outlay.forecast.agent_form import CHARACTERS_PER_TOKEN, Conversation, cached_prefix, expect_agent
+from outlay.forecast.agent_form import Conversation, cached_prefix, expect_agent
 from outlay.forecast.assumptions import Beliefs, has_stand_in
 from outlay.forecast.cascade_form import Tier, expect_climb
 from outlay.forecast.expected import Expected
@@ -19,6 +19,7 @@ from outlay.protocols.gate import TierGate
 from outlay.protocols.model import Model
 from outlay.protocols.node import Node
 from outlay.runtime.directory import Directory
+from outlay.values.estimate import CHARACTERS_PER_TOKEN
 
 #: Tokens of an input that nobody has given.
 INPUT_TOKENS = 50
@@ -30,10 +31,11 @@ Form: TypeAlias = Callable[["Walk", Any, "Passed"], Expected]
 class Unforeseeable(Exception):
     """Raised on the way to a NotApplicable."""
 
-    def __init__(self, reason: str, *, node: str = "") -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.node = node
         self.reason = reason
+        #: The path of the innermost node that it is about.
+        self.node = ""
 
 
 @dataclass(frozen=True, slots=True)

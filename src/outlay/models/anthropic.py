@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, cast
 
@@ -28,7 +28,8 @@ from outlay.models.batch_http import Account
 from outlay.models.failures import failure, rate_limits, reported, request_id, unreadable
 from outlay.models.media import image_size, pdf_pages
 from outlay.models.places import place_of
-from outlay.models.sse import SseEvent, SseParser
+from outlay.models.sse import SseParser
+from outlay.models.surrogates import read_whole
 from outlay.models.token_counts import some_tokens, tokens
 from outlay.protocols.clock import wall_clock
 from outlay.protocols.prices import PriceBook
@@ -37,6 +38,7 @@ from outlay.values.caching import CachePlan, CacheTerms, Life
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall, ToolResult
 from outlay.values.label import TRUSTED
 from outlay.values.message import Message
+from outlay.values.once import once
 from outlay.values.price import Price
 from outlay.values.request import ContextEdit, ModelRequest, ModelResponse, Prelude, StopKind
 from outlay.values.settings import ModelSettings
@@ -108,7 +110,7 @@ class Anthropic:
     headers: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False, hash=False)
     timeouts: Timeouts = field(default=Timeouts(), kw_only=True)
 
-    @cached_property
+    @once
     def id(self) -> str:
         return f"anthropic:{self.name}"
 
@@ -299,8 +301,7 @@ class Anthropic:
         if reply.status != 200:
             raise self._failure(reply.status, reply.headers, reply.body)
         try:
-            found = msgspec.json.decode(reply.body, type=_Reply)
-            parts = tuple(_part(raw) for raw in found.content)
+            found, parts = read_whole(_answered, reply.body)
         except (msgspec.DecodeError, RecursionError) as error:
             raise unreadable("anthropic", 200, reply.headers, reply.body, secret=self._key()) from error
         return _response(parts, found.stop_reason, _dict(found.usage), _str(found.model), reply.headers, None)
@@ -318,7 +319,7 @@ class Anthropic:
                     plain.append(chunk)
                     continue
                 for event in parser.feed(chunk):
-                    if (failed := draft.take(event)) is not None:
+                    if (failed := read_whole(draft.take, event.data)) is not None:
                         raise self._reported(failed, answer.headers, draft.started)
         except (msgspec.DecodeError, RecursionError) as error:
             raise self._broken("an event of the stream is not what the protocol says", answer) from error
@@ -668,7 +669,7 @@ def _arguments(text: str) -> bytes:
     try:
         msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         return raw
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return b'{"INVALID_JSON":' + _string(text) + b"}" if text.strip() else b"{}"
 
 
@@ -798,6 +799,11 @@ _event_of: Final = msgspec.json.Decoder(_Event).decode
 _delta_of: Final = msgspec.json.Decoder(_Delta).decode
 
 
+def _answered(body: bytes) -> tuple[_Reply, tuple[Part, ...]]:
+    found = msgspec.json.decode(body, type=_Reply)
+    return found, tuple(_part(raw) for raw in found.content)
+
+
 def _part(raw: msgspec.Raw) -> Part:
     block = _block_of(raw)
     if block.type == "text":
@@ -821,9 +827,9 @@ class _Draft:
         self.stop: Any = None
         self.first_token: float | None = None
 
-    def take(self, event: SseEvent) -> dict[str, Any] | None:
+    def take(self, data: str) -> dict[str, Any] | None:
         """Take one event in. Gives the error that the provider reports, if this is one. Unknown events say nothing."""
-        found = _event_of(event.data.encode())
+        found = _event_of(data)
         match found.type:
             case "content_block_delta":
                 self._delta(found.index, found.delta)

@@ -152,7 +152,6 @@ def reported(
     *,
     code: str = "",
     request_id: str = "",
-    retry_after: float | None = None,
     may_be_billed: bool = False,
     secret: str = "",
 ) -> ModelError:
@@ -169,7 +168,6 @@ def reported(
         f"{provider} reported {clean(word, secret)} in a 200: {clean(message, secret) or 'no message'}",
         provider=provider,
         request_id=request_id,
-        retry_after=retry_after,
         retryable=False if found is RateLimited and spent else None,
         may_be_billed=may_be_billed,
         hint=_hint(found, 0, spent),

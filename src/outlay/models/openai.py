@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import msgspec
 
@@ -26,7 +25,6 @@ from outlay.models.openai_common import (
     OVERHEAD_TOKENS,
     UNBOUNDED,
     UNREADABLE,
-    Problem,
     base_of,
     broken,
     check_extra,
@@ -36,16 +34,21 @@ from outlay.models.openai_common import (
     environment_key,
     headers_for,
     limits_of,
+    list_of,
     media_bound,
     output_name,
+    problem_of,
     refusal,
     reported,
+    text_of,
+    unstreamed,
     usage_of,
 )
 from outlay.models.openai_family import check_sampled, check_sampling, effort_of, family, samples
 from outlay.models.openai_schema import strict_schema
 from outlay.models.places import place_of
 from outlay.models.sse import events
+from outlay.models.surrogates import read_whole, whole_characters
 from outlay.models.token_counts import tokens
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
@@ -53,6 +56,7 @@ from outlay.values.caching import CacheTerms
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall, ToolResult
 from outlay.values.logprobs import LOGPROBS, logprobs_block, tokens_of
 from outlay.values.message import Message
+from outlay.values.once import once
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse, Prelude, StopKind
 from outlay.values.settings import ModelSettings
@@ -89,7 +93,7 @@ class OpenAI:
     headers: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
-    @cached_property
+    @once
     def id(self) -> str:
         return f"openai:{self.name}"
 
@@ -204,16 +208,19 @@ class OpenAI:
                 hint="raise the budget",
             )
         url, body = f"{self._base}/responses", b"".join(self._body(request, stream=on_text is not None))
-        if on_text is not None:
-            return await self._stream(url, body, transport, on_text)
-        return self._plain(await transport.post(url, self._headers, body, self.timeouts))
+        try:
+            if on_text is not None:
+                return await self._stream(url, body, transport, on_text)
+            return self._plain(await transport.post(url, self._headers, body, self.timeouts))
+        except ModelError as error:
+            error.provider = error.provider or self.provider  # the transport does not know whom it talks to
+            raise
 
     def _plain(self, reply: HttpReply) -> ModelResponse:
         if not 200 <= reply.status < 300:
             raise refusal("openai", reply, self._key)
         try:
-            answer = _decode_answer(reply.body)
-            said = _read(answer.output or [])
+            answer, said = read_whole(_answered, reply.body)
         except UNREADABLE:
             raise failures.unreadable("openai", reply.status, reply.headers, reply.body, secret=self._key) from None
         return self._response(answer, said, reply.headers, None)
@@ -224,60 +231,72 @@ class OpenAI:
         clock = asyncio.get_running_loop().time
         sent = clock()
         first: float | None = None
+        begun = False
         done: dict[int, msgspec.Raw] = {}
         async with transport.stream(url, self._headers, body, self.timeouts) as answer:
             headers = answer.headers
             if not 200 <= answer.status < 300:
                 raise refusal("openai", HttpReply(answer.status, headers, await answer.read()), self._key)
-            async for _, data in events(answer.chunks()):
+            whole, chunks = await unstreamed(answer)
+            if whole is not None:
+                response = self._plain(HttpReply(answer.status, headers, whole))
+                if text := response.message.text:
+                    on_text(text)
+                return response
+            async for _, data in events(chunks):
                 if data == "[DONE]":
                     continue
                 try:
-                    event = _decode_event(data)
+                    event = read_whole(_decode_event, data)
                 except UNREADABLE:
                     raise broken("openai", "an event that cannot be read", headers) from None
                 kind = event.type
+                if kind.startswith("response.output_item."):
+                    begun = True  # thinking, whose deltas need not be shown, is billed too
                 if kind.endswith(".delta"):
                     if first is None:
                         first = clock() - sent
                     if kind in _TEXT_DELTAS and isinstance(event.delta, str):
                         on_text(event.delta)
-                elif kind == "response.output_item.done" and event.output_index is not None:
-                    done[event.output_index] = event.item
+                elif kind == "response.output_item.done" and isinstance(event.output_index, int):
+                    done[event.output_index] = msgspec.Raw(whole_characters(bytes(event.item)))
                 elif kind in _TERMINAL:
                     try:
-                        final = _decode_answer(event.response)
-                        # Some servers leave `output` out of the last event; its items came one by one before it.
-                        said = _read(final.output or [done[i] for i in sorted(done)])
+                        final, said = read_whole(_answered, bytes(event.response))
+                        if not final.output:  # some servers leave it out of the last event: it came item by item
+                            said = _read([done[i] for i in sorted(done)])
                     except UNREADABLE:
                         raise broken("openai", "a last event that cannot be read", headers) from None
-                    return self._response(final, said, headers, first)
+                    return self._response(final, said, headers, first, begun)
                 elif kind == "error":
-                    problem = event.error or Problem(event.code, event.message)
-                    raise self._reported(problem, headers, billed=first is not None)
+                    problem = event.error or {"code": event.code, "message": event.message}
+                    raise self._reported(problem, headers, billed=begun or first is not None)
         raise broken("openai", "a stream that stops before its last event", headers)
 
-    def _response(self, answer: _Answer, said: _Said, headers: Mapping[str, str], first: float | None) -> ModelResponse:
+    def _response(
+        self, answer: _Answer, said: _Said, headers: Mapping[str, str], first: float | None, begun: bool = False
+    ) -> ModelResponse:
         if answer.status == "failed" or (answer.error is not None and not said.parts):
-            begun = first is not None or bool(said.parts or answer.usage)
-            raise self._reported(answer.error or Problem(), headers, billed=begun)
+            begun = begun or first is not None or bool(said.parts or answer.usage)
+            raise self._reported(answer.error, headers, billed=begun)
         if answer.status not in ("completed", "incomplete"):
             raise broken("openai", f"a response that is {failures.clean(answer.status) or 'no response'}", headers)
-        why = answer.incomplete_details.reason if answer.incomplete_details else None
+        details: Any = answer.incomplete_details
+        why = text_of(cast("dict[str, Any]", details).get("reason")) if isinstance(details, dict) else ""
         return ModelResponse(
             message=Message("assistant", said.parts),
             stop=_stop(answer.status, why, said),
             usage=usage_of(answer.usage, "input_tokens", "output_tokens", "input_tokens_details"),
-            model=answer.model or "",
+            model=text_of(answer.model),
             request_id=failures.request_id(headers),
             first_token=first,
             limits_of=limits_of(headers),
-            tier=answer.service_tier or "",
+            tier=text_of(answer.service_tier),
             raw_stop=why or answer.status,
         )
 
-    def _reported(self, problem: Problem, headers: Mapping[str, str], *, billed: bool) -> ModelError:
-        return reported("openai", problem, headers, billed=billed, secret=self._key)
+    def _reported(self, problem: object, headers: Mapping[str, str], *, billed: bool) -> ModelError:
+        return reported("openai", problem_of(problem), headers, billed=billed, secret=self._key)
 
     @property
     def _key(self) -> str:
@@ -424,7 +443,7 @@ def _sendable(block: ProviderBlock) -> bool:
     """Reasoning without its sealed content is known to OpenAI by id alone, and nothing is stored there."""
     if block.kind != "reasoning":
         return block.kind != LOGPROBS
-    return bool(msgspec.json.decode(block.json, type=_Item).encrypted_content)
+    return bool(msgspec.json.decode(block.json, type=_Sealed).encrypted_content)
 
 
 def _spoken(message: Message, content: list[Text | Image | File]) -> bytes:
@@ -448,43 +467,39 @@ def _content(part: Text | Image | File) -> dict[str, str]:
             return {"type": "input_file", "file_url": url} if url else {"type": "input_file", "file_id": file_id or ""}
 
 
-# Response in. Unknown members are read over, and unknown items are kept whole.
+# Response in. Unknown members are read over, and unknown items are kept whole. What an answer can do without is typed
+# as Any: a new kind of value there must not break the reading of an answer that was paid for.
 
 _TEXT_DELTAS: Final = ("response.output_text.delta", "response.refusal.delta")
 _TERMINAL: Final = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 
 
-class _Details(msgspec.Struct):
-    reason: str | None = None
-
-
 class _Answer(msgspec.Struct):
     status: str = ""
-    model: str | None = None
+    model: Any = None
     output: list[msgspec.Raw] | None = None
-    usage: dict[str, Any] | None = None
-    error: Problem | None = None
-    incomplete_details: _Details | None = None
-    service_tier: str | None = None
+    usage: Any = None
+    error: Any = None
+    incomplete_details: Any = None
+    service_tier: Any = None
 
 
 class _Event(msgspec.Struct):
     type: str = ""
     delta: Any = None
-    output_index: int | None = None
+    output_index: Any = None
     item: msgspec.Raw = msgspec.Raw(b"null")
     response: msgspec.Raw = msgspec.Raw(b"null")
-    error: Problem | None = None
-    code: str | int | None = None
-    message: str | None = None
+    error: Any = None
+    code: Any = None
+    message: Any = None
 
 
 class _Content(msgspec.Struct):
-    type: str = ""
-    text: str | None = None
-    refusal: str | None = None
-    annotations: list[Any] | None = None
-    logprobs: list[Any] | None = None
+    text: Any = None
+    refusal: Any = None
+    annotations: Any = None
+    logprobs: Any = None
 
 
 class _Kind(msgspec.Struct):
@@ -492,17 +507,24 @@ class _Kind(msgspec.Struct):
 
 
 class _Item(msgspec.Struct):
-    """The members that this file reads of messages, function calls and reasoning."""
+    """The members that this file reads of messages and function calls."""
 
     call_id: str = ""
     name: str = ""
     arguments: str = ""
     content: list[_Content] | None = None
+    phase: Any = None
+    caller: Any = None
+    namespace: Any = None
+
+
+class _Thought(msgspec.Struct):
+    content: list[_Content] | None = None
     summary: list[_Content] | None = None
-    encrypted_content: str | None = None
-    phase: str | None = None
-    caller: dict[str, Any] | None = None
-    namespace: str | None = None
+
+
+class _Sealed(msgspec.Struct):
+    encrypted_content: Any = None
 
 
 class _Count(msgspec.Struct):
@@ -521,6 +543,11 @@ _decode_kind: Final = msgspec.json.Decoder(_Kind).decode
 _decode_item: Final = msgspec.json.Decoder(_Item).decode
 
 
+def _answered(body: bytes) -> tuple[_Answer, _Said]:
+    answer = _decode_answer(body)
+    return answer, _read(answer.output or [])
+
+
 def _read(output: list[msgspec.Raw]) -> _Said:
     parts: list[Part] = []
     refused = False
@@ -531,9 +558,9 @@ def _read(output: list[msgspec.Raw]) -> _Said:
         if kind == "message":
             item = _decode_item(raw)
             content = item.content or []
-            refused = refused or any(one.refusal for one in content)
-            tokens += [entry for one in content for entry in one.logprobs or ()]
-            if text := "".join(one.text or one.refusal or "" for one in content):
+            refused = refused or any(text_of(one.refusal) for one in content)
+            tokens += [entry for one in content for entry in list_of(one.logprobs)]
+            if text := "".join(text_of(one.text) or text_of(one.refusal) for one in content):
                 if item.phase or any(one.annotations for one in content):
                     parts.append(ProviderBlock(DIALECT, kind, whole))
                 parts.append(Text(text))
@@ -543,9 +570,7 @@ def _read(output: list[msgspec.Raw]) -> _Said:
                 parts.append(ProviderBlock(DIALECT, kind, whole))
             parts.append(ToolCall(item.call_id, item.name, item.arguments))
         elif kind == "reasoning":
-            item = _decode_item(raw)
-            thought = "\n\n".join(one.text or "" for one in item.summary or item.content or [])
-            parts.append(ProviderBlock(DIALECT, kind, whole, thought))
+            parts.append(ProviderBlock(DIALECT, kind, whole, _thought(raw)))
         else:
             parts.append(ProviderBlock(DIALECT, kind, whole))
     if tokens and (found := tokens_of(tokens)) is not None:
@@ -553,7 +578,16 @@ def _read(output: list[msgspec.Raw]) -> _Said:
     return _Said(tuple(parts), refused)
 
 
-def _stop(status: str, why: str | None, said: _Said) -> StopKind:
+def _thought(raw: msgspec.Raw) -> str:
+    """What a reasoning item shows of itself; nothing, where it shows it in a way of its own."""
+    try:
+        found = msgspec.json.decode(raw, type=_Thought)
+    except msgspec.ValidationError:
+        return ""
+    return "\n\n".join(text_of(one.text) for one in found.summary or found.content or [])
+
+
+def _stop(status: str, why: str, said: _Said) -> StopKind:
     if said.refused or why == "content_filter":
         return "refusal"
     if status == "incomplete":

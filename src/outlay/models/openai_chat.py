@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
 
-from outlay.errors import BadResponse, ConfigError, ModelError, ModelTimeout
+from outlay.errors import ConfigError, ModelError
 from outlay.models import failures
 from outlay.models.batch_http import Account
 from outlay.models.context_windows import context_window
@@ -26,7 +26,6 @@ from outlay.models.openai_common import (
     OVERHEAD_TOKENS,
     UNBOUNDED,
     UNREADABLE,
-    Problem,
     base_of,
     broken,
     check_extra,
@@ -36,22 +35,28 @@ from outlay.models.openai_common import (
     environment_key,
     headers_for,
     limits_of,
+    list_of,
     media_bound,
     output_name,
+    problem_of,
     refusal,
     reported,
+    text_of,
+    unstreamed,
     usage_of,
 )
 from outlay.models.openai_family import Family, check_sampled, check_sampling, effort_of, family, samples
 from outlay.models.openai_schema import strict_schema
 from outlay.models.places import place_of
 from outlay.models.sse import events
+from outlay.models.surrogates import read_whole
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
 from outlay.values.caching import CacheTerms
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall
 from outlay.values.logprobs import LOGPROBS, logprobs_block, tokens_of
 from outlay.values.message import Message
+from outlay.values.once import once
 from outlay.values.price import Price
 from outlay.values.request import ModelRequest, ModelResponse, Prelude, StopKind, ToolSpec
 from outlay.values.settings import ModelSettings
@@ -89,7 +94,7 @@ class OpenAIChat:
     timeouts: Timeouts = field(default_factory=Timeouts)
     structured: Structured = "json_schema"
 
-    @cached_property
+    @once
     def id(self) -> str:
         return f"openai-chat:{self.name}"
 
@@ -174,28 +179,35 @@ class OpenAIChat:
         self, request: ModelRequest, transport: Transport, on_text: Callable[[str], None] | None = None
     ) -> ModelResponse:
         url, body = f"{self._base}/chat/completions", b"".join(self._body(request, stream=on_text is not None))
-        if on_text is not None:
-            said, headers, first = await self._stream(url, body, transport, on_text)
-            return self._response(len(request.transcript), said, headers, first)
-        return self._plain(await transport.post(url, self._headers, body, self.timeouts), len(request.transcript))
+        try:
+            if on_text is not None:
+                said, headers, first = await self._stream(url, body, transport, on_text)
+                return self._response(len(request.transcript), said, headers, first)
+            return self._plain(await transport.post(url, self._headers, body, self.timeouts), len(request.transcript))
+        except ModelError as error:
+            error.provider = error.provider or self.provider  # the transport does not know whom it talks to
+            raise
 
     def _plain(self, reply: HttpReply, before: int = 0) -> ModelResponse:
         """`before`: the messages that it answers, which tell made-up ids of calls apart."""
+        return self._response(before, self._whole(reply), reply.headers, None)
+
+    def _whole(self, reply: HttpReply) -> _Said:
         if not 200 <= reply.status < 300:
             raise refusal(self.provider, reply, self._key)
         headers, said = reply.headers, _Said()
         try:
-            chunk = _decode(reply.body)
+            chunk = read_whole(_decode, reply.body)
             for choice in (chunk.choices or [])[:1]:
                 said.add(choice.message or _Delta())
             said.note(chunk)
         except UNREADABLE:
             raise failures.unreadable(self.provider, reply.status, headers, reply.body, secret=self._key) from None
-        if chunk.error is not None:
+        if chunk.error:
             raise self._reported(chunk.error, headers, billed=False)
         if not chunk.choices:
             raise broken(self.provider, "an answer without a choice", headers)
-        return self._response(before, said, headers, None)
+        return said
 
     async def _stream(
         self, url: str, body: bytes, transport: Transport, on_text: Callable[[str], None]
@@ -208,15 +220,21 @@ class OpenAIChat:
             headers = answer.headers
             if not 200 <= answer.status < 300:
                 raise refusal(self.provider, HttpReply(answer.status, headers, await answer.read()), self._key)
+            whole, chunks = await unstreamed(answer)
+            if whole is not None:
+                said = self._whole(HttpReply(answer.status, headers, whole))
+                if said.text:
+                    on_text("".join(said.text))
+                return said, headers, None
             try:
-                async for _, data in events(answer.chunks()):
+                async for _, data in events(chunks):
                     if data == "[DONE]":
                         break
                     try:
-                        chunk = _decode(data)
+                        chunk = read_whole(_decode, data)
                     except UNREADABLE:
                         raise broken(self.provider, "an event that cannot be read", headers) from None
-                    if chunk.error is not None:
+                    if chunk.error:
                         raise self._reported(chunk.error, headers, billed=first is not None)
                     for choice in (chunk.choices or [])[:1]:
                         piece = said.add(choice.delta or choice.message or _Delta())
@@ -225,7 +243,7 @@ class OpenAIChat:
                         if piece:
                             on_text(piece)
                     said.note(chunk)
-            except (BadResponse, ModelTimeout):
+            except ModelError:
                 if not said.reason:  # what breaks after the answer's end costs the usage report, not the answer
                     raise
         if not said.reason:
@@ -248,9 +266,8 @@ class OpenAIChat:
             raw_stop=said.reason,
         )
 
-    def _reported(self, problem: Problem | str, headers: Mapping[str, str], *, billed: bool) -> ModelError:
-        problem = Problem(message=problem) if isinstance(problem, str) else problem
-        return reported(self.provider, problem, headers, billed=billed, secret=self._key)
+    def _reported(self, problem: object, headers: Mapping[str, str], *, billed: bool) -> ModelError:
+        return reported(self.provider, problem_of(problem), headers, billed=billed, secret=self._key)
 
     @property
     def _base(self) -> str:
@@ -450,7 +467,8 @@ def _content(part: Text | Image | File) -> dict[str, Any]:
             return {"type": "file", "file": {"file_id": file_id}}
 
 
-# Response in. Unknown members are read over; a whole answer and the pieces of a stream have the same shape.
+# Response in. Unknown members are read over; a whole answer and the pieces of a stream have the same shape. What an
+# answer can do without is typed as Any: a new kind of value there must not break one that was paid for.
 
 #: Ends that are no answer: the server gave up half-way.
 _FAILED: Final = frozenset({"error", "abort", "aborted", "insufficient_system_resource", "network_error"})
@@ -464,18 +482,18 @@ class _Function(msgspec.Struct):
 
 
 class _Call(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
+    index: Any = None
+    id: Any = None
     function: _Function | None = None
     extra_content: Any = None
 
 
 class _Delta(msgspec.Struct):
     content: Any = None
-    refusal: str | None = None
+    refusal: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
-    reasoning_details: list[Any] | None = None
+    reasoning_details: Any = None
     tool_calls: list[_Call] | None = None
     function_call: _Function | None = None
 
@@ -483,16 +501,16 @@ class _Delta(msgspec.Struct):
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
     message: _Delta | None = None
-    finish_reason: str | None = None
+    finish_reason: Any = None
     logprobs: Any = None
 
 
 class _Chunk(msgspec.Struct):
-    model: str | None = None
+    model: Any = None
     choices: list[_Choice] | None = None
-    usage: dict[str, Any] | None = None
-    service_tier: str | None = None
-    error: Problem | str | None = None
+    usage: Any = None
+    service_tier: Any = None
+    error: Any = None
 
 
 _decode: Final = msgspec.json.Decoder(_Chunk).decode
@@ -502,7 +520,7 @@ _decode: Final = msgspec.json.Decoder(_Chunk).decode
 class _Making:
     """A tool call of which pieces have come."""
 
-    index: int | None
+    index: Any
     id: str
     name: str = ""
     arguments: list[str] = field(default_factory=list[str])
@@ -520,36 +538,37 @@ class _Said:
     calls: list[_Making] = field(default_factory=list[_Making])
     reason: str = ""
     tokens: list[Any] = field(default_factory=list[Any])
-    usage: dict[str, Any] | None = None
+    usage: Any = None
     model: str = ""
     tier: str = ""
 
     @property
     def started(self) -> bool:
-        return bool(self.text or self.thinking or self.calls)
+        return bool(self.text or self.thinking or self.details or self.calls)
 
     def note(self, chunk: _Chunk) -> None:
         for choice in (chunk.choices or [])[:1]:
-            self.reason = choice.finish_reason or self.reason
+            self.reason = text_of(choice.finish_reason) or self.reason
             said: Any = choice.logprobs
             if isinstance(said, dict):
                 content = cast("dict[str, Any]", said).get("content")
                 self.tokens += cast("list[Any]", content) if isinstance(content, list) else []
         self.usage = chunk.usage or self.usage
-        self.model = chunk.model or self.model
-        self.tier = chunk.service_tier or self.tier
+        self.model = text_of(chunk.model) or self.model
+        self.tier = text_of(chunk.service_tier) or self.tier
 
     def add(self, delta: _Delta) -> str:
         """Take a piece in; returns its text."""
-        if delta.refusal:
+        refusal = text_of(delta.refusal)
+        if refusal:
             self.refused = True
-        if piece := _plain(delta.content) + (delta.refusal or ""):
+        if piece := _plain(delta.content) + refusal:
             self.text.append(piece)
         for name in _THINKING:
             thought = getattr(delta, name)
             if isinstance(thought, str) and thought:
                 self.thinking.setdefault(name, []).append(thought)
-        self.details.extend(delta.reasoning_details or ())
+        self.details.extend(list_of(delta.reasoning_details))
         for call in delta.tool_calls or ():
             self._call(call)
         if delta.function_call is not None:  # the protocol's first form of tools, one call at most
@@ -569,15 +588,16 @@ class _Said:
 
     def _making(self, call: _Call, function: _Function) -> _Making:
         """The call that a piece belongs to. Some servers leave the index out, or give 0 to every call."""
+        id = text_of(call.id)
         same = [made for made in self.calls if made.index == call.index] if call.index is not None else self.calls
         last = same[-1] if same else None
         new = (
             last is None
-            or (call.id and call.id != last.id and function.name)
-            or (call.index is None and not call.id and function.name)
+            or (id and id != last.id and function.name)
+            or (call.index is None and not id and function.name)
         )
         if last is None or new:
-            last = _Making(call.index, call.id or "")
+            last = _Making(call.index, id)
             self.calls.append(last)
         return last
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, cast
 
@@ -18,7 +18,7 @@ from outlay.models.media import image_size
 from outlay.models.openai_family import Picture
 from outlay.models.token_counts import some_tokens, tokens
 from outlay.protocols.clock import wall_clock
-from outlay.protocols.transport import HttpReply
+from outlay.protocols.transport import HttpReply, HttpStream
 from outlay.values.content import File, Image
 from outlay.values.message import Message
 from outlay.values.request import Prelude, RateLimitFacts
@@ -58,6 +58,55 @@ class Problem(msgspec.Struct):
     code: str | int | None = None
     message: str | None = None
     type: str | None = None
+
+
+def problem_of(found: object) -> Problem:
+    """A reported error, whatever shape it has: nothing about it may keep its text from being shown."""
+    if not isinstance(found, dict):
+        return Problem(message=found if isinstance(found, str) else None)
+    given = cast("dict[str, Any]", found)
+    code, said, kind = given.get("code"), given.get("message"), given.get("type")
+    message = said if isinstance(said, str) or said is None else encode(said).decode()
+    code = code if isinstance(code, str | int) and not isinstance(code, bool) else None
+    return Problem(code, message, kind if isinstance(kind, str) else None)
+
+
+async def unstreamed(answer: HttpStream) -> tuple[bytes | None, AsyncIterator[bytes]]:
+    """The whole body where a server does not stream though it was asked to (a gateway, or its error page), else None;
+    and the pieces to read as a stream."""
+    chunks = _named(answer)
+    async for chunk in chunks:
+        if begun := chunk.lstrip()[:1]:  # blanks before it mean nothing, in JSON or in a stream
+            if begun in b"{[<":
+                return chunk + b"".join([more async for more in chunks]), chunks
+            return None, _again(chunk, chunks)
+    return None, chunks
+
+
+async def _named(answer: HttpStream) -> AsyncIterator[bytes]:
+    """The pieces of an answer; what breaks on the way has the name of the exchange, to ask the provider about."""
+    try:
+        async for chunk in answer.chunks():
+            yield chunk
+    except ModelError as error:
+        error.request_id = error.request_id or failures.request_id(answer.headers)
+        raise
+
+
+async def _again(before: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield before
+    async for chunk in chunks:
+        yield chunk
+
+
+def text_of(value: object) -> str:
+    """A text of an answer that may be something else one day: what is no text is left out, and breaks nothing."""
+    return value if isinstance(value, str) else ""
+
+
+def list_of(value: object) -> list[Any]:
+    """The same of a list."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def headers_for(key: str, more: Mapping[str, str] | None) -> dict[str, str]:
@@ -134,13 +183,14 @@ def check_tools(model: str, prelude: Prelude, settings: ModelSettings) -> None:
         )
 
 
-def usage_of(raw: dict[str, Any] | None, inputs: str, outputs: str, details: str) -> Usage | None:
-    """OpenAI's report in our four buckets; None where it is missing or incomplete, which is unknown and not zero.
+def usage_of(reported: object, inputs: str, outputs: str, details: str) -> Usage | None:
+    """OpenAI's report in our four buckets; None where it is missing or makes no sense, which is unknown and not zero.
 
     Its input includes what was read from and written to the cache; its output includes reasoning.
     """
-    if not raw:
+    if not isinstance(reported, dict):
         return None
+    raw = cast("dict[str, Any]", reported)
     total, output = tokens(raw.get(inputs)), tokens(raw.get(outputs))
     found: Any = raw.get(details)
     more = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
@@ -193,11 +243,11 @@ def reported(
     )
 
 
-def broken(provider: str, what: str, headers: Mapping[str, str], *, billed: bool = True) -> BadResponse:
-    """The error for an answer that is no whole answer."""
+def broken(provider: str, what: str, headers: Mapping[str, str]) -> BadResponse:
+    """The error for an answer that is no whole answer, and may be billed as one."""
     return BadResponse(
         f"{provider} sent {what}",
         provider=provider,
         request_id=failures.request_id(headers),
-        may_be_billed=billed,
+        may_be_billed=True,
     )

@@ -35,9 +35,9 @@ _RATES = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _PER_TOKEN = Decimal("0.0001")
 
 
-def default_book(folder: Path | None = None) -> PriceBook:
+def default_book() -> PriceBook:
     """The prices that a run uses: genai-prices, under the entries of your file if there is one."""
-    table = find_table(folder)
+    table = find_table()
     return GenaiPrices() if table is None else Overridden(table, GenaiPrices())
 
 

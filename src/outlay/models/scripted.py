@@ -41,11 +41,6 @@ CHARACTERS_PER_TOKEN = 4
 _PIECES = re.compile(r"\S+\s*|\s+")
 
 
-def estimate_tokens(text: str) -> int:
-    """Four characters a token, rounded up, at least one."""
-    return tokens_in(len(text))
-
-
 class ScriptedModel:
     """A model that says what you tell it to.
 

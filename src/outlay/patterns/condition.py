@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
 from outlay.agents.agent import Agent
-from outlay.agents.signature import call
 from outlay.errors import ConfigError
 from outlay.patterns.pattern import NOT_A_FAILURE
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
+from outlay.protocols.signature import call
 
 S = TypeVar("S")
 #: It gives a bool, an object with `done`, or a text that is the reason.

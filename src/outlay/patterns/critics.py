@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from outlay.agents.agent import Agent, name_of
-from outlay.agents.signature import call
 from outlay.errors import ConfigError
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import Node
+from outlay.protocols.signature import call
 from outlay.values.critique import Critique, Draft
 
 

@@ -17,12 +17,12 @@ from typing import Any, ClassVar, TypeVar, Unpack, cast, get_origin
 from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
 from outlay.agents.function import as_node
-from outlay.agents.signature import call
 from outlay.errors import ConfigError, DeadlineExceeded, OutlayError, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern, Step
 from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
+from outlay.protocols.signature import call
 from outlay.values.ballots import Ballots, as_key
 from outlay.values.critique import Feedback
 from outlay.values.debate import Hearing, Judgement, Rebuttal

@@ -13,12 +13,12 @@ from outlay.agents.agent import Agent
 from outlay.agents.content import as_text
 from outlay.agents.function import as_node
 from outlay.agents.previews import MAX_RESULT_TOKENS, shown
-from outlay.agents.signature import call
 from outlay.errors import ConfigError, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Budgets, Common, Pattern, Step
 from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
+from outlay.protocols.signature import call
 from outlay.values.plan import ResultList, Results
 
 A = TypeVar("A")

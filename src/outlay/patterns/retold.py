@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall, ToolResult
+from outlay.values.estimate import estimated_tokens
 from outlay.values.label import Label
 from outlay.values.message import Message
 from outlay.values.transcript import EMPTY, Transcript
-
-_CHARACTERS_PER_TOKEN = 4
 
 
 def retold(transcript: Transcript) -> Transcript:
@@ -30,7 +29,7 @@ def retold(transcript: Transcript) -> Transcript:
 
 def tokens_of(transcript: Transcript) -> int:
     """About how many tokens its texts are, at four characters a token; images and files come on top."""
-    return -(-sum(len(message.text) for message in transcript) // _CHARACTERS_PER_TOKEN)
+    return estimated_tokens(sum(len(message.text) for message in transcript))
 
 
 def _plain(part: Part) -> Part | None:

@@ -15,12 +15,12 @@ from typing import Any, ClassVar, TypeVar, Unpack
 
 from outlay.agents.content import as_text
 from outlay.agents.function import as_node
-from outlay.agents.signature import call
 from outlay.errors import ConfigError, OutlayError, Stopped, TurnLimit, one_line
 from outlay.patterns.pattern import NOT_A_FAILURE, Common, Pattern
 from outlay.patterns.profile import Consequence, Profile
 from outlay.protocols.context import RunContext
 from outlay.protocols.node import In, Node, Out
+from outlay.protocols.signature import call
 from outlay.values.ballots import Ballots, Candidate, as_key
 
 A = TypeVar("A")

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
+from outlay.values.estimate import estimated_tokens
 from outlay.values.price import MILLION, Price
 
-CHARACTERS_PER_TOKEN: Final = 4
 #: So many characters in a row that a tool gave are a copy of it.
 _COPIED: Final = 160
 _STEP: Final = 40
@@ -22,7 +22,7 @@ _BLOB: Final = re.compile(r"data:[\w/+.-]+;base64,|[A-Za-z0-9+/=_-]{200,}")
 
 def tokens_of(text: str) -> int:
     """About four characters a token, rounded up."""
-    return -(-len(text) // CHARACTERS_PER_TOKEN)
+    return estimated_tokens(len(text))
 
 
 def unfit(text: str, most_tokens: int, results: Iterable[str]) -> str | None:

@@ -66,19 +66,6 @@ def replaced(transcript: Transcript, cut: int, opening: Message) -> Transcript:
     return EMPTY.append(Message(opening.role, opening.parts, label), *messages[cut:])
 
 
-def misshapen(messages: Sequence[Message]) -> str | None:
-    """Why providers would refuse this conversation, None if they would not."""
-    if messages and messages[0].role != "user":
-        return f"it begins with {messages[0].role}"
-    open_calls: set[str] = set()
-    for index, message in enumerate(messages):
-        results = {result.call_id for result in message.tool_results}
-        if results != open_calls:
-            return f"message {index + 1}: the results are not those of the calls before it"
-        open_calls = {call.id for call in message.tool_calls}
-    return "the last calls have no results" if open_calls else None
-
-
 def _start_of_tail(messages: Sequence[Message], keep_turns: int) -> int:
     """Where the last `keep_turns` turns begin. An answer that was paused and gone on with is one turn."""
     turns = 0

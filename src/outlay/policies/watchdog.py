@@ -219,8 +219,7 @@ class Watch:
 
     def _spent(self, event: CallFinished) -> list[Finding | None]:
         self._usd += event.cost or Decimal(0)
-        tokens = (event.input_tokens, event.cache_read_tokens, event.cache_write_tokens, event.output_tokens)
-        self._tokens += sum(one or 0 for one in tokens)
+        self._tokens += event.known_tokens
         return self._costs(event.path)
 
     def _costs(self, path: str) -> list[Finding | None]:

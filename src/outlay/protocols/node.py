@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from outlay.errors import ConfigError
 from outlay.values.budget import Budget
+from outlay.values.hints import hints_of
 
 if TYPE_CHECKING:  # the two seams name each other; neither needs the other to run
     from outlay.protocols.context import RunContext
@@ -87,9 +88,9 @@ def parameter_type(function: Callable[..., Any], index: int) -> Any:
     bare = inspect.unwrap(function)
     try:
         name = list(inspect.signature(bare).parameters)[index]
-        kind = typing.get_type_hints(bare, include_extras=True).get(name)
-    except Exception:  # hints that only a type checker can read
+    except Exception:  # fewer parameters, a built-in that tells nothing; Python 3.14 reads annotations here, too
         return None
+    kind = hints_of(bare).get(name)
     return None if kind in (Any, object) or _is_open(kind) else kind
 
 

@@ -7,23 +7,24 @@ decides after it (`LearnedGate`, the gate of a cascade).
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from outlay.errors import ConfigError
 from outlay.routing.answers import answer_shape
 from outlay.routing.calibration import Calibration
+from outlay.routing.learned_file import LearnedFile
 from outlay.routing.logistic import Logistic
 from outlay.routing.outcomes import Question
 from outlay.routing.text import Weighting, grams, shape
 
-SCHEMA = "outlay.router/1"
+FILE = LearnedFile(
+    "outlay.router/1", "router", "make one: outlay router train TABLE --cheap MODEL --strong MODEL --out FILE"
+)
 #: How much the shape of a text weighs beside its words, which have length 1 together.
 _SHAPE = 0.3
 #: In standard deviations: an odd text must not decide by its length alone.
@@ -125,9 +126,7 @@ class Learned:
 
     def save(self, path: Path) -> None:
         """Write it as JSON: all of the new file or none of it. Nothing of the table's texts is in it."""
-        partial = path.with_name(path.name + ".part")
-        partial.write_text(json.dumps(self._document(), allow_nan=False), encoding="utf-8")
-        os.replace(partial, path)
+        FILE.write(path, self._document())
 
     @property
     def _fits(self) -> tuple[Logistic, ...]:
@@ -135,7 +134,6 @@ class Learned:
 
     def _document(self) -> dict[str, Any]:
         return {
-            "schema": SCHEMA,
             "decides": self.decides,
             "cheap": self.cheap,
             "strong": self.strong,
@@ -163,23 +161,11 @@ class Learned:
     def load(cls, path: str | Path) -> Learned:
         """Read one. Raises ConfigError for a file that is none."""
         path = Path(path)
+        found, _ = FILE.read(path)
         try:
-            found: Any = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot read {path.name}: {(error.strerror or str(error)).lower()}", hint=_TRAIN
-            ) from None
-        except (ValueError, RecursionError):
-            raise ConfigError(f"{path.name} is not JSON", hint=_TRAIN) from None
-        schema = cast("dict[str, Any]", found).get("schema") if isinstance(found, dict) else None
-        if schema != SCHEMA:
-            raise ConfigError(
-                f"{path.name} is no router of this version (schema {schema!r}, not {SCHEMA!r})", hint=_TRAIN
-            )
-        try:
-            return cls._of(cast("dict[str, Any]", found))
+            return cls._of(found)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(f"{path.name} is damaged: {error!r}", hint=_TRAIN) from None
+            raise FILE.damaged(path, error) from None
 
     @classmethod
     def _of(cls, found: Mapping[str, Any]) -> Learned:
@@ -211,9 +197,6 @@ class Learned:
             int(found["seed"]),
             dict(found["versions"]),
         )
-
-
-_TRAIN = "make one: outlay router train TABLE --cheap MODEL --strong MODEL --out FILE"
 
 
 def _short(x: float) -> float:

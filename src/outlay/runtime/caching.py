@@ -20,19 +20,11 @@ from outlay.policies.prefix_change import first_change
 from outlay.policies.reuse import Turns, further_turns
 from outlay.protocols.caching import Caching, terms_of
 from outlay.protocols.model import Model
-from outlay.runtime.prefixes import (
-    CHARACTERS_PER_TOKEN,
-    MOST_MISSES,
-    Prefix,
-    Prefixes,
-    Provider,
-    Writer,
-    chain,
-    characters,
-)
+from outlay.runtime.prefixes import MOST_MISSES, Prefix, Prefixes, Provider, Writer, chain, characters
 from outlay.runtime.prefixes import prefixes as known_prefixes
 from outlay.runtime.state import RunState
 from outlay.values.caching import SECONDS, CachePlan, CacheTerms, Life, Mark
+from outlay.values.estimate import CHARACTERS_PER_TOKEN
 from outlay.values.price import Rates
 from outlay.values.request import ModelRequest, ModelResponse, Prelude
 from outlay.values.transcript import Transcript

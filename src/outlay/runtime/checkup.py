@@ -20,10 +20,11 @@ from outlay.protocols.node import Node
 from outlay.protocols.prices import did_you_mean
 from outlay.runtime.directory import Directory, default_prices
 from outlay.runtime.loops import uncapped_loops
-from outlay.runtime.prefixes import CHARACTERS_PER_TOKEN, chain
+from outlay.runtime.prefixes import chain
 from outlay.runtime.preflight import check, walk
 from outlay.stores.memory import MemoryStore
 from outlay.values.caching import Mark
+from outlay.values.estimate import CHARACTERS_PER_TOKEN
 from outlay.values.request import ModelRequest
 from outlay.values.transcript import EMPTY
 

@@ -28,9 +28,10 @@ class Directory:
     __slots__ = ("_prices", "_resolved", "book", "replacements", "used_offline")
 
     def __init__(self, replacements: Replacements, book: PriceBook) -> None:
-        if isinstance(replacements, str) and replacements not in ("offline", "live"):
+        named = replacements is None or replacements in ("offline", "live")
+        if not (named or isinstance(replacements, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(
-                f"models={replacements!r} is not understood",
+                f"models={reprlib.repr(replacements)} is not understood",
                 hint='give "offline", "live", or a mapping of agent name, model or "*" to a model',
             )
         self.replacements = replacements
@@ -70,6 +71,8 @@ class Directory:
 
     def _find(self, agent: str, choice: str | Model, offline: Any, spare: bool) -> Model:
         replacements = self.replacements
+        if not isinstance(choice, str):
+            _check_model(agent, choice)
         if replacements == "offline":
             return self._stand_in(agent, choice, offline)
         if isinstance(replacements, Mapping):
@@ -78,14 +81,12 @@ class Directory:
             for asked in (name, agent, "*") if spare else (agent, name, "*"):
                 if asked in replacements:
                     choice = replacements[asked]
+                    if not isinstance(choice, str):
+                        _check_model(agent, choice)
                     break
         if choice == "offline":
             return self._stand_in(agent, choice, offline)
-        if isinstance(choice, str):
-            return resolve(choice)
-        if not hasattr(choice, "send"):
-            raise ConfigError(f"models= gives agent {agent!r} {reprlib.repr(choice)}, which is no model")
-        return choice
+        return resolve(choice) if isinstance(choice, str) else choice
 
     def _stand_in(self, agent: str, choice: str | Model, offline: Any) -> Model:
         if isinstance(choice, ScriptedModel):
@@ -113,6 +114,16 @@ class Directory:
     def price_at(self, model: Model, tier: str) -> Price | None:
         """The price under a provider's condition (batch, priority, …), None where that is not known."""
         return model.price(InTier(self.book, tier))
+
+
+def _check_model(agent: str, given: Any) -> None:
+    """Raises ConfigError for what is no model: a function, most likely, that was meant to stand in for one."""
+    if hasattr(given, "check"):  # a protocol's `isinstance` takes long
+        return
+    hint = 'give a model, or its name such as "anthropic:claude-haiku-4-5"'
+    if callable(given):
+        hint = "wrap it: ScriptedModel(function), of outlay.testing"
+    raise ConfigError(f"agent {agent!r}: {reprlib.repr(given)} is no model", hint=hint)
 
 
 @cache

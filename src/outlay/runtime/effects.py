@@ -12,7 +12,6 @@ from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
 from outlay.agents.results import codec_of
-from outlay.agents.signature import call as call_function
 from outlay.analysis.journal import Record
 from outlay.errors import (
     ConfigError,
@@ -26,6 +25,7 @@ from outlay.events.records import (
 from outlay.protocols.context import RunContext
 from outlay.protocols.effects import ToolEffect
 from outlay.protocols.model import Model
+from outlay.protocols.signature import call as call_function
 from outlay.runtime.asking import HAPPENED, answer_to, approval_of, denial, doubt_about
 from outlay.runtime.call import Call, request_hash
 from outlay.runtime.difference import difference

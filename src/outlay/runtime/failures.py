@@ -23,8 +23,8 @@ _CAUSE = "_outlay_effect"
 class RecordedFailure(OutlayError):
     """A failure of an earlier run whose exception class is no longer there. `type` is its name."""
 
-    def __init__(self, message: str = "", *, type: str = "", path: str = "", hint: str = "") -> None:
-        super().__init__(message, path=path, hint=hint)
+    def __init__(self, message: str = "", *, type: str = "", path: str = "") -> None:
+        super().__init__(message, path=path)
         self.type = type
 
 

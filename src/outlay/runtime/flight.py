@@ -61,15 +61,15 @@ class Branches:
         """The running task is a branch for the length of this block."""
         return _Branch(self._beside if is_beside.get() else self._tasks)
 
-    async def cut_off(self, grace: float = GRACE_SECONDS, *, but_beside: bool = False) -> None:
-        """Cancel the branches that are still there, and wait for them, at most `grace` seconds."""
+    async def cut_off(self, *, but_beside: bool = False) -> None:
+        """Cancel the branches that are still there, and wait for them, at most `GRACE_SECONDS`."""
         me = asyncio.current_task()
         all_of_them = [*self._tasks, *(() if but_beside else self._beside)]
         left = [task for task in all_of_them if task is not me and not task.done()]
         for task in left:
             task.cancel()
         if left:
-            await asyncio.wait(left, timeout=grace)
+            await asyncio.wait(left, timeout=GRACE_SECONDS)
 
 
 class Flight:
@@ -115,10 +115,10 @@ class Flight:
         if self.on_landed is not None:
             self.on_landed()
 
-    async def drain(self, grace: float = GRACE_SECONDS) -> None:
-        """Wait for what is in flight, at most `grace` seconds, then cut it off."""
+    async def drain(self) -> None:
+        """Wait for what is in flight, at most `GRACE_SECONDS`, then cut it off."""
         if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=grace)
+            await asyncio.wait(list(self._tasks), timeout=GRACE_SECONDS)
         await self.cut_off()
 
     async def cut_off(self, *, only_beside: bool = False) -> None:

@@ -13,10 +13,10 @@ from weakref import WeakKeyDictionary
 from outlay.agents.agent import Agent
 from outlay.agents.cascade import ModelCascade
 from outlay.agents.function import FunctionNode
-from outlay.agents.signature import takes_context
 from outlay.agents.tool import NodeTool
 from outlay.protocols.gate import TierGate
 from outlay.protocols.node import Node
+from outlay.protocols.signature import takes_context
 from outlay.runtime.walking import walk
 
 _OURS = "outlay."

@@ -7,8 +7,9 @@ from typing import cast
 
 from outlay.protocols.caching import Caching, terms_of
 from outlay.protocols.model import Model
-from outlay.runtime.prefixes import CHARACTERS_PER_TOKEN, Prefix, chain, characters, prefixes
+from outlay.runtime.prefixes import Prefix, chain, characters, prefixes
 from outlay.runtime.state import RunState
+from outlay.values.estimate import CHARACTERS_PER_TOKEN
 from outlay.values.request import ModelRequest
 from outlay.values.usage import Usage
 

@@ -21,8 +21,6 @@ from outlay.values.caching import SECONDS, Life
 from outlay.values.message import Message
 from outlay.values.request import Prelude
 
-#: Characters a token, where nothing better is known: a rough figure for English; `scale` corrects it by usage.
-CHARACTERS_PER_TOKEN: Final = 4
 #: Reads expected and not seen, one after another, before a provider's cache is left alone for five minutes.
 MOST_MISSES: Final = 3
 _MOST_KNOWN: Final = 20_000

@@ -79,11 +79,9 @@ def _distinct_names(node: Node[Any, Any]) -> None:
     for child in node.children:
         other = seen.setdefault(child.name, child)
         if other is not child and not _same_function(other, child):
-            # a function that was wrapped for its place has no `replace` that anybody could reach
-            plain = isinstance(child, FunctionNode) and not child.name.isidentifier()
+            rename = "@node(name='…')" if isinstance(child, FunctionNode) else f"{child.name}.replace(name='…')"
             raise ConfigError(
-                f"{node.name or node.type} has two children named {child.name!r}",
-                hint="name one: node(name='…')(function)" if plain else f"rename one: {child.name}.replace(name='…')",
+                f"{node.name or node.type} has two children named {child.name!r}", hint=f"rename one: {rename}"
             )
 
 

@@ -49,8 +49,7 @@ def _outcome(began: CallStarted, event: CallFinished | CallFailed) -> tuple[Amou
         return (NOTHING, _held(began)) if event.maybe_billed else (Amount(calls=1), NOTHING)
     if event.output_tokens is None:
         return NOTHING, _held(began)
-    parts = (event.input_tokens, event.cache_read_tokens, event.cache_write_tokens, event.output_tokens)
-    return Amount(event.cost or ZERO, sum(part or 0 for part in parts), 1), NOTHING
+    return Amount(event.cost or ZERO, event.known_tokens, 1), NOTHING
 
 
 def _held(began: CallStarted) -> Amount:

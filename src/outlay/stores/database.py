@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sqlite3
 import time
 from pathlib import Path
 
+from outlay import sqlite
 from outlay.errors import ConfigError, StoreFailed
 
-#: Seconds that a writer waits for another process's transaction before it gives up.
-BUSY_SECONDS = 30.0
+#: The words of a store's errors.
+STORE = sqlite.Purpose(
+    "the store",
+    wanted="an Outlay store",
+    example="outlay.db",
+    option="--store or OUTLAY_STORE",
+    again="resume the run",
+    kept="what was flushed before is kept",
+    apart="keep the store on a local disk",
+)
 
 # One integer keys an event, `run number << 32 | seq`: a commit then touches one b-tree at its end, where SQLite is
 # cheapest, and long bodies need no overflow pages (15 % less CPU a commit than a composite key). The columns `run`
@@ -63,7 +71,7 @@ SCHEMA = len(STEPS)
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that any one thread at a time may use, with durable commits."""
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite.connect(path)
     try:
         # FULL: a commit that returned survives a power cut, not only a killed process.
         connection.execute("PRAGMA synchronous = FULL")
@@ -80,44 +88,13 @@ def open_database(path: Path) -> sqlite3.Connection:
 
     Raises ConfigError, which says what to do, for what is not a store of this version or cannot be written.
     """
-    _make_writable(path)
+    STORE.make(path)
     _check_length(path)
-    try:
-        connection = connect(path)
-    except sqlite3.Error as error:
-        raise unusable(path, error) from error
-    try:
+    with STORE.opening(path, connect) as connection:
         if _version(connection, path) < SCHEMA:
             _upgrade(connection, path)
-        _use_wal(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise unusable(path, error) from error
-    except ConfigError:
-        connection.close()
-        raise
-    return connection
-
-
-def _make_writable(path: Path) -> None:
-    if path.is_dir():
-        raise ConfigError(
-            f"the store {path} is a folder, not a file", hint=f"name a file in it, such as {path / 'outlay.db'}"
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite gives its -wal and -shm files the permissions of the database.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise ConfigError(
-                f"the store {path} cannot be written: {error.strerror}",
-                hint="make the file and its folder writable, or name another with --store or OUTLAY_STORE",
-            ) from error
-        raise ConfigError(
-            f"the store {path} cannot be opened: {error.strerror}",
-            hint="name a file in a folder that can be made, with --store or OUTLAY_STORE",
-        ) from error
+        STORE.use_wal(connection, path)
+        return connection
 
 
 def _check_length(path: Path) -> None:
@@ -126,7 +103,7 @@ def _check_length(path: Path) -> None:
         # Unless another process was just writing it.
         time.sleep(0.05)
         if _is_short(path):
-            raise ConfigError(f"the store {path} is damaged: its end is missing", hint=_RESTORE)
+            raise ConfigError(f"the store {path} is damaged: its end is missing", hint=STORE.restore)
 
 
 def _is_short(path: Path) -> bool:
@@ -168,16 +145,10 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables that are not there yet: all of them, or those that came after the file was made."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with sqlite.alone(connection):
         # Another process may have been faster while this one waited for the lock.
         for step in STEPS[_version(connection, path) :]:
-            for statement in filter(str.strip, step.split(";")):
-                connection.execute(statement)
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+            sqlite.execute_all(connection, step)
     # SQLite does not make the new name itself durable. Some systems cannot open a folder for this.
     with contextlib.suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY)
@@ -187,62 +158,9 @@ def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
             os.close(folder)
 
 
-def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            break
-        except sqlite3.OperationalError as error:
-            # SQLite does not wait by itself for this lock.
-            if not _is_busy(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.005)
-    if mode != "wal":
-        raise ConfigError(
-            f"the store {path} lies on a file system without shared memory (SQLite's WAL mode needs it)",
-            hint="keep the store on a local disk",
-        )
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    return error_name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-
-
-def error_name(error: BaseException) -> str:
-    """SQLite's name of an error, such as `SQLITE_FULL`; empty where it has none."""
-    return str(getattr(error, "sqlite_errorname", ""))
-
-
-_RESTORE = "restore it from a copy, or name another file with --store or OUTLAY_STORE"
-_HINTS = (
-    ("SQLITE_FULL", "the disk is full", "free some space and resume the run; what was flushed before is kept"),
-    ("SQLITE_READONLY", "it cannot be written", "make the file and its folder writable, then resume the run"),
-    ("SQLITE_BUSY", "another process holds it", "end the process that holds the file, then resume the run"),
-    ("SQLITE_NOTADB", "it is not an Outlay store", "name another file with --store or OUTLAY_STORE"),
-    ("SQLITE_CORRUPT", "it is damaged", _RESTORE),
-    ("SQLITE_CANTOPEN", "it cannot be opened", "make its folder writable, or name another file with --store"),
-    ("SQLITE_IOERR", "the disk failed", "check the disk and its quota, then resume the run"),
-)
-
-
-def _explain(error: BaseException) -> tuple[str, str]:
-    name = error_name(error)
-    for prefix, what, hint in _HINTS:
-        if name.startswith(prefix):
-            return f"{what} ({error}, {name})", hint
-    return str(error) or type(error).__name__, "mend the cause, then resume the run; what was flushed before is kept"
-
-
-def unusable(path: Path, error: BaseException) -> ConfigError:
-    """Why the file cannot be opened as a store."""
-    what, hint = _explain(error)
-    return ConfigError(f"cannot open the store {path}: {what}", hint=hint)
-
-
 def failed(path: Path, error: BaseException) -> StoreFailed:
     """Why a commit did not happen. A new error each time, so that waiters do not share a traceback."""
-    what, hint = _explain(error)
+    what, hint = STORE.explain(error)
     raised = StoreFailed(f"cannot write to the store {path}: {what}", hint=hint)
     raised.__cause__ = error
     return raised
@@ -250,4 +168,4 @@ def failed(path: Path, error: BaseException) -> StoreFailed:
 
 def damaged(path: Path, what: str) -> ConfigError:
     """Why a part of the file is not given out."""
-    return ConfigError(f"the store {path} is damaged: {what} is not what was written", hint=_RESTORE)
+    return ConfigError(f"the store {path} is damaged: {what} is not what was written", hint=STORE.restore)

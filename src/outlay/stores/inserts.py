@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from outlay.errors import Conflict
 from outlay.protocols.store import Row
 from outlay.protocols.upkeep import TOUCH_SECONDS
+from outlay.sqlite import error_name
 from outlay.stores.batch import Batch, Commit, Forget, Sweep
 from outlay.stores.changes import Held, Place, decide, places
 from outlay.stores.checksums import of_blob, of_document, of_row
-from outlay.stores.database import error_name
 from outlay.stores.refusals import Lost
 from outlay.stores.writer import SEQ_BITS, Written
 

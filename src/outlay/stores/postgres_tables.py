@@ -13,8 +13,8 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from outlay.errors import ConfigError, OutlayError, StoreFailed
+from outlay.sqlite import BUSY_SECONDS
 from outlay.stores.addresses import shown
-from outlay.stores.database import BUSY_SECONDS
 
 _EVENTS = """
 CREATE TABLE outlay_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);

@@ -17,7 +17,7 @@ from outlay.protocols.store import Row
 from outlay.protocols.upkeep import Page, Span
 from outlay.stores.batch import Batch
 from outlay.stores.checksums import intact, of_blob, of_document, of_row
-from outlay.stores.database import connect, damaged, failed, open_database, unusable
+from outlay.stores.database import STORE, connect, damaged, failed, open_database
 from outlay.stores.inserts import Inserts
 from outlay.stores.sqlite_faults import faults
 from outlay.stores.threaded import HIGH_WATER, ThreadedStore
@@ -114,7 +114,7 @@ class _Reader:
             try:
                 return [self._row(*found) for found in self._open().execute(query, values)]
             except sqlite3.Error as error:
-                raise unusable(self._path, error) from error
+                raise STORE.unusable(self._path, error) from error
 
     def blobs(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
@@ -129,7 +129,7 @@ class _Reader:
                             raise damaged(self._path, f"the content {digest.hex()}")
                         found[digest] = content
             except sqlite3.Error as error:
-                raise unusable(self._path, error) from error
+                raise STORE.unusable(self._path, error) from error
         return found
 
     def document(self, collection: str, key: str) -> Document | None:
@@ -138,7 +138,7 @@ class _Reader:
             try:
                 found = self._open().execute(query, (collection, key)).fetchone()
             except sqlite3.Error as error:
-                raise unusable(self._path, error) from error
+                raise STORE.unusable(self._path, error) from error
         return self._document(*found) if found else None
 
     def documents(self, collection: str | None, prefix: str) -> list[Document]:
@@ -152,7 +152,7 @@ class _Reader:
                 # What begins with the prefix stands together, from the prefix itself on.
                 return [self._document(*row) for row in takewhile(lambda row: row[1].startswith(prefix), rows)]
             except sqlite3.Error as error:
-                raise unusable(self._path, error) from error
+                raise STORE.unusable(self._path, error) from error
 
     def page(self, after: int, kinds: Sequence[str], since: float, most: int) -> Page:
         some = f" AND e.kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
@@ -164,7 +164,7 @@ class _Reader:
             try:
                 found = self._open().execute(query, (after, since, *kinds, most)).fetchall()
             except sqlite3.Error as error:
-                raise unusable(self._path, error) from error
+                raise STORE.unusable(self._path, error) from error
         rows = [self._row(*row) for _, *row in found]
         return Page(rows, found[-1][0] if len(found) == most else None)
 
@@ -173,14 +173,14 @@ class _Reader:
             try:
                 return [Span(*found) for found in self._open().execute(_RUNS)]
             except sqlite3.Error as error:
-                raise unusable(self._path, error) from error
+                raise STORE.unusable(self._path, error) from error
 
     def digests(self) -> list[bytes]:
         with self._lock:
             try:
                 return [digest for (digest,) in self._open().execute("SELECT digest FROM blobs")]
             except sqlite3.Error as error:
-                raise unusable(self._path, error) from error
+                raise STORE.unusable(self._path, error) from error
 
     def compact(self) -> int:
         """VACUUM writes the file anew, which takes as much room again for a moment and waits for no reader."""
@@ -190,7 +190,7 @@ class _Reader:
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
-            raise unusable(self._path, error) from error
+            raise STORE.unusable(self._path, error) from error
         return max(0, before - self._path.stat().st_size)
 
     def faults(self) -> list[str]:
@@ -198,7 +198,7 @@ class _Reader:
             try:
                 return list(faults(self._open()))
             except sqlite3.Error as error:
-                raise unusable(self._path, error) from error
+                raise STORE.unusable(self._path, error) from error
 
     def _row(self, run: str, seq: int, time: float, kind: str, body: bytes, crc: int | None) -> Row:
         row = Row(run, seq, time, kind, body)

@@ -118,30 +118,30 @@ def _broken(change: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "says"),
     [
-        lambda d: d.update(schema="outlay.student/2"),
-        lambda d: d["fields"]["label"]["bias"].append(0.0),
-        lambda d: d["fields"]["label"].update(classes=['"a"', '"b"', '"c"']),
-        lambda d: d["fields"].update(other=d["fields"]["label"]),
-        lambda d: d.pop("calibration"),
-        lambda d: d["idf"].update(x=float("nan")),
+        (lambda d: d.update(schema="outlay.student/2"), "no student of this version"),
+        (lambda d: d["fields"]["label"]["bias"].append(0.0), "is damaged"),
+        (lambda d: d["fields"]["label"].update(classes=['"a"', '"b"', '"c"']), "is damaged"),
+        (lambda d: d["fields"].update(other=d["fields"]["label"]), "is damaged"),
+        (lambda d: d.pop("calibration"), "is damaged"),
+        (lambda d: d["idf"].update(x=float("nan")), "is damaged"),
     ],
 )
-def test_a_file_that_is_no_student_is_refused(tmp_path: Path, change: Any) -> None:
+def test_a_file_that_is_no_student_is_refused(tmp_path: Path, change: Any, says: str) -> None:
     path = tmp_path / "s.json"
     distil(examples(300), "intent", target=0.05).save(path)
     document = json.loads(path.read_text())
     change(document)
     path.write_text(json.dumps(document))
-    with pytest.raises(ConfigError, match="no student of this version"):
+    with pytest.raises(ConfigError, match=says):
         Student.load(path)
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read") as caught:
         Student.load(tmp_path / "none.json")
-    assert caught.value.hint == "outlay distill AGENT --out FILE"
+    assert caught.value.hint == "make one: outlay distill AGENT --out FILE"
 
 
 def test_tables_name_the_row_that_is_wrong(tmp_path: Path) -> None:

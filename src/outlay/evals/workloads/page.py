@@ -7,10 +7,11 @@ from decimal import Decimal
 from html import escape
 
 from outlay.analysis.text import one_line
-from outlay.evals.wording import counted, dollars, percent, seconds
+from outlay.evals.wording import dollars, percent, seconds
 from outlay.evals.workloads import words
 from outlay.evals.workloads.reading import Report
 from outlay.evals.workloads.workload import Window, Workload
+from outlay.values.counted import counted
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1f2328;--soft:#59636e;--line:#d1d9e0;--ground:#fff;--bar:#0072b2;--old:#b8c2cc;

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from outlay.evals.wording import counted, dollars, number, percent
+from outlay.evals.wording import dollars, number, percent
 from outlay.evals.workloads.reading import Report
 from outlay.evals.workloads.workload import Window, Workload
+from outlay.values.counted import counted
 
 _BARS = "▁▂▃▄▅▆▇█"
 NOTHING = "–"

@@ -145,11 +145,6 @@ def lane_lever() -> Lever:
     return Lever("lane", (Choice("as it is"), Choice("in the batch lane", (change,), lane="batch")))
 
 
-def is_dispensable(node: Node[Any, Any]) -> bool:
-    """Declared as optional: the flow goes on without it."""
-    return node.optional
-
-
 def _models(root: Node[Any, Any], kind: str, name: str, settings: Sequence[str]) -> Lever:
     agent = _named(root, name, lambda node: isinstance(node, Agent), "an agent", kind)
     assert isinstance(agent, Agent)

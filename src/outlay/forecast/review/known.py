@@ -10,6 +10,7 @@ from outlay.forecast.assumptions import Assumptions
 from outlay.forecast.calibration import Fitted
 from outlay.forecast.distributions import Lognormal
 from outlay.forecast.expect import Expect
+from outlay.values.counted import counted
 
 
 class KnownAgent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +53,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __str__(self) -> str:
         if not self.runs:
             return "default lengths of answers"
-        return f"lengths of answers, turns and routes of {self.runs:,} recorded run{'' if self.runs == 1 else 's'}"
+        return f"lengths of answers, turns and routes of {counted(self.runs, 'recorded run')}"
 
 
 def _known(expect: Expect) -> KnownAgent:

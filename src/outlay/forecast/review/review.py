@@ -13,6 +13,7 @@ from outlay.forecast.review.flowcost import AgentCost, FlowCost
 from outlay.forecast.review.known import Known
 from outlay.forecast.review.threshold import Held, Threshold
 from outlay.forecast.review.volume import Volume, volume_of
+from outlay.values.counted import counted
 
 _NAME = 40
 
@@ -75,7 +76,7 @@ class Review:
 def _lines(review: Review) -> list[str]:
     diff = review.diff
     same = len(diff.flows) - len(diff.changed)
-    counts = f"{_counted(len(diff.flows), 'flow')}, {len(diff.changed):,} changed"
+    counts = f"{counted(len(diff.flows), 'flow')}, {len(diff.changed):,} changed"
     lines = [f"diff · {one_line(diff.base, _NAME)} → {one_line(diff.head, _NAME)} · {counts}"]
     for flow in diff.changed:
         lines += ["", *_flow(review, flow)]
@@ -214,7 +215,3 @@ def _agent(agent: AgentCost | None) -> dict[str, Any] | None:
         "calls": agent.calls,
         "dollars": agent.dollars,
     }
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

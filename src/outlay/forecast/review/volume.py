@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from outlay.events.records import Event, RunStarted
+from outlay.values.counted import counted
 
 DAY = 86_400.0
 #: A month is 30 days, and this is how far back runs are counted.
@@ -55,7 +56,7 @@ class Counts:
     def _volume(self, flow: str) -> Volume:
         known = self.now - self.first[flow]
         runs = self.found.get(flow, 0)
-        said = f"{runs:,} live run{'' if runs == 1 else 's'}"
+        said = counted(runs, "live run")
         if known < LEAST:
             return Volume(float(runs), f"{said} in {known / DAY:.1f} days, too few days to make a month of", least=True)
         days = min(known, MONTH)

@@ -31,10 +31,6 @@ def tokens(before: int | None, after: int | None) -> str:
     return _both([None if one is None else f"{one:,}" for one in (before, after)])
 
 
-def more_tokens(number: int) -> str:
-    return "no more tokens" if not number else f"{_sign(number, True)}{abs(number):,} token{'s' * (abs(number) != 1)}"
-
-
 def money(before: float | None, after: float | None, here: tuple[bool, bool], *, least: bool = False) -> str:
     """`$0.0033 → $0.0036`; `here` says in which revisions there is anything that could cost."""
     return _both(

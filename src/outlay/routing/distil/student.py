@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -20,6 +18,7 @@ from outlay.routing.distil.examples import Scalar
 from outlay.routing.distil.export import said
 from outlay.routing.distil.softmax import Softmax
 from outlay.routing.distil.task import CONFIDENCE, Task
+from outlay.routing.learned_file import LearnedFile
 from outlay.routing.text import Weighting, grams
 from outlay.values.content import Text
 from outlay.values.label import TRUSTED
@@ -29,7 +28,7 @@ from outlay.values.request import ModelRequest, ModelResponse, Prelude
 from outlay.values.settings import ModelSettings
 from outlay.values.usage import Usage
 
-SCHEMA = "outlay.student/1"
+FILE = LearnedFile("outlay.student/1", "student", "make one: outlay distill AGENT --out FILE")
 _FREE = Price.per_million(0, 0)
 log = logging.getLogger("outlay")
 
@@ -136,33 +135,23 @@ class Student:
 
     def save(self, path: Path) -> None:
         """Write it as JSON: all of the new file or none of it. Of what it learned from, only the answers are in it."""
-        partial = path.with_name(path.name + ".part")
-        partial.write_text(json.dumps(self._document(), allow_nan=False), encoding="utf-8")
-        os.replace(partial, path)
+        FILE.write(path, self._document())
 
     @classmethod
     def load(cls, path: str | Path) -> Student:
         """Raises ConfigError for what is no student. One that was retired declines everything, and the log says so."""
         path = Path(path)
+        document, mark = FILE.read(path)
         try:
-            content = path.read_bytes()
-            document = json.loads(content)
             student = _student(document)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot read {path}: {(error.strerror or str(error)).lower()}", hint="outlay distill AGENT --out FILE"
-            ) from None
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ConfigError(
-                f"{path.name} is no student of this version ({type(error).__name__})", hint="train it anew"
-            ) from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise FILE.damaged(path, error) from None
         if student.retired:
             log.warning("%s is retired and answers nothing: %s", student.id, student.retired)
-        return replace(student, version=blake2b(content, digest_size=6).hexdigest())
+        return replace(student, version=mark)
 
     def _document(self) -> dict[str, Any]:
         return {
-            "schema": SCHEMA,
             "agent": self.agent,
             "teacher": self.teacher,
             "retired": self.retired,
@@ -182,9 +171,7 @@ class Student:
         }
 
 
-def _student(document: Any) -> Student:
-    if document["schema"] != SCHEMA:
-        raise ValueError(document["schema"])
+def _student(document: Mapping[str, Any]) -> Student:
     fields = {
         str(name): Softmax(
             [str(one) for one in part["classes"]],

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
 from outlay.errors import ConfigError
 from outlay.routing.calibration import Calibration
+from outlay.routing.learned_file import LearnedFile
 from outlay.routing.similar.embedding import Embedder, local_embedder
 from outlay.routing.similar.index import Guard, Index
 
-SCHEMA = "outlay.similar/1"
-_MAKE = "make one: outlay cache calibrate TABLE --out FILE"
+FILE = LearnedFile(
+    "outlay.similar/1", "calibration of similar answers", "make one: outlay cache calibrate TABLE --out FILE"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,16 +50,13 @@ class SimilarAnswers:
     def save(self, path: Path) -> None:
         """Write it as JSON: all of the new file or none of it. No text of the table is in it."""
         document = {
-            "schema": SCHEMA,
             "embedder": self.embedder.id,
             "margin": self.margin,
             "most": self.most,
             "calibration": self.calibration.as_dict(),
             "asked": sorted(self.asked),
         }
-        partial = path.with_name(path.name + ".part")
-        partial.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
-        os.replace(partial, path)
+        FILE.write(path, document)
 
     @classmethod
     def load(
@@ -69,20 +65,7 @@ class SimilarAnswers:
         """Read one; `embedder` where it was calibrated with your own. Raises ConfigError for a file that is none, or
         that was calibrated with another embedding model than the installed one."""
         path = Path(path)
-        try:
-            read: Any = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot read {path.name}: {(error.strerror or str(error)).lower()}", hint=_MAKE
-            ) from None
-        except (ValueError, RecursionError):
-            raise ConfigError(f"{path.name} is not JSON", hint=_MAKE) from None
-        found = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
-        schema = found.get("schema")
-        if schema != SCHEMA:
-            raise ConfigError(
-                f"{path.name} is no calibration of similar answers (schema {schema!r}, not {SCHEMA!r})", hint=_MAKE
-            )
+        found, _ = FILE.read(path)
         embedder = embedder or local_embedder()
         if found.get("embedder") != embedder.id:
             raise ConfigError(
@@ -96,5 +79,5 @@ class SimilarAnswers:
                 raise ValueError("a threshold or margin outside 0 to 1")
             similar = cls(calibration, embedder, margin, most, asked=frozenset(map(str, found["asked"])))
         except (LookupError, TypeError, ValueError) as error:
-            raise ConfigError(f"{path.name} is damaged: {error!r}", hint=_MAKE) from None
+            raise FILE.damaged(path, error) from None
         return similar.guarded(*guards)

@@ -61,6 +61,7 @@ def globals_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _is_context(annotation: Any, function: Callable[..., Any]) -> bool:
     if isinstance(annotation, str):
+        annotation = annotation.strip("'\"")  # quoted where all annotations are text already
         if _BY_NAME.match(annotation):
             return True
         first, *rest = annotation.split("[")[0].split(".")
