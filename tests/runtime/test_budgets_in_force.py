@@ -397,6 +397,20 @@ def test_an_optional_part_that_does_not_fit_is_skipped_and_the_run_goes_on() -> 
         assert result.skipped[0].error is not None
 
 
+def test_an_optional_part_that_takes_too_long_is_skipped_and_the_run_goes_on() -> None:
+    """Its own time is its own; the run's is not."""
+    slow = worker("slow", latency=100, optional=True, budget=Budget(seconds=3))
+    flow = Pipeline(slow, echo, name="p")
+    result = at_once(run(flow, "in"))
+    assert (result.output, result.stop_reason, result.degraded) == ("in", "completed", True)
+    assert [(part.path, part.reason) for part in result.skipped] == [("p/slow", "optional, and its time is up")]
+    assert 3 <= result.seconds < 4
+    assert result.bill.in_doubt == Decimal("0.01")
+
+    late = at_once(run(flow, "in", budget=Budget(seconds=2)))
+    assert (late.output, late.stop_reason, late.skipped) == (None, "deadline", ())
+
+
 def test_a_stop_beside_an_optional_part_is_not_forgotten_with_it() -> None:
     """What one branch makes up for says nothing about another's."""
     spare = worker("spare", cap=50, latency=3, optional=True, budget=Budget(usd="0.01"))
