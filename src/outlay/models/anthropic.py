@@ -2,8 +2,8 @@
 
 Two translations and no state. A request body is a join of cached bytes (system, tools and output schema per prelude;
 each message once), with the parts that stay the same first. What only Anthropic understands (signed thinking, server
-tools, compaction) passes through as `ProviderBlock`s and goes back as it came. What each model can do stands in
-`anthropic_models`, what an error means in `failures`.
+tools, compaction) passes through as `ProviderBlock`s and goes back as it came. What comes back is read in
+`anthropic_answer`; what each model can do stands in `anthropic_models`, what an error means in `failures`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import base64
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, cast
@@ -21,30 +21,29 @@ from typing import Any, ClassVar, Final, cast
 import msgspec
 
 from outlay.errors import AuthFailed, BadResponse, ConfigError, ModelError
+from outlay.models.anthropic_answer import DIALECT, Count, Draft, answered, as_object, response_of
 from outlay.models.anthropic_batches import AnthropicBatches
 from outlay.models.anthropic_models import Capabilities, cache_terms, capabilities
 from outlay.models.anthropic_schema import accepted
 from outlay.models.batch_http import Account
-from outlay.models.failures import failure, rate_limits, reported, request_id, unreadable
+from outlay.models.failures import failure, reported, request_id, unreadable
+from outlay.models.fields import number, string, table
 from outlay.models.media import image_size, pdf_pages
 from outlay.models.places import place_of
 from outlay.models.sse import SseParser
 from outlay.models.surrogates import read_whole
-from outlay.models.token_counts import some_tokens, tokens
-from outlay.protocols.clock import wall_clock
+from outlay.models.token_counts import tokens
+from outlay.protocols.clock import wall_now
 from outlay.protocols.prices import PriceBook
 from outlay.protocols.transport import HttpReply, HttpStream, Timeouts, Transport
 from outlay.values.caching import CachePlan, CacheTerms, Life
 from outlay.values.content import File, Image, Part, ProviderBlock, Text, ToolCall, ToolResult
-from outlay.values.label import TRUSTED
 from outlay.values.message import Message
 from outlay.values.once import once
 from outlay.values.price import Price
-from outlay.values.request import ContextEdit, ModelRequest, ModelResponse, Prelude, StopKind
+from outlay.values.request import ContextEdit, ModelRequest, ModelResponse, Prelude
 from outlay.values.settings import ModelSettings
-from outlay.values.usage import Usage
 
-DIALECT: Final = "anthropic"
 #: Every recording that the tests replay was made with this version. The next one (2026-10-21) only takes away:
 #: temperature and top_p for all models. `headers={"anthropic-version": …}` overrides it.
 API_VERSION: Final = "2023-06-01"
@@ -77,16 +76,6 @@ _CLIENT_TOOLS: Final = ("custom", "memory_", "bash_", "text_editor_", "computer_
 _encode = msgspec.json.Encoder().encode
 _SAFE_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
-_STOPS: Final[dict[str, StopKind]] = {
-    "end_turn": "end",
-    "stop_sequence": "end",
-    "tool_use": "tool",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "refusal": "refusal",
-    "pause_turn": "pause",
-    "compaction": "pause",
-}
 #: The beta that clears old tool results.
 _EDITING: Final = "context-management-2025-06-27"
 #: Fields of the body that are not for `settings.extra`.
@@ -198,7 +187,7 @@ class Anthropic:
         if reply.status in (401, 403):
             raise self._failure(reply.status, reply.headers, reply.body)
         try:
-            return tokens(msgspec.json.decode(reply.body, type=_Count).input_tokens) if reply.status == 200 else None
+            return tokens(msgspec.json.decode(reply.body, type=Count).input_tokens) if reply.status == 200 else None
         except msgspec.DecodeError:
             return None
 
@@ -216,7 +205,7 @@ class Anthropic:
             async with transport.stream(url, headers, body, self.timeouts) as answer:
                 if answer.status != 200:
                     raise self._failure(answer.status, answer.headers, await answer.read())
-                return await self._stream(answer, _Draft(on_text, lambda: clock() - started))
+                return await self._stream(answer, Draft(on_text, lambda: clock() - started))
         except ModelError as error:
             error.provider = error.provider or "anthropic"  # the transport does not know whom it talks to
             raise
@@ -301,12 +290,12 @@ class Anthropic:
         if reply.status != 200:
             raise self._failure(reply.status, reply.headers, reply.body)
         try:
-            found, parts = read_whole(_answered, reply.body)
+            found, parts = read_whole(answered, reply.body)
         except (msgspec.DecodeError, RecursionError) as error:
             raise unreadable("anthropic", 200, reply.headers, reply.body, secret=self._key()) from error
-        return _response(parts, found.stop_reason, _dict(found.usage), _str(found.model), reply.headers, None)
+        return response_of(parts, found.stop_reason, found.usage, string(found.model), reply.headers, None)
 
-    async def _stream(self, answer: HttpStream, draft: _Draft) -> ModelResponse:
+    async def _stream(self, answer: HttpStream, draft: Draft) -> ModelResponse:
         parser = SseParser()
         plain: list[bytes] | None = None
         begun = False
@@ -333,13 +322,13 @@ class Anthropic:
             return response
         if not draft.done:
             raise self._broken("the stream stopped half-way" if draft.started else "the stream held no answer", answer)
-        return _response(draft.parts(), draft.stop, draft.usage, draft.model, answer.headers, draft.first_token)
+        return response_of(draft.parts(), draft.stop, draft.usage, draft.model, answer.headers, draft.first_token)
 
     def _reported(self, failed: dict[str, Any], headers: Mapping[str, str], started: bool) -> ModelError:
         return reported(
             "anthropic",
-            _str(failed.get("type")),
-            _str(failed.get("message")),
+            string(failed.get("type")),
+            string(failed.get("message")),
             request_id=request_id(headers),
             may_be_billed=started,
             secret=self._key(),
@@ -351,7 +340,7 @@ class Anthropic:
         )
 
     def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
-        error = failure("anthropic", status, headers, body, now=_now(), secret=self._key())
+        error = failure("anthropic", status, headers, body, now=wall_now(), secret=self._key())
         if isinstance(error, AuthFailed) and status == 401:
             error.hint = "check ANTHROPIC_API_KEY, or the key given as api_key="
         return error
@@ -616,7 +605,7 @@ def _block(part: Part) -> bytes:
             return b'{"type":"tool_use","id":%b,"name":%b,"input":%b}' % (
                 _encode(_SAFE_ID.sub("_", id)),
                 _string(name),
-                _arguments(arguments),
+                as_object(arguments),
             )
         case ToolResult(call_id, _, content, is_error):
             return b'{"type":"tool_result","tool_use_id":%b%b%b}' % (
@@ -661,16 +650,6 @@ def _source(data: bytes | None, url: str | None, file_id: str | None, media_type
     if url is not None:
         return b'{"type":"url","url":' + _string(url) + b"}"
     return b'{"type":"file","file_id":' + _string(file_id or "") + b"}"
-
-
-def _arguments(text: str) -> bytes:
-    """A call's arguments as the object that the API wants; what is none is wrapped, so that the model sees it."""
-    raw = text.encode(errors="replace")
-    try:
-        msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-        return raw
-    except (msgspec.DecodeError, RecursionError):
-        return b'{"INVALID_JSON":' + _string(text) + b"}" if text.strip() else b"{}"
 
 
 def _string(text: str) -> bytes:
@@ -743,266 +722,10 @@ def _server_steps(extra: Mapping[str, Any]) -> int:
         return UNBOUNDED
     steps = 0
     for tool in cast("list[Any]", extra.get("tools") or []):
-        described = _dict(tool) or {}
-        if not _str(described.get("type")).startswith(_CLIENT_TOOLS):
-            steps += _int(described.get("max_uses")) or UNBOUNDED
-    management = _dict(extra.get("context_management")) or {}
+        described = table(tool)
+        if not string(described.get("type")).startswith(_CLIENT_TOOLS):
+            steps += number(described.get("max_uses")) or UNBOUNDED
+    management = table(extra.get("context_management"))
     for edit in cast("list[Any]", management.get("edits") or []):
-        steps += _str((_dict(edit) or {}).get("type")).startswith("compact_")
+        steps += string(table(edit).get("type")).startswith("compact_")
     return steps
-
-
-# ── what comes back ───────────────────────────────────────────────────────────────────────────────────────────
-# Only what is needed is declared, and of that as little as possible typed: new fields, new blocks and new kinds of
-# values must never break the reading of an answer that was paid for.
-
-
-class _Count(msgspec.Struct):
-    input_tokens: int
-
-
-class _Reply(msgspec.Struct):
-    content: list[msgspec.Raw]
-    stop_reason: Any = None
-    usage: Any = None
-    model: Any = None
-
-
-class _Block(msgspec.Struct):
-    type: str
-    text: Any = None
-    id: Any = None
-    name: Any = None
-    input: msgspec.Raw = msgspec.Raw(b"{}")
-    thinking: Any = None
-
-
-class _Delta(msgspec.Struct):
-    type: Any = None
-    text: Any = None
-    partial_json: Any = None
-    stop_reason: Any = None
-
-
-class _Event(msgspec.Struct):
-    type: str
-    index: Any = None
-    message: Any = None
-    content_block: msgspec.Raw = msgspec.Raw(b"")
-    delta: msgspec.Raw = msgspec.Raw(b"")
-    usage: Any = None
-    error: Any = None
-
-
-_block_of: Final = msgspec.json.Decoder(_Block).decode
-_event_of: Final = msgspec.json.Decoder(_Event).decode
-_delta_of: Final = msgspec.json.Decoder(_Delta).decode
-
-
-def _answered(body: bytes) -> tuple[_Reply, tuple[Part, ...]]:
-    found = msgspec.json.decode(body, type=_Reply)
-    return found, tuple(_part(raw) for raw in found.content)
-
-
-def _part(raw: msgspec.Raw) -> Part:
-    block = _block_of(raw)
-    if block.type == "text":
-        return Text(_str(block.text))
-    if block.type == "tool_use":
-        return ToolCall(_str(block.id), _str(block.name), bytes(block.input).decode())
-    return ProviderBlock(DIALECT, block.type, bytes(raw).decode(), _str(block.thinking))
-
-
-class _Draft:
-    """An answer that is still arriving."""
-
-    def __init__(self, on_text: Callable[[str], None] | None, elapsed: Callable[[], float]) -> None:
-        self._on_text = on_text
-        self._elapsed = elapsed
-        self._blocks: dict[int, _Growing] = {}
-        self.started = False
-        self.done = False
-        self.model = ""
-        self.usage: dict[str, Any] | None = None
-        self.stop: Any = None
-        self.first_token: float | None = None
-
-    def take(self, data: str) -> dict[str, Any] | None:
-        """Take one event in. Gives the error that the provider reports, if this is one. Unknown events say nothing."""
-        found = _event_of(data)
-        match found.type:
-            case "content_block_delta":
-                self._delta(found.index, found.delta)
-            case "content_block_start":
-                self._blocks[_int(found.index)] = _Growing(found.content_block)
-            case "message_start":
-                self.started = True
-                message = _dict(found.message) or {}
-                self.model = _str(message.get("model"))
-                self._report(message.get("usage"))
-            case "message_delta":
-                self._report(found.usage)
-                self.stop = _delta_of(found.delta).stop_reason or self.stop
-            case "message_stop":
-                self.done = self.started
-            case "error":
-                return _dict(found.error) or {"message": found.error}
-            case _:
-                pass
-        return None
-
-    def parts(self) -> tuple[Part, ...]:
-        return tuple(self._blocks[index].part() for index in sorted(self._blocks))
-
-    def say(self, text: str) -> None:
-        """Hand over a piece of text."""
-        if self._on_text is not None and text:
-            self._on_text(text)
-
-    def _delta(self, index: object, raw: msgspec.Raw) -> None:
-        block = self._blocks.get(_int(index))
-        if block is None:
-            raise msgspec.DecodeError(f"a delta for block {index}, which was never started")
-        if self.first_token is None:
-            self.first_token = self._elapsed()
-        delta = _delta_of(raw)
-        match delta.type:
-            case "text_delta":
-                block.pieces.append(_str(delta.text))
-                if block.kind == "text":
-                    self.say(block.pieces[-1])
-            case "input_json_delta":
-                block.pieces.append(_str(delta.partial_json))
-            case _:
-                block.grow(msgspec.json.decode(raw, type=dict[str, Any]))
-
-    def _report(self, usage: object) -> None:
-        """Counts are cumulative, and a later report may leave some out."""
-        if isinstance(usage, dict):
-            given = {name: value for name, value in cast("dict[str, Any]", usage).items() if value is not None}
-            self.usage = {**(self.usage or {}), **given}
-
-
-class _Growing:
-    """A block of an answer, put together from its start and its deltas."""
-
-    def __init__(self, start: msgspec.Raw) -> None:
-        self._start = start
-        self.kind = _block_of(start).type
-        self.pieces: list[str] = []  # text, or the JSON text of a tool's input
-        self._grown: dict[str, Any] | None = None
-
-    def grow(self, delta: dict[str, Any]) -> None:
-        """A delta of whatever kind: its texts go on, its values are set, a citation joins the others."""
-        fields = self._fields()
-        for name, value in delta.items():
-            if name == "type":
-                continue
-            before = fields.get(name)
-            if name == "citation":
-                fields["citations"] = [*(fields.get("citations") or ()), value]
-            elif isinstance(value, str) and isinstance(before, str):
-                fields[name] = before + value
-            else:
-                fields[name] = value
-
-    def part(self) -> Part:
-        said = "".join(self.pieces)
-        start = _block_of(self._start)
-        if self.kind == "text":
-            return Text(_str(start.text) + said)
-        if self.kind == "tool_use":
-            return ToolCall(_str(start.id), _str(start.name), said or bytes(start.input).decode())
-        if self._grown is None and not said:
-            return _part(self._start)
-        fields = self._fields()
-        if said:
-            fields["input"] = msgspec.Raw(_arguments(said))
-        return ProviderBlock(DIALECT, self.kind, _encode(fields).decode(), _str(fields.get("thinking")))
-
-    def _fields(self) -> dict[str, Any]:
-        if self._grown is None:
-            self._grown = msgspec.json.decode(self._start, type=dict[str, Any])
-        return self._grown
-
-
-def _response(
-    parts: tuple[Part, ...],
-    stop: object,
-    usage: dict[str, Any] | None,
-    model: str,
-    headers: Mapping[str, str],
-    first_token: float | None,
-) -> ModelResponse:
-    reason = _str(stop)
-    kind = _STOPS.get(reason)
-    if kind is None:
-        kind = "tool" if any(isinstance(part, ToolCall) for part in parts) else "end"
-    return ModelResponse(
-        Message("assistant", parts, TRUSTED),
-        kind,
-        _usage(usage),
-        model=model,
-        request_id=request_id(headers),
-        first_token=first_token,
-        limits_of=partial(rate_limits, headers, _now()),
-        tier="" if usage is None else _tier(usage),
-        raw_stop=reason,
-    )
-
-
-def _usage(report: dict[str, Any] | None) -> Usage | None:
-    """The buckets of a report.
-
-    The counts at its top leave out what the provider did on the side. A compaction reads the whole conversation at
-    this model's price and is billed, so it is added; an advisor is another model with another price, and stays in
-    `raw`.
-    """
-    usage = None if report is None else _buckets(report)
-    if report is None or usage is None:
-        return None
-    iterations = report.get("iterations")
-    if not isinstance(iterations, list):
-        return usage
-    for found in cast("list[Any]", iterations):
-        one = _dict(found)
-        if one is not None and one.get("type") != "message" and "model" not in one:
-            more = _buckets(one)
-            if more is None:
-                return None
-            usage += more
-    return replace(usage, raw=report)
-
-
-def _buckets(report: dict[str, Any]) -> Usage | None:
-    """None where one of its counts is none: "many" is not zero."""
-    lasting = _dict(report.get("cache_creation")) or {}
-    given, answered = tokens(report.get("input_tokens")), tokens(report.get("output_tokens"))
-    read, written, for_an_hour = (
-        some_tokens(report.get("cache_read_input_tokens")),
-        some_tokens(report.get("cache_creation_input_tokens")),
-        some_tokens(lasting.get("ephemeral_1h_input_tokens")),
-    )
-    if given is None or answered is None or read is None or written is None or for_an_hour is None:
-        return None
-    return Usage(given, read, written, answered, for_an_hour, report)
-
-
-def _tier(report: dict[str, Any]) -> str:
-    return "fast" if report.get("speed") == "fast" else _str(report.get("service_tier"))
-
-
-def _now() -> float:
-    return wall_clock(asyncio.get_running_loop())()
-
-
-def _str(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _int(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
-
-
-def _dict(value: object) -> dict[str, Any] | None:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None

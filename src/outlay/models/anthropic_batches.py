@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from outlay.errors import ModelError
-from outlay.models.batch_http import WINDOW, Account, parsed, segment, table, text
+from outlay.models.batch_http import WINDOW, Account, parsed, segment
 from outlay.models.failures import reported
+from outlay.models.fields import string, table
 from outlay.protocols.batches import Fate, Handed, Lost, Read, Seen, Traced
 from outlay.protocols.transport import HttpReply, Transport
 from outlay.values.request import ModelRequest
@@ -58,7 +59,7 @@ class AnthropicBatches:
 
     def read(self, line: dict[str, Any]) -> Read:
         result = table(line.get("result"))
-        kind = text(result.get("type"))
+        kind = string(result.get("type"))
         if fate := _FATES.get(kind):
             error = ModelError(
                 f"the batch {'expired' if fate == 'expired' else 'was cancelled'} before this request was run",
@@ -74,13 +75,15 @@ class AnthropicBatches:
                 return Read("failed", error=error)
         failed = table(result.get("error"))
         failed = table(failed.get("error")) or failed
-        error = reported("anthropic", text(failed.get("type")), text(failed.get("message")) or "it failed in its batch")
+        error = reported(
+            "anthropic", string(failed.get("type")), string(failed.get("message")) or "it failed in its batch"
+        )
         return Read("failed", error=error)
 
     async def trace(self, lost: Lost, transport: Transport) -> Traced:
         wanted, unclear = set(lost.ids), False
         for batch in await self._account.newest(_PATH, "after_id", _created, lost.since, transport):
-            seen = _seen(text(batch.get("id")), batch)
+            seen = _seen(string(batch.get("id")), batch)
             if seen.id in lost.others or seen.requests not in (None, len(wanted)):
                 continue
             if not seen.ended:
@@ -100,7 +103,7 @@ def _seen(id: str, body: dict[str, Any]) -> Seen:
 def _created(batch: dict[str, Any]) -> float:
     """In seconds since the epoch; one that does not say when may be new."""
     try:
-        when = datetime.fromisoformat(text(batch.get("created_at")))
+        when = datetime.fromisoformat(string(batch.get("created_at")))
     except ValueError:
         return float("inf")
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

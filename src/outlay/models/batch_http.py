@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from outlay.errors import BadResponse, ModelError, ServerError
+from outlay.models.fields import rows, string
 from outlay.protocols.transport import HttpReply, Timeouts, Transport
 from outlay.values.request import ModelRequest, ModelResponse
 
@@ -55,7 +56,7 @@ class Account:
         except ServerError as error:
             error.may_be_billed = True
             raise
-        if not (id := text(found.get("id"))):
+        if not (id := string(found.get("id"))):
             raise BadResponse(f"{self.provider} took a batch and did not say its id", provider=self.provider)
         return id
 
@@ -69,7 +70,7 @@ class Account:
             page = self.object(await self.get(f"{path}?limit=100{more}", transport))
             entries = rows(page.get("data"))
             found += [entry for entry in entries if created(entry) >= since - _SKEW]
-            last = text(page.get("last_id")) or (text(entries[-1].get("id")) if entries else "")
+            last = string(page.get("last_id")) or (string(entries[-1].get("id")) if entries else "")
             older = any(created(entry) < since - _SKEW for entry in entries)
             if older or not page.get("has_more") or last in ("", before):
                 break
@@ -97,18 +98,6 @@ def parsed(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", found) if isinstance(found, dict) else None
-
-
-def table(value: object) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def rows(value: object) -> list[dict[str, Any]]:
-    return [table(row) for row in cast("list[Any]", value)] if isinstance(value, list) else []
-
-
-def text(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def segment(id: str) -> str:

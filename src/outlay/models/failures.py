@@ -28,6 +28,7 @@ from outlay.errors import (
     Refused,
     ServerError,
 )
+from outlay.models.fields import string
 from outlay.models.prices import GenaiPrices
 from outlay.protocols.prices import did_you_mean
 from outlay.values.request import RateLimitFacts
@@ -300,17 +301,13 @@ def _report(body: bytes) -> tuple[str, str, str]:
     error: Any = top.get("error")
     if isinstance(error, dict):
         inner = cast("dict[str, Any]", error)
-        return _word(inner.get("type")), _word(inner.get("code")), _text(inner.get("message"))
+        return string(inner.get("type")), string(inner.get("code")), _text(inner.get("message"))
     if isinstance(error, str):
-        return _word(top.get("type")), _word(top.get("code")), error
+        return string(top.get("type")), string(top.get("code")), error
     for name in ("message", "detail"):
         if top.get(name):
-            return _word(top.get("type")), _word(top.get("code")), _text(top[name])
+            return string(top.get("type")), string(top.get("code")), _text(top[name])
     return "", "", ""
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _text(value: object) -> str:
@@ -324,7 +321,7 @@ def _body_request_id(body: bytes) -> str:
         found: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    return clean(_word(cast("dict[str, Any]", found).get("request_id")))[:128] if isinstance(found, dict) else ""
+    return clean(string(cast("dict[str, Any]", found).get("request_id")))[:128] if isinstance(found, dict) else ""
 
 
 def _describe(headers: Mapping[str, str], body: bytes) -> str:

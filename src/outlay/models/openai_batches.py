@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from outlay.errors import BadRequest, BadResponse, ModelError, RateLimited
-from outlay.models.batch_http import WINDOW, Account, rows, segment, table, text
+from outlay.models.batch_http import WINDOW, Account, segment
 from outlay.models.failures import clean
+from outlay.models.fields import rows, string, table
 from outlay.protocols.batches import Fate, Handed, Lost, Read, Seen, Traced
 from outlay.protocols.transport import HttpReply, Transport
 from outlay.values.request import ModelRequest
@@ -47,7 +48,7 @@ class OpenAIBatches:
         content = b"\n".join(one.line for one in handed) + b"\n"
         kind, form = _form(token, content)
         try:
-            file = text(account.object(await account.post("/files", form, transport, kind)).get("id"))
+            file = string(account.object(await account.post("/files", form, transport, kind)).get("id"))
         except ModelError as error:
             error.may_be_billed = False
             raise
@@ -59,8 +60,8 @@ class OpenAIBatches:
 
     async def look(self, batch: str, transport: Transport) -> Seen:
         found = self._account.object(await self._account.get(f"/batches/{segment(batch)}", transport))
-        status = text(found.get("status"))
-        files = tuple(file for name in ("output_file_id", "error_file_id") if (file := text(found.get(name))))
+        status = string(found.get("status"))
+        files = tuple(file for name in ("output_file_id", "error_file_id") if (file := string(found.get(name))))
         refused = self._refused(found) if status == "failed" else None
         return Seen(batch, status in _ENDED, refused, files)
 
@@ -75,7 +76,7 @@ class OpenAIBatches:
 
     def read(self, line: dict[str, Any]) -> Read:
         problem, response = table(line.get("error")), table(line.get("response"))
-        code = text(problem.get("code"))
+        code = string(problem.get("code"))
         if fate := _FATES.get(code):
             what = "expired" if fate == "expired" else "was cancelled"
             error = ModelError(
@@ -87,7 +88,7 @@ class OpenAIBatches:
             return Read(fate, error=error)
         status = response.get("status_code")
         if not isinstance(status, int):
-            said = clean(text(problem.get("message"))) or code or "it failed in its batch"
+            said = clean(string(problem.get("message"))) or code or "it failed in its batch"
             error = ModelError(
                 f"{self._account.provider}: {said}",
                 provider=self._account.provider,
@@ -95,7 +96,7 @@ class OpenAIBatches:
                 may_be_billed=False,
             )
             return Read("failed", error=error)
-        headers = {"x-request-id": text(response.get("request_id"))}
+        headers = {"x-request-id": string(response.get("request_id"))}
         reply = HttpReply(status, headers, json.dumps(response.get("body")).encode())
         try:
             if not 200 <= status < 300:
@@ -107,14 +108,14 @@ class OpenAIBatches:
     async def trace(self, lost: Lost, transport: Transport) -> Traced:
         for batch in await self._account.newest("/batches", "after", _created, lost.since, transport):
             if table(batch.get("metadata")).get(_MARK) == lost.token:
-                return Traced(text(batch.get("id")))
+                return Traced(string(batch.get("id")))
         return Traced()
 
     def _refused(self, body: dict[str, Any]) -> ModelError:
         """Why a batch was not run at all: too much is waiting at this account, or its file is not what it should be."""
         listed = rows(table(body.get("errors")).get("data"))
         first = listed[0] if listed else dict[str, Any]()
-        code, said = text(first.get("code")), clean(text(first.get("message"))) or "no reason given"
+        code, said = string(first.get("code")), clean(string(first.get("message"))) or "no reason given"
         provider = self._account.provider
         message = f"{provider} did not run the batch: {said}"
         if "limit" in code:

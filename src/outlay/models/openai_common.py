@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from base64 import b64encode
@@ -17,7 +16,7 @@ from outlay.models import failures
 from outlay.models.media import image_size
 from outlay.models.openai_family import Picture
 from outlay.models.token_counts import some_tokens, tokens
-from outlay.protocols.clock import wall_clock
+from outlay.protocols.clock import wall_now
 from outlay.protocols.transport import HttpReply, HttpStream
 from outlay.values.content import File, Image
 from outlay.values.message import Message
@@ -208,7 +207,7 @@ def usage_of(reported: object, inputs: str, outputs: str, details: str) -> Usage
 
 def refusal(provider: str, reply: HttpReply, secret: str) -> ModelError:
     """The error for an answer that is not a 2xx."""
-    now = wall_clock(asyncio.get_running_loop())()
+    now = wall_now()
     error = failures.failure(provider, reply.status, reply.headers, reply.body, now=now, secret=secret)
     if isinstance(error, AuthFailed) and reply.status == 401:
         error.hint = "check OPENAI_API_KEY, or the key given as api_key="
@@ -216,7 +215,7 @@ def refusal(provider: str, reply: HttpReply, secret: str) -> ModelError:
 
 
 def limits_of(headers: Mapping[str, str]) -> Callable[[], RateLimitFacts | None]:
-    return partial(failures.rate_limits, headers, wall_clock(asyncio.get_running_loop())())
+    return partial(failures.rate_limits, headers, wall_now())
 
 
 def reported(

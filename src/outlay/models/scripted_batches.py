@@ -9,7 +9,7 @@ from typing import Any
 
 from outlay.errors import ConfigError, ModelError
 from outlay.protocols.batches import Handed, Lost, Read, Seen, Traced
-from outlay.protocols.clock import wall_clock
+from outlay.protocols.clock import wall_now
 from outlay.protocols.model import Model
 from outlay.protocols.transport import Transport
 from outlay.values.request import ModelRequest
@@ -68,7 +68,8 @@ class BatchesOf:
         return Handed(id, request.text.encode(errors="replace"), request)
 
     async def submit(self, token: str, handed: Sequence[Handed], transport: Transport) -> str:
-        self._begun[token] = (_now(), tuple(handed))
+        # not the loop's time: a batch goes on when the loop that began it has ended
+        self._begun[token] = (wall_now(), tuple(handed))
         self._batches.sent.append(tuple(one.id for one in handed))
         return token
 
@@ -76,7 +77,7 @@ class BatchesOf:
         if batch not in self._begun:
             gone = ModelError("the process that had this batch is gone", retryable=True, may_be_billed=False)
             return Seen(batch, True, gone)
-        took = _now() - self._begun[batch][0]
+        took = wall_now() - self._begun[batch][0]
         return Seen(batch, took >= min(self._batches.seconds, _DAY))
 
     async def lines(self, seen: Seen, transport: Transport) -> list[bytes]:
@@ -106,8 +107,3 @@ class BatchesOf:
             return Read("answered", await self._model.send(request, transport))
         except ModelError as error:
             return Read("failed", error=error)
-
-
-def _now() -> float:
-    """In seconds since the epoch: a batch goes on when the loop that began it has ended."""
-    return wall_clock(asyncio.get_running_loop())()

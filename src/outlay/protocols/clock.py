@@ -20,6 +20,11 @@ def wall_clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     return wall if wall is not None else time.time
 
 
+def wall_now() -> float:
+    """Seconds since the epoch, by the running loop."""
+    return wall_clock(asyncio.get_running_loop())()
+
+
 def future_of_thread(loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
     """A future that another thread will resolve: virtual time stands still until it has."""
     make: Callable[[], asyncio.Future[Any]] = getattr(loop, "create_thread_future", loop.create_future)

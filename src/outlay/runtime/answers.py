@@ -8,7 +8,6 @@ labels, or the line between models and their offline stand-ins. A store that fai
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from functools import cached_property
 from hashlib import blake2b
@@ -17,7 +16,7 @@ from typing import Any, Final, Literal, cast
 import msgspec
 
 from outlay.errors import OutlayError
-from outlay.protocols.clock import wall_clock
+from outlay.protocols.clock import wall_now
 from outlay.protocols.documents import Change, Documents
 from outlay.protocols.stages import AnswerKey, Given
 from outlay.runtime.alike import Alike, question_of
@@ -69,7 +68,7 @@ class AnswerCache:
         if reuse.similar is None or question is None:
             return None
         try:
-            alike = await Alike.of(self._store, _group(key, request), reuse.similar, reuse.seconds, _now())
+            alike = await Alike.of(self._store, _group(key, request), reuse.similar, reuse.seconds, wall_now())
         except OutlayError:
             log.warning("stored answers could not be read", exc_info=True)
             return None
@@ -99,7 +98,7 @@ class AnswerCache:
             short = (used.input_tokens, used.cache_read_tokens, used.cache_write_tokens, used.output_tokens)
             usage = (*short, used.cache_write_1h_tokens)
         stop = cast("Any", response.stop)
-        name, now = _name(key, request), _now()
+        name, now = _name(key, request), wall_now()
         answer = _Answer(now, stop, dump(response.message).decode(), usage, response.model)
         changes = [Change(COLLECTION, name, msgspec.json.encode(answer), None)]
         question = None if reuse.similar is None else question_of(request)
@@ -120,7 +119,7 @@ class AnswerCache:
             if document is None:
                 return None
             answer = _decode(document.body)
-            age = _now() - answer.at
+            age = wall_now() - answer.at
             if not 0 <= age < seconds:
                 return None
             message = load(answer.message.encode())
@@ -157,7 +156,3 @@ def _bounds(key: AnswerKey, request: ModelRequest) -> list[Any]:
 
 def _digest(said: Any) -> str:
     return blake2b(msgspec.json.encode(said), digest_size=20).hexdigest()
-
-
-def _now() -> float:
-    return wall_clock(asyncio.get_running_loop())()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from outlay.errors import ConfigError
-from outlay.protocols.clock import wall_clock
+from outlay.protocols.clock import wall_now
 from outlay.protocols.store import Store
 from outlay.runtime.asking import APPROVE, DENY, GIVE_UP, HAPPENED, higher_limit
 from outlay.runtime.inbox import Inbox
@@ -36,7 +35,7 @@ async def approve(
                 raise ConfigError(
                     "result= says what an effect in doubt gave", hint='leave it out, or say answer="happened" too'
                 )
-        return await inbox.decide(id, Decided(answer or APPROVE, by, reason, _now(), result=result))
+        return await inbox.decide(id, Decided(answer or APPROVE, by, reason, wall_now(), result=result))
 
 
 async def deny(id: str, *, store: str | Store, by: str = "", reason: str = "") -> Pending:
@@ -49,7 +48,7 @@ async def deny(id: str, *, store: str | Store, by: str = "", reason: str = "") -
     async with _inbox(store) as inbox:
         item = await inbox.read(id)
         answer = GIVE_UP if item is not None and item.kind == "in_doubt" else DENY
-        return await inbox.decide(id, Decided(answer, by, reason, _now(), denied=True))
+        return await inbox.decide(id, Decided(answer, by, reason, wall_now(), denied=True))
 
 
 def _answer(item: Pending, answer: str | None) -> str:
@@ -83,7 +82,3 @@ async def _inbox(store: str | Store) -> AsyncGenerator[Inbox]:
             yield Inbox(opened)
     else:
         yield Inbox(store)
-
-
-def _now() -> float:
-    return wall_clock(asyncio.get_running_loop())()
