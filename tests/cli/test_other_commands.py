@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from decimal import Decimal
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_the_doctor_in_json_makes_no_store(call: Call, folder: Path):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_the_emulator_prints_what_to_copy_and_answers(folder: Path):
     process = subprocess.Popen(
-        [*PROGRAM, "emulator", "--flow", "desk.py:echo"],
+        [*PROGRAM, "emulator", "--flow", "desk.py:echo", "--fault", "529@1", "--fault=404@4"],
         cwd=folder,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -147,11 +148,23 @@ def test_the_emulator_prints_what_to_copy_and_answers(folder: Path):
             urllib.request.Request(lines["OPENAI_BASE_URL"] + "/models", headers={"Authorization": "Bearer k"})
         ) as answer:
             assert answer.status == 200
+        with pytest.raises(urllib.error.HTTPError, match="404"):  # the fourth: the first was tried again
+            urllib.request.urlopen(
+                urllib.request.Request(lines["OPENAI_BASE_URL"] + "/models", headers={"Authorization": "Bearer k"})
+            )
     finally:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)
     assert process.returncode == 0
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("word", ["200@1", "fire=0.1", "429=much", "429=0.8", "529@0"])
+def test_a_fault_that_is_none_is_a_usage_error(call: Call, word: str):
+    said = call("emulator", "--fault", word, "--fault", "500=0.3")
+    assert said.code == 2
+    assert said.err.startswith("error: --fault: ")
+    assert "next: outlay emulator --help" in said.err
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,16 @@ async def test_a_usage_that_makes_no_sense_costs_the_usage_and_not_the_answer(
         assert (response.message.text, response.usage) == ("Hello", None)
 
 
+@pytest.mark.parametrize("usage", [None, {}, {"output_tokens": None}, {"input_tokens": 3}], ids=repr)
+async def test_what_a_stream_counts_at_its_start_is_not_what_it_cost(usage: Any) -> None:
+    """Anthropic's first event counts the first token of the answer. Where the last one counts none, it is unknown."""
+    events: list[dict[str, Any]] = json.loads(json.dumps(STREAMS["claude-haiku-4-5"]))
+    events[-2]["usage"] = usage
+    found, _ = await sent(Anthropic, "claude-haiku-4-5", streaming(events), streamed=True)
+    assert isinstance(found, ModelResponse)
+    assert (found.message.text, found.usage) == ("Hello", None)
+
+
 @every_adapter
 async def test_a_server_that_does_not_stream_has_answered_all_the_same(adapter: Any, name: str, good: Any) -> None:
     """Asked for a stream, a gateway sends the answer whole: it was paid for."""

@@ -15,7 +15,7 @@ import pytest
 
 from outlay import Agent, Budget, ModelSettings, Tool, run, run_sync, stream
 from outlay.emulator import EmulatedReply, EmulatedRequest, Fault, Faults, ToolCall
-from outlay.errors import ContextTooLong, Overloaded, RateLimited, Refused
+from outlay.errors import ContextTooLong, OutputTruncated, Overloaded, RateLimited, Refused
 from outlay.events import CallFailed, CallFinished, Retracted, TextDelta
 from outlay.patterns import FanOut
 from outlay.runtime.directory import default_prices
@@ -202,6 +202,19 @@ def test_refusal_and_length_are_not_success(serve: Any, model: str) -> None:
     serve(behaviour="word " * 400)
     cut = run_sync(asker(model, cap=50), "Write a lot", budget=Budget(usd="1"))
     assert type(cut.error).__name__ == "OutputTruncated"
+
+
+@every_provider
+@pytest.mark.parametrize("behaviour", ["word " * 400, "refusal"], ids=["length", "refusal"])
+async def test_what_was_shown_of_no_answer_is_taken_back(serve: Any, model: str, behaviour: str) -> None:
+    """Billed all the same; a Retracted after the last piece of it says that it does not count."""
+    serve(behaviour=EmulatedReplyFor(refusal="I will not do it.") if behaviour == "refusal" else behaviour)
+    async with stream(asker(model, cap=50), "Write a lot", budget=Budget(usd="1")) as running:
+        kinds = [type(event) async for event in running if isinstance(event, TextDelta | Retracted)]
+    assert kinds == [TextDelta] * (len(kinds) - 1) + [Retracted]
+    assert len(kinds) > 1
+    assert isinstance(running.result.error, Refused | OutputTruncated)
+    assert running.result.bill.total > 0
 
 
 def EmulatedReplyFor(**fields: Any) -> Any:

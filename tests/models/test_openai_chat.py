@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai_requests import answering, asking, sse
 
-from outlay.errors import BadResponse, ConfigError, ModelError, RateLimited, ServerError
+from outlay.errors import BadResponse, ConfigError, ContextTooLong, ModelError, RateLimited, ServerError
 from outlay.models.openai_chat import OpenAIChat, Structured
 from outlay.models.openai_common import UNBOUNDED
 from outlay.values.content import File, Image, ProviderBlock, Text, ToolCall, ToolResult
@@ -420,6 +420,14 @@ class TestStreams:
                 received([*before, {"error": error}])
             assert type(caught.value) is kind
             assert caught.value.may_be_billed is billed
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_an_error_in_the_place_of_an_answer_is_a_typed_error(self, streamed: bool) -> None:
+        """Older vLLM servers report it so, under a 200, in a stream and without."""
+        error = {"object": "error", "message": "the prompt is too long", "type": "BadRequestError", "code": 400}
+        with pytest.raises(ContextTooLong, match="too long") as caught:
+            received([error, "[DONE]"] if streamed else error, streamed=streamed)
+        assert not caught.value.may_be_billed
 
     @pytest.mark.parametrize(
         "body",

@@ -151,7 +151,7 @@ def test_the_value_that_anthropic_reports_for_a_batch_is_understood():
     assert BOOK.find("anthropic", model, "batch").cost(Usage(input_tokens=1_000_000)) == Decimal("0.5")
 
 
-@pytest.mark.parametrize("tier", ["standard", "default", ""])
+@pytest.mark.parametrize("tier", ["standard", "default", "on_demand", ""])
 def test_the_ordinary_tier_has_several_names(tier):
     assert BOOK.find("openai", "gpt-5.4", tier) == BOOK.find("openai", "gpt-5.4")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import os
@@ -11,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -278,6 +280,136 @@ async def test_a_server_that_greets_is_no_web_server() -> None:
     async with server(talk) as url, transport() as http:
         with pytest.raises(ModelError, match=r"is not HTTP|cannot connect"):
             await http.post(url, {}, b"{}")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        chunked(b"{", b"}", end=b"0\r\nx-check: 1\r\nx-more: 2\r\n\r\n"),
+        chunked(b"{", b"}").replace(b"\r\n{", b";name=value\r\n{"),
+        HEAD + b"\r\n{}",
+        b"HTTP/1.0 200 OK\r\n\r\n{}",
+        b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + whole(b"{}"),
+        whole(zlib.compress(b"{}"), b"content-encoding: deflate"),
+        whole(zlib.compress(b"{}", wbits=-15), b"content-encoding: deflate"),
+        whole(gzip.compress(b"{}"), b"content-encoding: gzip"),
+        HEAD + b"content-encoding: gzip\r\n\r\n" + gzip.compress(b"{}"),
+        whole(b"{}", b"x-name: \xc3\xa9\xff", b"x-empty:"),
+    ],
+    ids=[
+        "trailers",
+        "extension",
+        "to-the-end",
+        "http-1.0",
+        "hints",
+        "zlib",
+        "deflate",
+        "gzip",
+        "gzip-to-the-end",
+        "bytes",
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_in_every_form_that_http_allows(answer: bytes, streamed: bool) -> None:
+    """However its end is told, and however it is packed; twice on one connection, where it can be."""
+    ends = b"content-length" not in answer and b"chunked" not in answer
+    async with server(says_once(answer) if ends else says(answer)) as url, transport() as http:
+        for _ in range(2):
+            if streamed:
+                async with http.stream(url, {}, b"{}") as body:
+                    assert b"".join([chunk async for chunk in body.chunks()]) == b"{}"
+            else:
+                assert (await http.post(url, {}, b"{}")).body == b"{}"
+
+
+@pytest.mark.parametrize(("size", "read"), [(60_000, True), (1_000_000, False)])
+async def test_a_long_line_in_a_head_is_read_and_an_endless_one_is_not(size: int, read: bool) -> None:
+    """Gateways add long ones, and what comes behind them was paid for; memory has its bound all the same."""
+    answer = whole(b"{}", b"set-cookie: " + b"x" * size)
+    async with server(says_once(answer)) as url, transport() as http:
+        if read:
+            assert (await http.post(url, {}, b"{}")).body == b"{}"
+        else:
+            with pytest.raises(BadResponse, match="is not HTTP") as caught:
+                await http.post(url, {}, b"{}")
+            assert caught.value.may_be_billed
+
+
+async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
+    """Closed while it was idle: the next call has a new one, and nobody notices."""
+    async with server(says_once(whole(b"{}"))) as url, transport() as http:
+        for _ in range(3):
+            assert (await http.post(url, {}, b"{}")).status == 200
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("host", ["[::1]", "us%40er:p%3Aw@[::1]", "us%40er:p%3Aw@127.0.0.1"])
+async def test_an_address_may_be_ipv6_and_hold_credentials(host: str) -> None:
+    """Which are sent as basic authentication, decoded, and are in no address that is asked for."""
+    heads: list[str] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(whole(b"{}"))
+        await writer.drain()
+        writer.close()
+
+    plain = host.rpartition("@")[2]
+    try:
+        listening = await asyncio.start_server(talk, plain.strip("[]"), 0)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    async with listening as running, transport() as http:
+        port = running.sockets[0].getsockname()[1]
+        await http.post(f"http://{host}:{port}/a%2Fb?x=é", {}, b"{}")
+    lines = heads[0].lower().split("\r\n")
+    assert lines[0] == "post /a%2fb?x=%c3%a9 http/1.1"
+    assert f"host: {plain}:{port}" in lines
+    basic = f"authorization: basic {base64.b64encode(b'us@er:p:w').decode()}".lower()
+    assert (basic in lines) is ("@" in host)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_cancelling_at_any_moment_leaves_no_connection_behind(streamed: bool) -> None:
+    """While it connects, sends, waits for the head or reads: what is not whole is closed, the next call is whole."""
+    busy = 0
+    idle = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal busy
+        while True:
+            await request(reader)
+            busy += 1
+            idle.clear()
+            try:
+                for piece in (b"", HEAD, b"content-length: 4\r\n\r\n{", b"  ", b"}"):
+                    writer.write(piece)
+                    left = asyncio.create_task(reader.read(1))
+                    done, _ = await asyncio.wait([left], timeout=0.001)
+                    if done:
+                        return
+                    left.cancel()
+                    await asyncio.wait([left])
+            finally:
+                busy -= 1
+                if not busy:
+                    idle.set()
+
+    async def call(http: HttpTransport, url: str) -> bytes:
+        if not streamed:
+            return (await http.post(url, {}, b"{}")).body
+        async with http.stream(url, {}, b"{}") as body:
+            return b"".join([chunk async for chunk in body.chunks()])
+
+    async with server(talk) as url, transport() as http:
+        for turns in range(30):
+            task = asyncio.create_task(call(http, url))
+            for _ in range(turns):
+                await asyncio.sleep(0.0003 if turns % 2 else 0)
+            task.cancel()
+            await asyncio.wait([task])
+        assert await call(http, url) == b"{  }"
+        await asyncio.wait_for(idle.wait(), 2)
 
 
 async def test_redirects_are_not_followed() -> None:

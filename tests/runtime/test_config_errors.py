@@ -48,6 +48,7 @@ def a_function(request: Any) -> str:
     [
         ({"a": a_function}, "wrap it: ScriptedModel(function)"),
         ({"*": 7}, "agent 'a': 7 is no model"),
+        ({"*": ScriptedModel}, "it is a class: write ScriptedModel(…)"),
         ({"a": Agent("b", "anthropic:claude-haiku-4-5")}, "is no model"),
         ([ScriptedModel(["x"])], "is not understood"),
         (ScriptedModel(["x"]), "is not understood"),

@@ -411,8 +411,9 @@ def _request(
 
 
 def _complete(agent: Agent[Any], ctx: RunContext[Any], response: ModelResponse) -> None:
-    """A refusal and a truncated answer are not success."""
+    """A refusal and a truncated answer are not success, and what was shown of them does not count."""
     if response.stop == "refusal":
+        ctx.retract("the model declined")
         raise Refused(
             f"agent {agent.name}: the model declined: {response.message.text[:200] or response.raw_stop}",
             path=ctx.path,
@@ -420,6 +421,7 @@ def _complete(agent: Agent[Any], ctx: RunContext[Any], response: ModelResponse) 
             hint="change the instructions or the input, or route it to a human",
         )
     if response.stop == "length":
+        ctx.retract("the answer was cut off")
         raise OutputTruncated(
             f"agent {agent.name}: the answer was cut off at {agent.max_output_tokens} output tokens",
             path=ctx.path,

@@ -20,16 +20,41 @@ from outlay.cli.problems import Problem
 @click.option(
     "--batch-seconds", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Until a batch is done."
 )
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="WHAT=SHARE|WHAT@N",
+    help="A share of the requests, or the N-th, meets with it: a status (429=0.05, 529@3), timeout, reset, html, "
+    "not-json, truncated, half-stream, error-event, twice or extras. Repeatable.",
+)
+@click.option(
+    "--requests-per-minute", type=click.IntRange(1), metavar="N", help="What is over it is a 429, for each model."
+)
+@click.option(
+    "--tokens-per-minute", type=click.IntRange(1), metavar="N", help="The same of the input tokens that no cache held."
+)
+@click.option("--seed", type=int, default=0, help="Of texts, ids and which requests meet with a fault.")
 @click.option("--flow", metavar="FLOW", help="Answer as this flow's offline stand-ins do. Default: made-up sentences.")
 @debug_option
-def command(port: int, latency: float, batch_seconds: float, flow: str | None) -> None:
+def command(
+    port: int,
+    latency: float,
+    batch_seconds: float,
+    faults: tuple[str, ...],
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    seed: int,
+    flow: str | None,
+) -> None:
     """Serve the Anthropic and OpenAI protocols on this machine, until Ctrl-C.
 
     Nothing leaves the machine and no key is needed. Copy the lines that it prints into another terminal: Outlay and
     the official SDKs then talk to it.
     """
     try:
-        from outlay.emulator import Emulator
+        from outlay.emulator import Emulator, Limits
+        from outlay.emulator.fault_words import faults_of
         from outlay.emulator.standins import stand_ins
     except ImportError as error:
         raise Problem(
@@ -42,8 +67,18 @@ def command(port: int, latency: float, batch_seconds: float, flow: str | None) -
         click.echo(f"listening on {emulator.url} · Ctrl-C ends it", err=True)
 
     try:
-        behaviour = None if flow is None else stand_ins(load_flow(flow))
-        Emulator(behaviour=behaviour, latency=latency, batch_seconds=batch_seconds).serve(port, ready=ready)
+        schedule = faults_of(faults, seed) if faults else None
+    except ValueError as error:
+        raise Problem(f"--fault: {error}", next="outlay emulator --help") from None
+    try:
+        Emulator(
+            behaviour=None if flow is None else stand_ins(load_flow(flow)),
+            faults=schedule,
+            limits=Limits(requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute),
+            latency=latency,
+            batch_seconds=batch_seconds,
+            seed=seed,
+        ).serve(port, ready=ready)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         raise Problem(

@@ -25,6 +25,8 @@ from outlay.emulator.limits import Limits
 from outlay.emulator.rooms import Rooms
 from outlay.emulator.server import MAX_UPLOAD_BYTES, Server
 from outlay.emulator.settings import Settings
+from outlay.emulator.wire_faults import on_the_wire
+from outlay.sim.faults import Faults as ModelFaults
 
 _HOST = "127.0.0.1"
 _BACKLOG = 4_096
@@ -42,7 +44,7 @@ class Emulator:
             something sensible that follows from the seed.
         models: the models that exist; by default every name does.
         api_keys: the keys that are accepted; by default any is, but none at all is a 401.
-        faults: a schedule of what goes wrong.
+        faults: a schedule of what goes wrong: `outlay.emulator.Faults`, or the rates of `outlay.testing.Faults`.
         limits: rate limits that are enforced; by default they are only advertised.
         latency: seconds (or a function that draws them) until the first token, or a whole `Latency`.
         batch_seconds: how long a batch takes, by `clock`.
@@ -58,7 +60,7 @@ class Emulator:
         behaviour: Behaviour | None = None,
         models: Collection[str] = (),
         api_keys: Collection[str] = (),
-        faults: Faults | None = None,
+        faults: Faults | ModelFaults | None = None,
         limits: Limits | None = None,
         latency: Latency | Seconds = 0.0,
         batch_seconds: float = 0.0,
@@ -71,7 +73,7 @@ class Emulator:
             behaviour=behaviour,
             models=frozenset(models),
             api_keys=frozenset(api_keys),
-            faults=faults,
+            faults=on_the_wire(faults),
             limits=limits or Limits(),
             latency=latency if isinstance(latency, Latency) else Latency(latency),
             batch_seconds=batch_seconds,

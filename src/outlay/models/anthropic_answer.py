@@ -120,6 +120,8 @@ class Draft:
                 message = table(found.message)
                 self.model = string(message.get("model"))
                 self._report(message.get("usage"))
+                if self.usage is not None:
+                    self.usage.pop("output_tokens", None)  # of the first token; the count comes with the end
             case "message_delta":
                 self._report(found.usage)
                 self.stop = _delta_of(found.delta).stop_reason or self.stop
@@ -180,7 +182,8 @@ class _Growing:
                 continue
             before = fields.get(name)
             if name == "citation":
-                fields["citations"] = [*(fields.get("citations") or ()), value]
+                cited = fields.get("citations")
+                fields["citations"] = [*(cast("list[Any]", cited) if isinstance(cited, list) else ()), value]
             elif isinstance(value, str) and isinstance(before, str):
                 fields[name] = before + value
             else:

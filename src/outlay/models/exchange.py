@@ -23,6 +23,9 @@ _APART: Final = 64 * 1024
 _MOST_READY: Final = 256
 #: Connections in a row that are put away unused before the server counts as one that cannot be connected to.
 _MOST_SPOILED: Final = 16
+#: Bytes of a line in an answer's head. aiohttp's 8,190 is less than gateways add at times (cookies, policies), and the
+#: answer behind it was paid for.
+_LINE: Final = 64 * 1024
 #: What must not stand in a line of a head: it would begin another one.
 _BREAK: Final = re.compile(r"[\r\n\0]")
 
@@ -89,7 +92,7 @@ class Connections:
         else:
             raise aiohttp.ClientConnectorError(ready.request.connection_key, OSError(errno.EPROTO, "speaks unasked"))
         try:
-            protocol.set_response_params(read_until_eof=True)
+            protocol.set_response_params(read_until_eof=True, max_line_size=_LINE, max_field_size=_LINE)
             head = ready.head or ready.write()
             if body is None:
                 transport.write(head + b"\r\n")

@@ -203,8 +203,8 @@ class OpenAIChat:
             said.note(chunk)
         except UNREADABLE:
             raise failures.unreadable(self.provider, reply.status, headers, reply.body, secret=self._key) from None
-        if chunk.error:
-            raise self._reported(chunk.error, headers, billed=False)
+        if error := _error(chunk):
+            raise self._reported(error, headers, billed=False)
         if not chunk.choices:
             raise broken(self.provider, "an answer without a choice", headers)
         return said
@@ -234,8 +234,8 @@ class OpenAIChat:
                         chunk = read_whole(_decode, data)
                     except UNREADABLE:
                         raise broken(self.provider, "an event that cannot be read", headers) from None
-                    if chunk.error:
-                        raise self._reported(chunk.error, headers, billed=first is not None)
+                    if error := _error(chunk):
+                        raise self._reported(error, headers, billed=first is not None)
                     for choice in (chunk.choices or [])[:1]:
                         piece = said.add(choice.delta or choice.message or _Delta())
                         if first is None and said.started:
@@ -511,6 +511,17 @@ class _Chunk(msgspec.Struct):
     usage: Any = None
     service_tier: Any = None
     error: Any = None
+    object: Any = None
+    message: Any = None
+    type: Any = None
+    code: Any = None
+
+
+def _error(chunk: _Chunk) -> Any:
+    """The failure that a piece reports: under `error`, or, at older vLLM servers, as the piece itself."""
+    if chunk.object == "error" and not chunk.choices:
+        return chunk.error or {"message": chunk.message, "type": chunk.type, "code": chunk.code}
+    return chunk.error
 
 
 _decode: Final = msgspec.json.Decoder(_Chunk).decode

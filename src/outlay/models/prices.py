@@ -14,8 +14,8 @@ from outlay.values.price import Price, Rates
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, PriceVariant, Provider, TieredPrices
 
-#: The names under which providers report their ordinary price.
-STANDARD = frozenset({"", "standard", "default"})
+#: The names under which providers report their ordinary price; the last is Groq's.
+STANDARD = frozenset({"", "standard", "default", "on_demand"})
 
 #: How genai-prices names a tier. It prices a context that it does not know as standard, so a tier counts only where
 #: the model lists one of these; Anthropic's `service_tier: batch`, handed on as it is, would lose the discount.

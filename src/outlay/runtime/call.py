@@ -58,7 +58,7 @@ _LEAST_SHARE = 4
 #: Seconds of waiting for a provider's limits that are worth an event.
 _NOTICED = 0.5
 _NOT_AGAIN = "many calls to this provider fail, so they are not tried again for a while"
-_LIST_PRICE = frozenset(("", "standard", "default", "auto"))
+_LIST_PRICE = frozenset(("", "standard", "default", "auto", "on_demand"))
 
 
 class Call:

@@ -118,10 +118,12 @@ class Directory:
 
 def _check_model(agent: str, given: Any) -> None:
     """Raises ConfigError for what is no model: a function, most likely, that was meant to stand in for one."""
-    if hasattr(given, "check"):  # a protocol's `isinstance` takes long
+    if hasattr(given, "check") and not isinstance(given, type):  # a protocol's `isinstance` takes long
         return
     hint = 'give a model, or its name such as "anthropic:claude-haiku-4-5"'
-    if callable(given):
+    if isinstance(given, type):
+        hint = f"it is a class: write {given.__name__}(…)"
+    elif callable(given):
         hint = "wrap it: ScriptedModel(function), of outlay.testing"
     raise ConfigError(f"agent {agent!r}: {reprlib.repr(given)} is no model", hint=hint)
 

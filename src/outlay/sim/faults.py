@@ -105,6 +105,11 @@ class Faults:
             raise ConfigError(str(error)) from None
         object.__setattr__(self, "_chances", chances)
 
+    @property
+    def chances(self) -> tuple[tuple[FaultKind, float], ...]:
+        """The chance of one request to meet with each kind."""
+        return self._chances
+
     def wrap(self, model: Model, books: Books | None = None) -> FaultyModel:
         """`model` behind these faults. `books` is the provider's own record of what it billed; several models may
         share one."""
