@@ -47,6 +47,6 @@ def _fan_out(seed: int, items: int) -> tuple[int, int]:
     model = Faults(seed, RATE, latency=(0.5, 3)).wrap(inner)
     flow: Any = FanOut(Agent("worker", model), min_success=0)
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        result = runner.run(run(flow, [str(i) for i in range(items)], on_alert=lambda alert: None))
+        result = runner.run(run(flow, [str(i) for i in range(items)], on_alert=()))
     assert len(result.unwrap()) + len(result.skipped) == items, "an item is lost"
     return len(result.skipped), len(model.books.exchanges)

@@ -142,10 +142,6 @@ def memory() -> float:
         return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _quiet(alert: object) -> None:
-    """Circuits open and close under so many calls; nobody is there to be told."""
-
-
 def _joined(found: dict[str, str]) -> str:
     return " ".join(found.values())
 
@@ -218,7 +214,7 @@ async def _virtual(tally: Tally, runs: int, hours: float, seed: int) -> None:
                 heard.add(event.seq)
 
         question, run_id = f"question {draw.randrange(10**6)}", f"{number}.{turn}"
-        options: dict[str, Any] = {"budget": Budget(usd="1"), "on_event": listen, "on_alert": _quiet}
+        options: dict[str, Any] = {"budget": Budget(usd="1"), "on_event": listen, "on_alert": ()}
         result = await run(flow, question, store=store, run_id=run_id, **options)
         rows = await store.events(run_id)
         tally.add(result)
@@ -247,7 +243,7 @@ async def _real(tally: Tally, runs: int, minutes: float) -> None:
 
             async def one(number: int, turn: int) -> None:
                 run_id, text = f"{number}.{turn}", f"question {number} {turn}"
-                result = await run(flow, text, budget=Budget(usd="1"), store=store, run_id=run_id, on_alert=_quiet)
+                result = await run(flow, text, budget=Budget(usd="1"), store=store, run_id=run_id, on_alert=())
                 tally.add(result)
                 counted[run_id] = len(result.events)
 

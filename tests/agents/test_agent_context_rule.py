@@ -243,3 +243,26 @@ def test_a_tool_decorated_under_an_alias_keeps_the_rule():
         return f"{c.path}:{text}"
 
     assert list(json.loads(look.spec.schema)["properties"]) == ["text"]
+
+
+def test_an_effect_gets_a_context_of_its_own():
+    """What the node hands over comes after it; with it comes the key under which a service may know a repetition."""
+    keys = []
+
+    def charge(ctx: RunContext, cents: int) -> int:
+        keys.append(ctx.idempotency_key)
+        return cents + ctx.deps
+
+    async def refund(ctx: RunContext, cents: int) -> int:
+        keys.append(ctx.idempotency_key)
+        return cents - ctx.deps
+
+    @node
+    async def flow(ctx: RunContext, cents: int) -> list[int]:
+        return [
+            await ctx.effect("charge", charge, cents, side_effect=True),
+            await ctx.effect("refund", refund, cents, side_effect=True),
+        ]
+
+    assert run_sync(flow, 10, deps=1).unwrap() == [11, 9]
+    assert len({*keys, ""}) == 3

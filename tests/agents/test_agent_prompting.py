@@ -251,6 +251,11 @@ def test_agents_compare_by_identity():
     assert len({one, two}) == 2
 
 
+def test_one_stop_text_needs_no_list():
+    """A text is one stop, not one for each of its letters."""
+    assert ModelSettings(stop="END").stop == ("END",)
+
+
 def test_replace_gives_a_changed_copy_and_leaves_the_original():
     """What follows from a changed field follows in the copy."""
 
@@ -277,6 +282,9 @@ def test_replace_gives_a_changed_copy_and_leaves_the_original():
         {"max_turns": True},
         {"output_retries": -1},
         {"max_output_tokens": 0},
+        {"min_output_tokens": 0},
+        {"max_input_tokens": -1},
+        {"max_input_tokens": "300"},
         {"verify": [42]},
         {"prompt": "text"},
         {"budget": 0.5},

@@ -4,6 +4,7 @@ import asyncio
 import enum
 import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal
@@ -208,16 +209,20 @@ def test_a_parameter_that_no_schema_expresses_is_refused_at_once(function, names
     assert names in str(caught.value)
 
 
-def test_a_type_that_no_schema_expresses_is_refused_when_the_agent_is_made():
-    """A parameter of a class of yours has no JSON."""
+class Connection: ...
 
-    class Connection: ...
 
-    def look(connection: Connection) -> str:
+@pytest.mark.parametrize("kind", [Connection, Callable[[int], int], list[Callable[..., str]]])
+def test_a_type_that_no_schema_expresses_is_refused_when_the_agent_is_made(kind):
+    """A parameter of a class of yours, or a function, has no JSON."""
+
+    def look(connection) -> str:
         return ""
 
-    with pytest.raises(ConfigError, match="look"):
+    look.__annotations__["connection"] = kind
+    with pytest.raises(ConfigError, match="look") as caught:
         Agent("a", ScriptedModel([]), tools=[look])
+    assert "input_schema" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["", "two words", "größe", "a.b", "x" * 65, "se\u0430rch", "a\n"])

@@ -89,13 +89,13 @@ def test_an_open_circuit_goes_to_the_fallback_at_once() -> None:
 
 
 def test_an_alert_says_it_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """To `on_alert=`, else a line on stderr; with the reason."""
+    """To a list of listeners, else on stderr; with the reason."""
     seen: list[Any] = []
 
     async def outage() -> None:
         flow = Agent("a", Provider((0, 60)).model)
         for _ in range(5):
-            await asyncio.gather(*(run(flow, "hi", on_alert=seen.append) for _ in range(9)))
+            await asyncio.gather(*(run(flow, "hi", on_alert=[seen.append]) for _ in range(9)))
 
     at_once(outage())
     assert [(alert.state, alert.reason) for alert in seen] == [("open", "Overloaded: busy")]

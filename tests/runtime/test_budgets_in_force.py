@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from flows import at_once, cents, dear, echo, of_kind, paths, worker
 
-from outlay import Agent, Budget, RunContext, Usage, node, run, run_sync, tool
-from outlay.errors import BudgetExceeded, DeadlineExceeded, UnpricedModel
+from outlay import Agent, Budget, RunContext, Usage, node, run, run_many, run_sync, tool
+from outlay.errors import BudgetExceeded, ContextTooLong, DeadlineExceeded, UnpricedModel
 from outlay.events import BudgetAlert, CallFinished, CallStarted, Decision, NodeFinished, Overrun
 from outlay.patterns import FanOut, Pipeline, Supervisor
 from outlay.testing import Reply, ScriptedModel, virtual_time
@@ -223,12 +224,48 @@ def test_alerts_come_during_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.err.splitlines()[0] == "outlay: budget of fan at 50 % ($0.1000 of $0.20)"
 
 
-def test_on_alert_takes_the_place_of_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever asks for alerts gets the event, and nothing is printed."""
+def test_alerts_reach_on_alert_stderr_and_the_events(capsys: pytest.CaptureFixture[str]) -> None:
+    """All three at the same moment; a list says exactly who is told, so that an empty one is silence."""
     seen: list[BudgetAlert] = []
-    at_once(run(worker(cost=1, cap=1), "", budget=Budget(usd="0.02"), on_alert=seen.append))
+    result = at_once(run(worker(cost=1, cap=1), "", budget=Budget(usd="0.02"), on_alert=seen.append))
     assert [a.percent for a in seen] == [50]
+    assert of_kind(result, BudgetAlert) == seen
+    assert capsys.readouterr().err == "outlay: budget of worker at 50 % ($0.0100 of $0.02)\n"
+    for listeners in ([seen.append], ()):
+        at_once(run(worker(cost=1, cap=1), "", budget=Budget(usd="0.02"), on_alert=listeners))
+    assert [a.percent for a in seen] == [50, 50]
     assert capsys.readouterr().err == ""
+
+
+def test_time_that_runs_out_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the clock, while the run is still at work."""
+    flow = FanOut(worker(latency=3), max_parallel=1, name="fan")
+    result = at_once(run(flow, ["a", "b", "c", "d"], budget=Budget(seconds=10)))
+    alerts = of_kind(result, BudgetAlert)
+    assert [(a.percent, a.spent, a.limit, a.scope, a.resource) for a in alerts] == [
+        (50, Decimal(5), Decimal(10), "fan", "seconds"),
+        (80, Decimal(8), Decimal(10), "fan", "seconds"),
+        (95, Decimal("9.5"), Decimal(10), "fan", "seconds"),
+    ]
+    assert [alert.time - result.events[0].time for alert in alerts] == [5, 8, 9.5]
+    assert capsys.readouterr().err.splitlines()[2] == "outlay: budget of fan at 95 % (9.5 of 10 seconds)"
+    assert result.stop_reason == "deadline"
+
+
+def test_rows_that_share_their_time_are_told_once() -> None:
+    """A row that begins later is told of what is still to come."""
+    heard: list[tuple[int, str]] = []
+
+    async def rows() -> None:
+        limit, work = Budget(seconds=10), worker(latency=3)
+        each = [(n, "x") for n in range(8)]
+        async for _ in run_many(
+            work, each, concurrency=2, budget=limit, on_alert=[lambda a: heard.append((a.percent, a.resource))]
+        ):
+            pass
+
+    at_once(rows())
+    assert heard == [(50, "seconds"), (80, "seconds"), (95, "seconds")]
 
 
 def test_a_broken_on_alert_loses_no_paid_call() -> None:
@@ -275,6 +312,22 @@ def test_pause_parks_the_branch_and_says_what_it_waits_for() -> None:
     assert [p.kind for p in result.pending] == ["budget"]
     assert [p.output for p in result.partial] == ["a", "b"]
     assert isinstance(result.error, BudgetExceeded)
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [({"seconds": 1.5}, "deadline"), ({"fan_out": 2}, "budget"), ({"depth": 0}, "budget")],
+    ids=str,
+)
+@pytest.mark.parametrize("on_exhausted", ["finish", "pause"])
+def test_what_cannot_be_raised_in_the_middle_is_not_paused_for(
+    limit: dict[str, Any], reason: str, on_exhausted: Any
+) -> None:
+    """Time goes on, and a node too many is one too many: the run ends with what it has."""
+    flow = FanOut(worker(), max_parallel=None if "fan_out" in limit else 1)
+    result = at_once(run(flow, list("abc"), budget=Budget(**limit, on_exhausted=on_exhausted)))
+    assert (result.stop_reason, result.pending, result.degraded) == (reason, (), True)
+    assert [part.output for part in result.partial] == (result.output or [])
 
 
 def test_what_can_be_skipped_is_not_paused_for() -> None:
@@ -344,6 +397,20 @@ def test_an_optional_part_that_does_not_fit_is_skipped_and_the_run_goes_on() -> 
         assert result.skipped[0].error is not None
 
 
+def test_an_optional_part_that_takes_too_long_is_skipped_and_the_run_goes_on() -> None:
+    """Its own time is its own; the run's is not."""
+    slow = worker("slow", latency=100, optional=True, budget=Budget(seconds=3))
+    flow = Pipeline(slow, echo, name="p")
+    result = at_once(run(flow, "in"))
+    assert (result.output, result.stop_reason, result.degraded) == ("in", "completed", True)
+    assert [(part.path, part.reason) for part in result.skipped] == [("p/slow", "optional, and its time is up")]
+    assert 3 <= result.seconds < 4
+    assert result.bill.in_doubt == Decimal("0.01")
+
+    late = at_once(run(flow, "in", budget=Budget(seconds=2)))
+    assert (late.output, late.stop_reason, late.skipped) == (None, "deadline", ())
+
+
 def test_a_stop_beside_an_optional_part_is_not_forgotten_with_it() -> None:
     """What one branch makes up for says nothing about another's."""
     spare = worker("spare", cap=50, latency=3, optional=True, budget=Budget(usd="0.01"))
@@ -390,6 +457,21 @@ def test_an_input_over_its_limit_is_refused_before_it_is_paid_for() -> None:
     result = at_once(run(agent, "short"))
     assert "the largest parts: instructions 1 2,500 bytes, message 1 (user)" in str(result.error)
     assert model.calls == []
+
+
+def test_the_largest_parts_are_named_for_what_they_are() -> None:
+    """A tool's result by its tool, the schema by the argument that it comes from."""
+
+    def look(query: str) -> str:
+        """Looks."""
+        return "found " * 1000
+
+    answers = ScriptedModel([Reply(tool_calls=[("look", {"query": "x"})]), "unread"])
+    agent = Agent("a", answers, tools=[look], max_input_tokens=1000, output_type=Literal["yes " * 300, "no"])
+    result = at_once(run(agent, "short"))
+    assert isinstance(result.error, ContextTooLong)
+    parts = result.error.message.partition("the largest parts: ")[2]
+    assert re.fullmatch(r"message 3 \(results of look\) 6,\d+ bytes, the schema of output_type 1,\d+ bytes, .*", parts)
 
 
 # ── the finishing reserve ─────────────────────────────────────────────────────────────────────────────────

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from flows import at_once, echo, worker
 
-from outlay import Agent, Budget, RunContext, node, run, run_many, run_sync, stream
+from outlay import Agent, Budget, ModelSettings, RunContext, node, run, run_many, run_sync, stream
 from outlay.errors import ConfigError, JournalMismatch, ModelTimeout
-from outlay.events import RunFinished
+from outlay.events import CallStarted, RunFinished
 from outlay.patterns import FanOut, Pipeline, Router
 from outlay.testing import ScriptedModel, virtual_time
 
@@ -75,6 +75,25 @@ def test_a_missing_key_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> No
     error = refused(Agent("writer", "anthropic:claude-haiku-4-5"))
     assert "writer" in str(error)
     assert "ANTHROPIC_API_KEY" in str(error)
+
+
+def test_an_agent_met_in_the_middle_is_checked_before_its_first_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a node starts without naming it among its children cannot be known earlier; nothing is sent all the same."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    seen: list[Any] = []
+
+    async def start(ctx: RunContext, agent: Agent[str]) -> str:
+        return await ctx.run(agent, "x")
+
+    flow = node(name="flow")(start)
+    with pytest.raises(ConfigError, match=r"agent 'writer': .* needs a key, and ANTHROPIC_API_KEY is not set"):
+        at_once(run(flow, Agent("writer", "anthropic:claude-haiku-4-5"), on_event=seen.append))
+    assert not [event for event in seen if isinstance(event, CallStarted)]
+
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    seeded = Agent("seeded", "openai:gpt-5.4", settings=ModelSettings(seed=1))
+    with pytest.raises(ConfigError, match="agent 'seeded': the Responses API has no seed setting"):
+        at_once(run(flow, seeded))
 
 
 def test_offline_without_a_stand_in_names_the_agent() -> None:
@@ -244,12 +263,14 @@ def test_a_store_is_closed_again_when_the_flow_is_wrong(tmp_path: Path) -> None:
     """A path given as store= is opened by the run, and let go by it whatever happens."""
     import threading
 
+    others = set(threading.enumerate())  # of earlier tests: a webhook's thread lives for a while
+
     async def main() -> None:
         for i, attempt in enumerate((_run, _stream, _many)):
             with pytest.raises(ConfigError):
                 await attempt(Agent("a", "nobody:x"), str(tmp_path / f"{i}.db"))
         mine = (threading.main_thread().name, "asyncio")  # the loop's own executor ends with the loop
-        assert [t.name for t in threading.enumerate() if not t.name.startswith(mine)] == []
+        assert [t.name for t in threading.enumerate() if t not in others and not t.name.startswith(mine)] == []
 
     async def _run(root: Any, store: str) -> None:
         await run(root, "x", store=store)
@@ -277,6 +298,33 @@ def test_a_sum_that_is_no_budget_is_told_how_to_be_one() -> None:
     error = refused(worker("a"), budget=0.05)
     assert "budget=0.05 is not a Budget" in str(error)
     assert 'Budget(usd="0.50")' in error.hint
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"store": 3}, {"on_event": "print"}, {"on_ask": 3}],
+    ids=str,
+)
+def test_options_of_the_wrong_kind_are_refused(options: Any) -> None:
+    """By name, before anything runs."""
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        at_once(run(worker("worker"), "x", **options))
+
+
+def test_a_plain_function_of_three_inputs_is_no_node() -> None:
+    """Where a node may stand, with what to write instead."""
+
+    async def add(a: int, b: int, c: int) -> int:
+        return a + b + c
+
+    with pytest.raises(ConfigError, match="'add' is no node: it takes 3 inputs"):
+        Pipeline(worker(), add)
+
+
+@pytest.mark.parametrize("history", ["Hello", [{"role": "user", "content": "Hello"}]])
+def test_a_history_that_is_no_transcript_is_refused(history: Any) -> None:
+    """Before anything runs, with what to give instead."""
+    assert "transcript" in refused(worker(), history=history).hint
 
 
 def test_a_stand_in_that_is_a_text_is_told_how_to_be_a_function() -> None:

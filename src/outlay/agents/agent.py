@@ -108,6 +108,10 @@ class Agent(Node[Any, Out]):
             value = getattr(self, limit)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ConfigError(f"agent {self.name!r}: {limit} must be at least {least}, not {value!r}")
+        for limit in ("min_output_tokens", "max_input_tokens"):
+            value = getattr(self, limit)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise ConfigError(f"agent {self.name!r}: {limit} must be at least 1 or None, not {value!r}")
         object.__setattr__(self, "tools", as_tools(self.tools))
         several = isinstance(self.fallback, list | tuple)
         object.__setattr__(self, "fallback", tuple(self.fallback) if several else (self.fallback,))

@@ -107,6 +107,11 @@ def as_node(thing: Any) -> Node[Any, Any]:
     if isinstance(thing, Node):
         return cast(Node[Any, Any], thing)
     if callable(thing) and not isinstance(thing, type):
+        if len(required_of(thing)) > 2:
+            raise ConfigError(
+                f"{getattr(thing, '__name__', thing)!r} is no node: it takes {len(required_of(thing))} inputs",
+                hint="write (input) or (ctx: RunContext, input); several values go in one, as a dataclass or a dict",
+            )
         return FunctionNode(thing)
     hint = "give an Agent, a pattern, a @node function, or a plain function (input) -> output"
     if isinstance(thing, Sequence) and not isinstance(thing, str):

@@ -132,8 +132,17 @@ class Tool:
     @cached_property
     def spec(self) -> ToolSpec:
         """The tool as the model sees it."""
-        schema = self.input_schema if self.input_schema is not None else self._arguments.model_json_schema()
+        schema = self.input_schema if self.input_schema is not None else self._schema
         return ToolSpec(self.name, self.description, json.dumps(schema))
+
+    @property
+    def _schema(self) -> Any:
+        try:
+            return self._arguments.model_json_schema()
+        except ConfigError:
+            raise
+        except Exception as error:  # pydantic can validate what JSON cannot say: a function, a class
+            raise self._inexpressible(error) from error
 
     @cached_property
     def _arguments(self) -> Any:
@@ -149,8 +158,14 @@ class Tool:
         try:
             return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
         except Exception as error:
-            why = str(error).partition("\n")[0]
-            raise ConfigError(f"tool {self.name!r} has a parameter no schema can express: {why}") from error
+            raise self._inexpressible(error) from error
+
+    def _inexpressible(self, error: Exception) -> ConfigError:
+        why = str(error).partition("\n")[0]
+        return ConfigError(
+            f"tool {self.name!r} has a parameter no schema can express: {why}",
+            hint="use types that JSON has, pydantic models, dataclasses or TypedDicts, or give Tool(…, input_schema=…)",
+        )
 
     def parse(self, arguments: str) -> dict[str, Any]:
         """The call's arguments as JSON says them. Raises ValueError with what is wrong, fit for the model."""

@@ -100,7 +100,7 @@ def command(
             concurrency=concurrency,
             seed=seed,
             name=name,
-            on_alert=_alert,
+            on_alert=[_alert],
         )
         progress = _Progress(len(cases) * 2)
         click.echo(_title(flows, cases, terms), err=True)

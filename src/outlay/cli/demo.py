@@ -115,7 +115,7 @@ async def _run(setting: Setting, messages: Path, tally: Tally) -> tuple[Outcome,
             store=store,
             models=setting.choice.lane,
             on_event=on_event,
-            on_alert=partial(say_alert, progress),
+            on_alert=[partial(say_alert, progress)],
         )
         try:
             async with progress, aclosing(results):

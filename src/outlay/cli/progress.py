@@ -198,4 +198,5 @@ class Progress:
         deviation = math.sqrt(math.fsum((float(cost) - mean) ** 2 for cost in self.costs[-1000:]) / min(n, 1000))
         whole = float(sum(self.costs)) + left * mean
         error = 2 * deviation * math.sqrt(left + left**2 / n)
-        return f"likely ${max(whole - error, float(self.tally.spent)):,.2f}–{whole + error:,.2f}"
+        places = 2 if whole >= 1 else 4
+        return f"likely ${max(whole - error, float(self.tally.spent)):,.{places}f}–{whole + error:,.{places}f}"

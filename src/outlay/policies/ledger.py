@@ -202,7 +202,7 @@ class Unpriced:
 @dataclass(frozen=True, slots=True)
 class Alert:
     account: Account
-    resource: Resource
+    resource: Resource | Literal["seconds"]
     percent: int
     spent: Decimal
     limit: Decimal

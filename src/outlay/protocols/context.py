@@ -165,7 +165,8 @@ class RunContext(Protocol[Deps]):
     async def effect(
         self, name: str, function: Callable[..., A | Awaitable[A]], *args: Any, side_effect: bool = False
     ) -> A:
-        """Anything else that leaves the process, recorded like a call."""
+        """Anything else that leaves the process, recorded like a call: `function(*args)`, with the effect's own context
+        first where it asks for one."""
         ...
 
     async def sleep(self, seconds: float) -> None: ...

@@ -1,5 +1,5 @@
-"""Alerts: a budget that runs out, a cache that is not read, a provider that does not answer. An event, and whoever
-listens; by default a line on stderr."""
+"""Alerts: a budget that runs out, a cache that is not read, a provider that does not answer. An event, a line on
+stderr, and whoever listens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from outlay.values.percent import percent
 
 log = logging.getLogger("outlay")
 Alarm: TypeAlias = Callable[[Any], Any]
-#: Who is told of alerts: a function of the event, or several.
+#: Who is told of alerts: a function of the event beside stderr, or exactly those of a list.
 OnAlert: TypeAlias = Alarm | Sequence[Alarm]
 
 
@@ -45,13 +45,18 @@ def alert_to(recorder: Recorder, on_alert: OnAlert | None, path: str) -> Callabl
 
 
 def tell(on_alert: OnAlert | None, event: AlertEvent) -> None:
-    """Hand an alert to whoever listens; by default that is stderr."""
-    several: Sequence[Alarm] = () if callable(on_alert) else on_alert or ()
-    for listener in several or (on_alert if callable(on_alert) else alert_to_stderr,):
+    """Hand an alert to whoever listens: to stderr and a function beside it, or to those of a list and nobody else."""
+    for listener in _listeners(on_alert):
         try:
             listener(event)
         except Exception:  # a broken listener must not lose the call that set it off
             log.warning("an on_alert listener raised", exc_info=True)
+
+
+def _listeners(on_alert: OnAlert | None) -> Sequence[Alarm]:
+    if on_alert is None or on_alert is alert_to_stderr:
+        return (alert_to_stderr,)
+    return (alert_to_stderr, on_alert) if callable(on_alert) else on_alert
 
 
 def alert_to_stderr(alert: AlertEvent) -> None:
@@ -80,7 +85,7 @@ def amount_text(alert: BudgetAlert) -> str:
     """`$0.0125 of $0.02`"""
     if alert.resource == "usd":
         return f"{show_usd(alert.spent)} of {show_limit(alert.limit)}"
-    return f"{alert.spent:,} of {alert.limit:,} {alert.resource}"
+    return f"{alert.spent.normalize():,f} of {alert.limit.normalize():,f} {alert.resource}"
 
 
 def circuit_text(event: CircuitChanged) -> str:

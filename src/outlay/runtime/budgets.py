@@ -88,14 +88,14 @@ class Slip:
 class BudgetTree:
     """One run's accounts. The root ones may be shared with other runs of a map."""
 
-    __slots__ = ("_of_node", "_on_alert", "_slips", "_used", "_windows", "ledger", "root")
+    __slots__ = ("_of_node", "_slips", "_used", "_windows", "ledger", "root", "tell")
 
     def __init__(
         self, ledger: Ledger, root: Chain, on_alert: Callable[[Alert], None], windows: Windows | None = None
     ) -> None:
         self.ledger = ledger
         self.root = root
-        self._on_alert = on_alert
+        self.tell = on_alert
         self._windows = windows
         self._of_node: dict[Node[Any, Any], Chain] = {}
         self._slips: dict[Hold, list[Slip]] = {}
@@ -129,13 +129,13 @@ class BudgetTree:
         for slip in self._slips.pop(hold, ()):
             self._count(slip, Amount(usd or ZERO, tokens, 1), NOTHING)
         for alert in self.ledger.settle(hold, usd, tokens):
-            self._on_alert(alert)
+            self.tell(alert)
 
     def doubt(self, hold: Hold) -> None:
         for slip in self._slips.pop(hold, ()):
             self._count(slip, NOTHING, slip.need)
         for alert in self.ledger.doubt(hold):
-            self._on_alert(alert)
+            self.tell(alert)
 
     def carry(self, chain: Chain, usd: Decimal | None, tokens: int) -> None:
         """Count a call of an earlier leg in the accounts of its nodes; the root ones have it from the start."""
@@ -162,7 +162,7 @@ class BudgetTree:
         before = self._used.get(window, (NOTHING, NOTHING))
         self._used[window] = (before[0] + spent, before[1] + doubt)
         for alert in window.alerts(slip.account):
-            self._on_alert(alert)
+            self.tell(alert)
 
     async def reserve(self, chain: Chain, ask: Ask, path: str, model: str, finish: Hold | None = None) -> Hold:
         """Reserve, waiting in line where calls in flight, here or in other processes, could make room.

@@ -38,6 +38,10 @@ from outlay.values.transcript import Transcript
 
 #: An optional node is skipped from here on.
 _SHORT_OF_MONEY = 80
+_WHY_SKIPPED: dict[type[BaseException], str] = {
+    BudgetExceeded: "optional, and the budget is used up",
+    DeadlineExceeded: "optional, and its time is up",
+}
 _UNSET: Any = object()
 
 
@@ -178,13 +182,18 @@ class Context(Effects):
         before = len(self._run.stops)
         try:
             return await child.live()
-        except (DeadlineExceeded, WatchdogStopped, ConfigError, InDoubt, JournalMismatch, StoreFailed):
+        except (WatchdogStopped, ConfigError, InDoubt, JournalMismatch, StoreFailed):
             raise
         except Exception as error:
-            short = isinstance(error, BudgetExceeded)
-            self._skipped(child, "optional, and the budget is used up" if short else "optional, and it failed", error)
+            if isinstance(error, DeadlineExceeded) and self._is_late:  # not the child's own time: there is none left
+                raise
+            self._skipped(child, _WHY_SKIPPED.get(type(error), "optional, and it failed"), error)
             self._run.handled(child.path, before)
         return child.input
+
+    @property
+    def _is_late(self) -> bool:
+        return self.deadline is not None and self._run.loop.time() >= self.deadline
 
     async def live(self) -> Any:
         """Run this context's node: events, deadline, watermark, and what it leaves for `.partial`."""

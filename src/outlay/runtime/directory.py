@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import reprlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import cache
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -41,15 +41,27 @@ class Directory:
         self._resolved: dict[tuple[str, str | int, int, bool], tuple[Model, Any, Any]] = {}
         self._prices: dict[int, tuple[Model, Price | None]] = {}
 
-    def model(self, agent: str, choice: str | Model, offline: Any = None, *, spare: bool = False) -> Model:
-        """The model of an agent in this run; of its `fallback=`, where it is a `spare`.
+    def model(
+        self,
+        agent: str,
+        choice: str | Model,
+        offline: Any = None,
+        *,
+        spare: bool = False,
+        met: Callable[[Model], None] | None = None,
+    ) -> Model:
+        """The model of an agent in this run; of its `fallback=`, where it is a `spare`. `met` is called with one that
+        nobody has asked for yet, and may refuse it.
 
         Raises ConfigError for one that is unknown or has no stand-in.
         """
         key = (agent, choice if isinstance(choice, str) else id(choice), id(offline), spare)
         found = self._resolved.get(key)
         if found is None:
-            found = self._resolved[key] = (self._find(agent, choice, offline, spare), choice, offline)
+            model = self._find(agent, choice, offline, spare)
+            if met is not None:
+                met(model)
+            found = self._resolved[key] = (model, choice, offline)
         return found[0]
 
     def asked(self) -> set[str]:

@@ -169,9 +169,8 @@ class Effects(Place):
     async def effect(
         self, name: str, function: Callable[..., A | Awaitable[A]], *args: Any, side_effect: bool = False
     ) -> A:
-        async def invoke(_: Any) -> Any:
-            result = function(*args)
-            return await result if inspect.isawaitable(result) else result
+        async def invoke(inner: Any) -> Any:
+            return await call_function(function, inner, *args)
 
         call_of = getattr(function, "__call__", None)  # noqa: B004 - an object may be called asynchronously
         sync = not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call_of))

@@ -41,6 +41,7 @@ from outlay.runtime.parking import Parking
 from outlay.runtime.recall import Past, check_kept, recall
 from outlay.runtime.replay import Replay
 from outlay.runtime.result import Result
+from outlay.runtime.seconds import watch_seconds
 from outlay.runtime.session import Session, in_session, session_of, turn_of
 from outlay.runtime.session import check as check_session
 from outlay.runtime.shape import shape_of
@@ -206,14 +207,32 @@ async def _work(
     if host.watcher is not None and not leg.is_over:
         await host.watcher.watch(state, context)
     started = loop.time()
+    timers = _time_alerts(state, host, leg)
     install(loop)
     try:
-        return await _finish(state, context, await _flow(state, context), started)
+        end = await _flow(state, context)
+        for timer in timers:
+            timer.cancel()
+        return await _finish(state, context, end, started)
     finally:
+        for timer in timers:
+            timer.cancel()
         flight.on_landed = None  # or they would hold each other, and with them the run
         parking.let_go()
         uninstall(loop)
         state.budgets.close()
+
+
+def _time_alerts(state: RunState, host: Host, leg: Leg) -> Sequence[asyncio.TimerHandle]:
+    """What tells that time runs out, where a budget of the run limits it."""
+    accounts = [account for account in state.budgets.root if account.budget.seconds is not None]
+    if not accounts or leg.is_over:
+        return ()
+    if host.deadline is not None:  # the rows of a map share their time
+        began = host.deadline - min(account.budget.seconds or 0.0 for account in accounts)
+    else:
+        began = state.loop.time() - leg.waited - (0.0 if leg.past is None else leg.past.journal.active)
+    return watch_seconds(accounts, began, host.told, state)
 
 
 async def _settle_crash(state: RunState, windows: Windows) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast
 from outlay.analysis.escalating import Escalating
 from outlay.errors import ConfigError
 from outlay.policies.batching import Batching
-from outlay.policies.ledger import Ledger
+from outlay.policies.ledger import Account, Ledger
 from outlay.policies.watchdog import Watchdog
 from outlay.protocols.stages import UNSTAGED, Stages
 from outlay.protocols.store import Store
@@ -60,6 +60,8 @@ class Host:
     watcher: Watcher | None = None
     escalating: Escalating = field(default_factory=Escalating)
     learned: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: The alerts of time budgets that its runs share.
+    told: set[tuple[Account, int]] = field(default_factory=set[tuple[Account, int]])
     #: The batches of its runs. Every host has one: an agent may ask for it, and so may a run that goes on.
     lane: BatchLane | None = None
 
@@ -107,6 +109,11 @@ class hosting:
         directory = Directory(options.get("models"), default_prices())
         store, on_event = options.get("store"), options.get("on_event")
         self._address = store if isinstance(store, str | Path) else None
+        if self._address is None and store is not None and not hasattr(store, "append"):
+            raise ConfigError(f"not a store: {store!r}", hint="give a path, postgresql://…, or one from open_store")
+        for name, listener in (("on_event", on_event), ("on_ask", options.get("on_ask"))):
+            if listener is not None and not callable(listener):
+                raise ConfigError(f"{name}={listener!r} is no function")
         self._own: Store | None = None
         self._fresh = options.get("fresh", False)
         self._watchdog = options.get("watchdog")

@@ -60,7 +60,7 @@ class Answered:
 async def probe(one: Probe) -> Answered:
     """Make the call: once, without another attempt."""
     limit = Budget(usd=one.worst, calls=1, seconds=_PATIENCE, allow_unpriced=True)
-    result = await run(_agent(one.model), _QUESTION, budget=limit, on_alert=lambda _: None)
+    result = await run(_agent(one.model), _QUESTION, budget=limit, on_alert=())
     ended = [event for event in result.events if isinstance(event, CallFinished | CallFailed)]
     last = ended[-1] if ended else None
     if isinstance(last, CallFinished) and (result.error is None or isinstance(result.error, OutputTruncated)):

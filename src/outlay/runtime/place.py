@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from outlay.agents.agent import Agent
 from outlay.errors import (
     BudgetExceeded,
     ConfigError,
@@ -32,6 +33,7 @@ from outlay.runtime.identity import Scope, current_scope, digest, item
 from outlay.runtime.instead import cost_instead
 from outlay.runtime.journaled import drawn
 from outlay.runtime.keeping import shape_behind, so_far
+from outlay.runtime.preflight import check_model
 from outlay.runtime.result import SkippedPart
 from outlay.runtime.state import RunState
 from outlay.values.budget import Budget
@@ -297,7 +299,12 @@ class Place:
         return drawn(self._run, self._identity(digest(b"drawn", what.encode())), self.path, what, draw)
 
     def model(self, agent: str, choice: str | Model, offline: Any = None, *, spare: bool = False) -> Model:
-        return self._run.directory.model(agent, choice, offline, spare=spare)
+        return self._run.directory.model(agent, choice, offline, spare=spare, met=self._check_model)
+
+    def _check_model(self, model: Model) -> None:
+        """An agent that could not be known before the run meets its model. What is over is only told again."""
+        if isinstance(self.node, Agent) and not self._run.recorder.sealed:
+            check_model(self.node, model)
 
     def price(self, model: Model) -> Price | None:
         return self._run.directory.price(model)

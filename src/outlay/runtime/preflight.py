@@ -95,23 +95,29 @@ def _same_function(one: Node[Any, Any], other: Node[Any, Any]) -> bool:
 def _check_agent(
     agent: Agent[Any], directory: Directory, limits: Sequence[Budget], strict: Budget | None, *, batched: bool
 ) -> None:
-    prelude = agent.fixed_prelude or agent.prelude_of(())
     own = agent.models
     for i, choice in enumerate((*own, *agent.fallback)):
         model = directory.model(agent.name, choice, agent.offline, spare=i >= len(own))
-        if _suits.get(agent) is not model:
-            try:
-                model.check(prelude, agent.settings, agent.max_output_tokens)
-            except ConfigError as error:
-                error.message = f"agent {agent.name!r}: {error.message}"
-                raise
-            _suits[agent] = model
+        check_model(agent, model)
         if isinstance(agent.model, ModelCascade) and agent.model.reads_logprobs(i):
             _check_logprobs(agent, model)
         if strict is not None and directory.price(model) is None:
             raise unpriced(model.id, agent.name)
         if batched and i < len(own):
             _check_batches(agent, model, directory, limits, strict)
+
+
+def check_model(agent: Agent[Any], model: Model) -> None:
+    """Raises ConfigError, with the agent's name, for a missing key and for what this model would refuse of it. An agent
+    that no node names as its child is met in the middle of a run, and checked then."""
+    if _suits.get(agent) is model:
+        return
+    try:
+        model.check(agent.fixed_prelude or agent.prelude_of(()), agent.settings, agent.max_output_tokens)
+    except ConfigError as error:
+        error.message = f"agent {agent.name!r}: {error.message}"
+        raise
+    _suits[agent] = model
 
 
 def _check_logprobs(agent: Agent[Any], model: Model) -> None:

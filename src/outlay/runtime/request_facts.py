@@ -8,6 +8,7 @@ from outlay.protocols.model import Model
 from outlay.runtime.identity import digest
 from outlay.values.content import ProviderBlock
 from outlay.values.logprobs import LOGPROBS
+from outlay.values.message import Message
 from outlay.values.request import ModelRequest
 
 
@@ -49,5 +50,12 @@ def largest_segments(request: ModelRequest, most: int = 3) -> list[tuple[str, in
     """The parts of a request with their sizes in bytes, largest first."""
     found = [(f"instructions {i + 1}", len(text.encode())) for i, text in enumerate(request.system)]
     found += [(f"tool {tool.name}", len(tool.schema) + len(tool.description)) for tool in request.tools]
-    found += [(f"message {i + 1} ({m.role})", len(m.canonical)) for i, m in enumerate(request.messages)]
+    if request.prelude.output is not None:
+        found.append(("the schema of output_type", len(request.prelude.output.schema)))
+    found += [(f"message {i + 1} ({_who(m)})", len(m.canonical)) for i, m in enumerate(request.messages)]
     return sorted(found, key=lambda item: -item[1])[:most]
+
+
+def _who(message: Message) -> str:
+    tools = dict.fromkeys(result.name for result in message.tool_results)
+    return f"results of {', '.join(tools)}" if tools else message.role

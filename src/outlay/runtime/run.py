@@ -53,8 +53,9 @@ async def run(
 
     `budget` is one or several, and all hold. `store` is None (memory), a path (SQLite) or an open store. `models`
     replaces models by agent name, then model string, then `"*"`; `"offline"` uses the agents' stand-ins. `history` is
-    a conversation to go on with. `on_event` sees every event, `on_alert` (a function, or several) each `AlertEvent`: of
-    a budget, a cache, a breaker, a watchdog; by default that is a line on stderr. `on_ask` answers questions;
+    a conversation to go on with. `on_event` sees every event, `on_alert` each `AlertEvent`: of
+    a budget, a cache, a breaker, a watchdog. A function is told beside a line on stderr; a list says exactly who is
+    told (`alert_to_stderr` may be in it, and an empty one is silence). `on_ask` answers questions;
     without it they wait in the inbox of the store (`outlay.approve`). `watchdog` looks out for a run that is stuck.
 
     `session` names a conversation in the store: the root agent goes on with it, or each agent with `history=True` at

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import reprlib
 import secrets
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -47,7 +48,11 @@ _inside: ContextVar[frozenset[str]] = ContextVar("outlay_sessions", default=froz
 
 
 def check(id: str | None, store: Store | None, history: Transcript | None, root: Node[Any, Any]) -> None:
-    """Raises ConfigError for a session that cannot work."""
+    """Raises ConfigError for a history that is none, and for a session that cannot work."""
+    if history is not None and not isinstance(history, Transcript):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(
+            f"history={reprlib.repr(history)} is no conversation", hint="give the .transcript of an earlier result"
+        )
     if id is None:
         return
     if not isinstance(id, str) or not 0 < len(id) <= _MOST_CHARACTERS or not id.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]

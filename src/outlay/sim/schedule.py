@@ -213,7 +213,7 @@ class Schedule:
                     run_id=RUN,
                     models=self._models,
                     on_event=lambda event: self.world.listen(process, event),
-                    on_alert=lambda _: None,
+                    on_alert=(),
                     on_ask=self._answer if self._answers else None,
                     watchdog=self._watchdog,
                 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ class ModelSettings:
     top_p: float | None = None
     effort: Effort | None = None
     thinking: Thinking | int | None = None
-    stop: tuple[str, ...] = ()
+    stop: str | Sequence[str] = ()
     seed: int | None = None
     tool_choice: str | None = None
     extra: Mapping[str, Any] | None = None
@@ -31,7 +31,7 @@ class ModelSettings:
     key: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stop", tuple(self.stop))
+        object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
         object.__setattr__(self, "key", repr(self).encode(errors="surrogatepass"))
 
     def given(self) -> dict[str, Any]:
