@@ -8,8 +8,8 @@ import pytest
 from crash import crashed, go, journal
 from flows import cents, dear
 
-from outlay import Agent, Result, RunContext, node
-from outlay.events.records import CallFinished, CallStarted
+from outlay import Agent, Budget, Result, RunContext, node
+from outlay.events.records import CallFinished, CallStarted, Skipped
 from outlay.patterns import Claim, Detached, Gate, Pipeline, Plan, Subtask, Supervisor
 from outlay.stores.memory import MemoryStore
 
@@ -60,6 +60,29 @@ def test_a_crash_after_any_event_repeats_nothing_of_what_was_detached(log_second
         assert late <= skips(result) <= {"pipeline/detached/audit", "pipeline/logs/pipeline"}, length
         assert not (late and again), length
     assert skips(result) == skips(whole)  # pyright: ignore[reportPossiblyUnbound] - there are events
+
+
+def test_time_that_an_optional_part_wasted_is_not_wasted_again() -> None:
+    """The leg that goes on skips it at once and asks it no more: what is left of the run's time is for the rest."""
+
+    def flow() -> Any:
+        slow = agent("slow", 50).replace(optional=True, budget=Budget(seconds=3))
+        return Pipeline(agent("draft", 1), slow, agent("last", 1))
+
+    store, options = MemoryStore(), {"budget": Budget(seconds=9), "on_alert": []}
+    whole = go(flow(), "x", store, **options)
+    assert (whole.output, whole.stop_reason) == ("last of draft of x", "completed")
+    events = journal(store)
+    for length in range(1, len(events) + 1):
+        left = crashed(store, length)
+        result = go(flow(), "x", left, **options)
+        assert (result.output, result.stop_reason) == (whole.output, "completed"), length
+        assert [(part.path, part.reason) for part in result.skipped] == [
+            ("pipeline/slow", "optional, and its time is up")
+        ], length
+        if any(isinstance(event, Skipped) for event in events[:length]):
+            assert "pipeline/slow" not in {event.path for event in journal(left)[length:]}, length
+            assert result.seconds <= 1, length
 
 
 def crew() -> Any:

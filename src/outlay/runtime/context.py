@@ -179,14 +179,21 @@ class Context(Effects):
         if used >= _SHORT_OF_MONEY:
             self._skipped(child, f"optional, and {used} % of the budget is used", None)
             return child.input
-        before = len(self._run.stops)
+        before, replay = len(self._run.stops), self._run.replay
+        late = self._identity(digest(b"optional", child.path.encode()))
+        known, text = (False, "") if replay is None else replay.drawn(late)
+        if known:  # an earlier leg of the run waited for it in vain: that time is gone, and is not given again
+            self._skipped(child, _WHY_SKIPPED[DeadlineExceeded], DeadlineExceeded(str(text), path=child.path))
+            return child.input
         try:
             return await child.live()
         except (WatchdogStopped, ConfigError, InDoubt, JournalMismatch, StoreFailed):
             raise
         except Exception as error:
-            if isinstance(error, DeadlineExceeded) and self._is_late:  # not the child's own time: there is none left
-                raise
+            if isinstance(error, DeadlineExceeded):
+                if self._is_late:  # not the child's own time: there is none left
+                    raise
+                drawn(self._run, late, child.path, "optional", partial(str, error.message))
             self._skipped(child, _WHY_SKIPPED.get(type(error), "optional, and it failed"), error)
             self._run.handled(child.path, before)
         return child.input
