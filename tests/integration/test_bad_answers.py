@@ -61,8 +61,10 @@ def bomb() -> bytes:
 async def server(answer: bytes, closes: bool = False) -> AsyncGenerator[tuple[str, list[str]]]:
     """Says this to everybody, and keeps the first line of what it was asked; `closes`: and then hangs up."""
     asked: list[str] = []
+    writers: list[asyncio.StreamWriter] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         try:
             while head := (await reader.readuntil(b"\r\n\r\n")).decode().lower():
                 asked.append(head.split("\r\n", 1)[0])
@@ -78,8 +80,12 @@ async def server(answer: bytes, closes: bool = False) -> AsyncGenerator[tuple[st
             writer.close()
 
     listening = await asyncio.start_server(talk, "127.0.0.1", 0)
-    async with listening:
+    try:
         yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", asked
+    finally:  # `async with` would wait, from Python 3.12 on, until the client has let go of its idle connections
+        listening.close()
+        for writer in writers:
+            writer.close()
 
 
 async def sent(
