@@ -344,3 +344,12 @@ def test_an_address_that_is_none_is_refused_and_not_repeated(url: str) -> None:
 def test_headers_and_limits_that_cannot_be_are_refused(wrong: Any) -> None:
     with pytest.raises(ConfigError):
         Webhook("https://host/x", **wrong)
+
+
+@pytest.mark.parametrize("wrong", [3, "stderr", [print, None]], ids=["number", "text", "list"])
+def test_what_cannot_be_told_is_refused_before_anything_is_spent(wrong: Any) -> None:
+    """It would have failed at the first alert, in the middle of a call that is paid for."""
+    model = ScriptedModel(["x"])
+    with pytest.raises(ConfigError, match="on_alert="):
+        at_once(run(Agent("a", model), "x", on_alert=wrong))
+    assert model.calls == []

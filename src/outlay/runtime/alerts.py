@@ -6,9 +6,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from outlay.analysis.text import one_line
+from outlay.errors import ConfigError
 from outlay.events.records import AlertEvent, BudgetAlert, CacheAlert, CircuitChanged, EscalationAlert, WatchdogAlert
 from outlay.policies.ledger import Alert
 from outlay.runtime.recorder import Recorder
@@ -57,6 +58,16 @@ def _listeners(on_alert: OnAlert | None) -> Sequence[Alarm]:
     if on_alert is None or on_alert is alert_to_stderr:
         return (alert_to_stderr,)
     return (alert_to_stderr, on_alert) if callable(on_alert) else on_alert
+
+
+def check_listeners(on_alert: Any) -> None:
+    """Raises ConfigError before anything is spent: told in the middle of a call, it would be too late."""
+    several = cast("Sequence[Any]", on_alert if isinstance(on_alert, list | tuple) else (on_alert,))
+    if on_alert is not None and not all(map(callable, several)):
+        raise ConfigError(
+            f"on_alert={on_alert!r} is no function, and no list of functions",
+            hint="write on_alert=print, or on_alert=[] for silence",
+        )
 
 
 def alert_to_stderr(alert: AlertEvent) -> None:

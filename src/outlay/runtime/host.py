@@ -15,7 +15,7 @@ from outlay.policies.watchdog import Watchdog
 from outlay.protocols.stages import UNSTAGED, Stages
 from outlay.protocols.store import Store
 from outlay.runtime import traffic
-from outlay.runtime.alerts import OnAlert
+from outlay.runtime.alerts import OnAlert, check_listeners
 from outlay.runtime.answers import AnswerCache
 from outlay.runtime.batches import BatchLane
 from outlay.runtime.budgets import Chain
@@ -114,6 +114,7 @@ class hosting:
         for name, listener in (("on_event", on_event), ("on_ask", options.get("on_ask"))):
             if listener is not None and not callable(listener):
                 raise ConfigError(f"{name}={listener!r} is no function")
+        check_listeners(options.get("on_alert"))
         self._own: Store | None = None
         self._fresh = options.get("fresh", False)
         self._watchdog = options.get("watchdog")
